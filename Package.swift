@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// What every Swift target is built with. Warnings are errors here and only here: a package that depends on this one sees none of it.
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let package = Package(
+    name: "lockd",
+    products: [
+        .library(name: "LockdClient", targets: ["LockdClient"]),
+        .executable(name: "lockd", targets: ["lockd"]),
+        .executable(name: "lockctl", targets: ["lockctl"]),
+        // For the benchmarks and the fuzzers of this repository, which are packages of their own. Not for anybody else: no promise holds here.
+        .library(name: "_LockdInternals", targets: ["LockdModel", "LockdCore", "LockdWire", "LockdServer", "CLinux"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration", from: "1.0.0", traits: [.defaults, "YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+    ],
+    targets: [
+        // Floor 0: values, system headers.
+        .target(name: "LockdModel", swiftSettings: settings),
+        .target(name: "CLinux"),
+
+        // Floor 1: rules and bytes. No I/O, no clock.
+        .target(
+            name: "LockdCore",
+            dependencies: [
+                "LockdModel",
+                .product(name: "DequeModule", package: "swift-collections"),
+                .product(name: "HeapModule", package: "swift-collections"),
+            ],
+            swiftSettings: settings),
+        .target(name: "LockdWire", dependencies: ["LockdModel"], swiftSettings: settings),
+
+        // Floor 2: shells.
+        .target(
+            name: "LockdServer",
+            dependencies: [
+                "CLinux", "LockdCore", "LockdModel", "LockdWire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "LockdClient", dependencies: ["CLinux", "LockdModel", "LockdWire"], swiftSettings: settings),
+
+        // Floor 3: programs.
+        .executableTarget(
+            name: "lockd",
+            dependencies: [
+                "CLinux", "LockdModel", "LockdServer",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "lockctl",
+            dependencies: [
+                "CLinux", "LockdClient", "LockdModel", "LockdWire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings),
+
+        // Tests, one for each of the above.
+        .testTarget(name: "LockdModelTests", dependencies: ["LockdModel"], swiftSettings: settings),
+        .testTarget(name: "LockdCoreTests", dependencies: ["LockdCore", "LockdModel"], swiftSettings: settings),
+        .testTarget(name: "LockdWireTests", dependencies: ["LockdModel", "LockdWire"], swiftSettings: settings),
+        .testTarget(
+            name: "LockdServerTests",
+            dependencies: ["CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire"],
+            swiftSettings: settings),
+        .testTarget(
+            name: "LockdClientTests",
+            dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
+            swiftSettings: settings),
+    ]
+)

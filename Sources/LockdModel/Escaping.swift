@@ -1,0 +1,127 @@
+/// A set of byte values, kept as a bitmap.
+struct ByteSet: Sendable {
+    private let low: UInt64
+    private let high: UInt64
+
+    /// The visible ASCII characters, `!` to `~`, except `excluded`.
+    init(visibleASCIIExcept excluded: StaticString) {
+        var bits: (low: UInt64, high: UInt64) = (0, 0)
+        for byte in UInt8(0x21)...0x7E {
+            if byte < 64 { bits.low |= 1 << UInt64(byte) } else { bits.high |= 1 << UInt64(byte - 64) }
+        }
+        excluded.withUTF8Buffer { characters in
+            for byte in characters {
+                if byte < 64 { bits.low &= ~(1 << UInt64(byte)) } else { bits.high &= ~(1 << UInt64(byte - 64)) }
+            }
+        }
+        (low, high) = bits
+    }
+
+    @inline(__always)
+    func contains(_ byte: UInt8) -> Bool {
+        if byte < 64 { return low >> UInt64(byte) & 1 == 1 }
+        return byte < 128 && high >> UInt64(byte - 64) & 1 == 1
+    }
+}
+
+/// Why bytes are not a name or a text.
+public enum EscapingProblem: Error, Hashable, Sendable {
+    /// There are no bytes.
+    case empty
+    /// A byte that must be written as `%XX` stands for itself, or `%` has no two hexadecimal digits behind it.
+    case badSpelling
+    /// There are more bytes than the limit allows.
+    case tooLong(limit: Int)
+}
+
+/// The one place that turns bytes into their canonical spelling, and back.
+///
+/// The canonical spelling of a sequence of bytes is ASCII: plain bytes stand for themselves, every other byte is `%XX` with
+/// capital digits. So comparing spellings is comparing bytes, whatever Unicode has to say about them.
+enum Escaping {
+    /// The canonical spelling of what `spelling` stands for; `spelling` may hold raw bytes above 0x7F and needless escapes.
+    static func canonicalSpelling(
+        of spelling: UnsafeRawBufferPointer, plain: ByteSet, limit: Int
+    ) throws(EscapingProblem) -> String {
+        if spelling.isEmpty { throw .empty }
+        if spelling.allSatisfy(plain.contains) {
+            if spelling.count > limit { throw .tooLong(limit: limit) }
+            return String(decoding: spelling, as: UTF8.self)
+        }
+        return try self.spelling(of: unescape(spelling, plain: plain), plain: plain, limit: limit)
+    }
+
+    /// The canonical spelling of `bytes`.
+    static func spelling(
+        of bytes: some Collection<UInt8>, plain: ByteSet, limit: Int
+    ) throws(EscapingProblem) -> String {
+        if bytes.isEmpty { throw .empty }
+        if bytes.count > limit { throw .tooLong(limit: limit) }
+        var spelling: [UInt8] = []
+        spelling.reserveCapacity(bytes.count * 3)
+        for byte in bytes {
+            if plain.contains(byte) {
+                spelling.append(byte)
+            } else {
+                spelling.append(UInt8(ascii: "%"))
+                spelling.append(hexadecimalDigit(byte >> 4))
+                spelling.append(hexadecimalDigit(byte & 15))
+            }
+        }
+        return String(decoding: spelling, as: UTF8.self)
+    }
+
+    /// The bytes that a canonical spelling stands for.
+    static func bytes(ofCanonical spelling: String) -> [UInt8] {
+        var bytes: [UInt8] = []
+        var rest = spelling.utf8.makeIterator()
+        while let byte = rest.next() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = rest.next().flatMap(value), let low = rest.next().flatMap(value) else {
+                preconditionFailure("not a canonical spelling: \(spelling)")
+            }
+            bytes.append(high << 4 | low)
+        }
+        return bytes
+    }
+
+    private static func unescape(
+        _ spelling: UnsafeRawBufferPointer, plain: ByteSet
+    ) throws(EscapingProblem) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(spelling.count)
+        var index = 0
+        while index < spelling.count {
+            let byte = spelling[index]
+            if byte == UInt8(ascii: "%") {
+                guard index + 2 < spelling.count, let high = value(spelling[index + 1]),
+                    let low = value(spelling[index + 2])
+                else { throw .badSpelling }
+                bytes.append(high << 4 | low)
+                index += 3
+            } else if plain.contains(byte) || byte >= 0x80 {
+                bytes.append(byte)
+                index += 1
+            } else {
+                throw .badSpelling
+            }
+        }
+        return bytes
+    }
+
+    private static func hexadecimalDigit(_ value: UInt8) -> UInt8 {
+        value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "A") + value - 10
+    }
+
+    private static func value(_ digit: UInt8) -> UInt8? {
+        switch digit {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+        default: nil
+        }
+    }
+}

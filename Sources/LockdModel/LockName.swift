@@ -1,0 +1,41 @@
+/// The name of a lock.
+///
+/// A name is 1 to 255 bytes, compared as bytes. It is kept in its canonical spelling (`docs/protocol.md`, *Grammar*), which is ASCII,
+/// so that it can be written to a socket, a terminal or a log as it is, and two names are equal exactly if their bytes are.
+public struct LockName: Hashable, Sendable, CustomStringConvertible {
+    /// The most bytes that a name may have, before escaping: Linux's NAME_MAX.
+    public static let maximumByteCount = 255
+
+    /// The canonical spelling: visible ASCII without `#`, `%` and `=`; every other byte as `%XX`.
+    public let spelling: String
+
+    static let plain = ByteSet(visibleASCIIExcept: "#%=")
+
+    /// The name that a client spelled so on the wire.
+    public init(parsing spelling: UnsafeRawBufferPointer) throws(EscapingProblem) {
+        self.spelling = try Escaping.canonicalSpelling(
+            of: spelling, plain: Self.plain, limit: Self.maximumByteCount)
+    }
+
+    /// The name that consists of `bytes`.
+    public init(bytes: some Collection<UInt8>) throws(EscapingProblem) {
+        spelling = try Escaping.spelling(of: bytes, plain: Self.plain, limit: Self.maximumByteCount)
+    }
+
+    /// The name that consists of the UTF-8 bytes of `string`; nothing in it is read as an escape.
+    public init(_ string: String) throws(EscapingProblem) {
+        try self.init(bytes: string.utf8)
+    }
+
+    /// The bytes of the name.
+    public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
+
+    /// Whether the bytes of this name begin with those of `prefix`.
+    public func hasPrefix(_ prefix: LockName) -> Bool {
+        // Each byte has one canonical spelling, and none of them begins another, so prefixes of spellings are prefixes of bytes.
+        spelling.utf8.starts(with: prefix.spelling.utf8)
+    }
+
+    /// The canonical spelling.
+    public var description: String { spelling }
+}

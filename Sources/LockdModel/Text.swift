@@ -1,0 +1,35 @@
+/// A short text from a client: an owner, a note, a reason, the name of a client library.
+///
+/// The bytes are a stranger's; like ``LockName`` they are kept in their canonical spelling, which is visible ASCII.
+public struct Text: Hashable, Sendable, CustomStringConvertible {
+    /// The most bytes of an owner or of a client library's name, before escaping.
+    public static let shortLimit = 64
+    /// The most bytes of a note or of a reason, before escaping.
+    public static let longLimit = 256
+
+    /// The canonical spelling: visible ASCII without `%`; every other byte as `%XX`.
+    public let spelling: String
+
+    static let plain = ByteSet(visibleASCIIExcept: "%")
+
+    /// The text that a client spelled so on the wire, of at most `limit` bytes.
+    public init(parsing spelling: UnsafeRawBufferPointer, limit: Int) throws(EscapingProblem) {
+        self.spelling = try Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: limit)
+    }
+
+    /// The text that consists of `bytes`, at most `limit` of them.
+    public init(bytes: some Collection<UInt8>, limit: Int) throws(EscapingProblem) {
+        spelling = try Escaping.spelling(of: bytes, plain: Self.plain, limit: limit)
+    }
+
+    /// The text that consists of the UTF-8 bytes of `string`, at most `limit` of them.
+    public init(_ string: String, limit: Int) throws(EscapingProblem) {
+        try self.init(bytes: string.utf8, limit: limit)
+    }
+
+    /// The bytes of the text.
+    public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
+
+    /// The canonical spelling.
+    public var description: String { spelling }
+}

@@ -1,0 +1,182 @@
+public import LockdModel
+
+/// What the daemon says: one case for each line that `docs/protocol.md` lets it send.
+public enum Reply: Hashable, Sendable {
+    case welcome(Welcome)
+    case granted(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case held(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case busy(LockName, holder: Holder?, waiterCount: Int)
+    case timedOut(LockName, waited: Milliseconds, holder: Holder?, waiterCount: Int)
+    case cancelled(LockName, waited: Milliseconds)
+    case released(LockName, token: FencingToken)
+    case renewed(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case notHeld(LockName)
+    case waitCancelled(Tag)
+    case notWaiting(Tag)
+    case lease(LeaseLine)
+    case waiter(WaiterLine)
+    case end(next: Cursor?)
+    case revoked(LockName, token: FencingToken)
+    case denied(LockName, token: FencingToken, holder: UserID)
+    /// One line of STATS; the key is lower-case ASCII with dashes, the value has no space.
+    case statistic(key: String, value: String)
+    case pong
+    case bye
+    case error(WireError)
+    /// The event `* LOST`.
+    case lost(LockName, token: FencingToken, reason: LossReason)
+
+    /// The answer to HELLO.
+    public struct Welcome: Hashable, Sendable {
+        /// The daemon's version.
+        public var daemonVersion: String
+        /// The protocol's version.
+        public var version: UInt64
+        /// The number of the session.
+        public var session: SessionID
+        /// The daemon's process.
+        public var process: ProcessID
+        /// What the daemon can do, in alphabetical order.
+        public var features: [String]
+        /// The most bytes of a request line.
+        public var lineByteCount: Int
+        /// The most bytes of a name.
+        public var nameByteCount: Int
+
+        /// A welcome with these values.
+        public init(
+            daemonVersion: String, version: UInt64, session: SessionID, process: ProcessID, features: [String],
+            lineByteCount: Int, nameByteCount: Int
+        ) {
+            self.daemonVersion = daemonVersion
+            self.version = version
+            self.session = session
+            self.process = process
+            self.features = features
+            self.lineByteCount = lineByteCount
+            self.nameByteCount = nameByteCount
+        }
+    }
+
+    /// The holder fields: who holds a lease, and how long by now.
+    public struct Holder: Hashable, Sendable {
+        /// Who holds the lease.
+        public var peer: Peer
+        /// How long it has been held.
+        public var held: Milliseconds
+
+        /// The holder `peer`, holding for `held`.
+        public init(peer: Peer, held: Milliseconds) {
+            self.peer = peer
+            self.held = held
+        }
+    }
+
+    /// The process behind a session, as replies name it.
+    public struct Peer: Hashable, Sendable {
+        /// The session.
+        public var session: SessionID?
+        /// The process that called connect().
+        public var process: ProcessID?
+        /// The user of that process.
+        public var user: UserID?
+        /// The kernel's command name of that process when it connected.
+        public var command: Text?
+
+        /// A peer of which this is known.
+        public init(session: SessionID?, process: ProcessID?, user: UserID?, command: Text?) {
+            self.session = session
+            self.process = process
+            self.user = user
+            self.command = command
+        }
+    }
+
+    /// A lease in a listing.
+    public struct LeaseLine: Hashable, Sendable {
+        public var name: LockName
+        public var token: FencingToken
+        public var peer: Peer
+        /// The client library, if it said HELLO.
+        public var client: Text?
+        public var held: Milliseconds
+        public var timeToLive: Milliseconds?
+        /// The time to the deadline, if there is a ttl.
+        public var left: Milliseconds?
+        public var owner: Text?
+        public var note: Text?
+        public var waiterCount: Int
+
+        /// A line with these values.
+        public init(
+            name: LockName, token: FencingToken, peer: Peer, client: Text? = nil, held: Milliseconds,
+            timeToLive: Milliseconds? = nil, left: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil,
+            waiterCount: Int
+        ) {
+            self.name = name
+            self.token = token
+            self.peer = peer
+            self.client = client
+            self.held = held
+            self.timeToLive = timeToLive
+            self.left = left
+            self.owner = owner
+            self.note = note
+            self.waiterCount = waiterCount
+        }
+    }
+
+    /// A waiting request in a listing.
+    public struct WaiterLine: Hashable, Sendable {
+        public var name: LockName
+        /// 1 for the next to be granted.
+        public var position: Int
+        public var peer: Peer
+        /// The client library, if it said HELLO.
+        public var client: Text?
+        public var waited: Milliseconds
+        /// The time to the end of the wait, if it has one.
+        public var left: Milliseconds?
+        public var timeToLive: Milliseconds?
+        public var owner: Text?
+        public var note: Text?
+
+        /// A line with these values.
+        public init(
+            name: LockName, position: Int, peer: Peer, client: Text? = nil, waited: Milliseconds,
+            left: Milliseconds? = nil, timeToLive: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil
+        ) {
+            self.name = name
+            self.position = position
+            self.peer = peer
+            self.client = client
+            self.waited = waited
+            self.left = left
+            self.timeToLive = timeToLive
+            self.owner = owner
+            self.note = note
+        }
+    }
+
+    /// Why a lease was lost.
+    public enum LossReason: Hashable, Sendable {
+        /// The ttl ran out.
+        case expired
+        /// Somebody revoked it.
+        case revoked(by: UserID?, process: ProcessID?, why: Text?)
+    }
+}
+
+/// A line from the daemon, with its tag.
+public struct TaggedReply: Hashable, Sendable {
+    /// The tag of the request that it answers, if that had one. Events have none.
+    public var tag: Tag?
+    /// What the daemon says.
+    public var reply: Reply
+
+    /// `reply` under `tag`.
+    public init(tag: Tag? = nil, _ reply: Reply) {
+        self.tag = tag
+        self.reply = reply
+    }
+}
