@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 python := .build/venv/bin/python
+ruff := .build/venv/bin/ruff
+ruff_flags := --quiet --config Tests/ruff.toml
 swift_flags := --explicit-target-dependency-import-check error
 python_code := Sources/python Tests/python Tests/Tools Tests/Demo docs/examples
 SEED ?=
@@ -74,15 +76,15 @@ lint: setup ## check format, floors, links, types and what else can be checked w
 	$(python) Tests/Tools/floors.py
 	$(python) Tests/Tools/tidy.py
 	$(python) Tests/Tools/links.py
-	$(python) -m ruff check --quiet $(python_code)
-	$(python) -m ruff format --check --quiet $(python_code)
+	$(ruff) check $(ruff_flags) $(python_code)
+	$(ruff) format --check $(ruff_flags) $(python_code)
 	$(python) -m mypy --strict $(python_code)
 
 .PHONY: format
 format: setup ## format the Swift and Python code
 	swift format --in-place --parallel --recursive Package.swift Sources Tests
-	$(python) -m ruff check --quiet --fix $(python_code)
-	$(python) -m ruff format --quiet $(python_code)
+	$(ruff) check --fix $(ruff_flags) $(python_code)
+	$(ruff) format $(ruff_flags) $(python_code)
 
 ##### And the rest
 

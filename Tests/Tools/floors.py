@@ -18,7 +18,10 @@ from swift_source import code_only
 
 @dataclass(frozen=True)
 class Module:
-    """Where a module stands, and which modules it may import that are not ours (`None`: any)."""
+    """Where a module stands, and what it may import that is not ours (`None`: anything).
+
+    `Glibc.memchr` is the one function, as `import func Glibc.memchr` imports it.
+    """
 
     floor: int
     foreign: frozenset[str] | None = None
@@ -32,7 +35,7 @@ MODULES = {
     "LockdModel": Module(floor=0, foreign=frozenset()),
     "CLinux": Module(floor=0, foreign=frozenset()),
     "LockdCore": Module(floor=1, foreign=COLLECTIONS),
-    "LockdWire": Module(floor=1, foreign=frozenset()),
+    "LockdWire": Module(floor=1, foreign=frozenset({"Glibc.memchr"})),
     "LockdServer": Module(floor=2),
     "LockdClient": Module(floor=2, banned=FOUNDATION),
     "lockd": Module(floor=3),
@@ -44,13 +47,13 @@ CHECK = "Tests/Tools/floors.py"
 _IMPORT = re.compile(
     r"^[ \t]*(?:@\w+(?:\([^)\n]*\))?[ \t]+)*"
     r"(?:(?:public|package|internal|fileprivate|private)[ \t]+)?"
-    r"import[ \t]+(?:(?:struct|class|enum|protocol|typealias|func|let|var)[ \t]+)?(\w+)",
+    r"import[ \t]+(?:(?:struct|class|enum|protocol|typealias|func|let|var)[ \t]+)?(\w+(?:\.\w+)*)",
     re.MULTILINE,
 )
 
 
 def imports(source: str) -> Iterator[tuple[int, str]]:
-    """The line and the module of every import declaration."""
+    """The line of every import declaration, and what it imports: `Module`, or `Module.name`."""
     code = code_only(source)
     for match in _IMPORT.finditer(code):
         yield code.count("\n", 0, match.start(1)) + 1, match[1]
@@ -59,19 +62,18 @@ def imports(source: str) -> Iterator[tuple[int, str]]:
 def objection(importer: str, imported: str) -> str | None:
     """Why `importer` may not import `imported`, and what would be right; `None` if it may."""
     module = MODULES[importer]
-    if imported == importer:
-        return None
-    if imported in MODULES:
-        floor = MODULES[imported].floor
+    source = imported.partition(".")[0]
+    if source in MODULES:
+        floor = MODULES[source].floor
         if floor < module.floor:
             return None
         below = ", ".join(name for name, other in MODULES.items() if other.floor < module.floor) or "no module of ours"
         return f"{importer} (floor {module.floor}) imports {imported} (floor {floor}); it may import {below}"
-    if imported in module.banned:
+    if source in module.banned:
         return f"{importer} imports {imported}, and with it every program that links {importer}; do without"
-    if module.foreign is not None and imported not in module.foreign:
+    if module.foreign is not None and not {source, imported} & module.foreign:
         allowed = ", ".join(sorted(module.foreign)) or "none"
-        return f"{importer} (floor {module.floor}) imports {imported}; of foreign modules it may import {allowed}"
+        return f"{importer} (floor {module.floor}) imports {imported}; of what is not ours it may import {allowed}"
     return None
 
 

@@ -14,11 +14,15 @@ from floors import MODULES, check, imports, objection
         "@testable import Foundation",
         "@_spi(Testing) public import Foundation",
         "  @preconcurrency import Foundation",
-        "import struct Foundation.Date",
+        "/* why */ import Foundation",
     ],
 )
 def test_every_kind_of_import_is_seen(line: str) -> None:
     assert list(imports(f"// first\n{line}\n")) == [(2, "Foundation")]
+
+
+def test_what_is_imported_alone_is_seen_by_its_name() -> None:
+    assert list(imports("import struct Foundation.Date")) == [(1, "Foundation.Date")]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,7 @@ def test_what_is_no_import_is_not_seen(line: str) -> None:
     [
         ("LockdCore", "LockdModel"),
         ("LockdCore", "DequeModule"),
+        ("LockdWire", "Glibc.memchr"),
         ("LockdServer", "LockdCore"),
         ("LockdServer", "Glibc"),
         ("LockdClient", "Glibc"),
@@ -56,6 +61,9 @@ def test_lower_floors_may_be_imported(importer: str, imported: str) -> None:
         ("LockdModel", "Glibc"),
         ("LockdCore", "Foundation"),
         ("LockdWire", "Foundation"),
+        ("LockdWire", "Glibc"),
+        ("LockdWire", "Glibc.getpid"),
+        ("LockdClient", "Foundation.Date"),
         ("LockdClient", "Foundation"),
         ("LockdClient", "FoundationEssentials"),
     ],
