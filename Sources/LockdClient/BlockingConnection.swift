@@ -43,7 +43,9 @@ package final class BlockingConnection {
         descriptor = try ConnectFailure.check(path, clinux_unix_stream_socket(false))
         do {
             var result: CInt
-            repeat { result = clinux_connect_unix(descriptor, path, path.utf8.count) } while result == -1 && errno == EINTR
+            repeat {
+                result = clinux_connect_unix(descriptor, path, path.utf8.count)
+            } while result == -1 && errno == EINTR
             _ = try ConnectFailure.check(path, result)
         } catch {
             close(descriptor)
@@ -86,7 +88,9 @@ package final class BlockingConnection {
         }
     }
 
-    /// The next line that has been read already. Does not block.
+    /// The next line that has been read already.
+    ///
+    /// Does not block.
     package func nextBuffered() throws -> Reply? {
         while true {
             let reply = try framer.nextLine { line throws(MalformedReply) -> TaggedReply? in

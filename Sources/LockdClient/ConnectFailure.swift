@@ -18,7 +18,8 @@ package struct ConnectFailure: Error, Hashable, Sendable, CustomStringConvertibl
         case EACCES, EPERM: "the socket admits root and the members of its group: see ls -l \(path)"
         case ENAMETOOLONG: "a socket's path has \(clinux_unix_path_maximum()) bytes at the most"
         case EMFILE, ENFILE: "this process has too many files open"
-        default: "start it with \"systemctl start lockd\" or \"lockd --socket \(path)\", or name another --socket or $LOCKD_SOCKET"
+        default:
+            "start it with \"systemctl start lockd\" or \"lockd --socket \(path)\", or name another --socket or $LOCKD_SOCKET"
         }
     }
 

@@ -6,7 +6,9 @@ import LockdWire
 
 /// Which daemon is meant.
 struct DaemonOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The daemon's socket (default: $LOCKD_SOCKET or /run/lockd/lockd.sock).", valueName: "path"))
+    @Option(
+        help: ArgumentHelp("The daemon's socket (default: $LOCKD_SOCKET or /run/lockd/lockd.sock).", valueName: "path")
+    )
     var socket: String?
 
     @Flag(help: "The user's own daemon: the socket in $XDG_RUNTIME_DIR/lockd.")
@@ -104,6 +106,8 @@ func duration(_ argument: String) throws -> Milliseconds {
     guard let duration else {
         throw ValidationError("\"\(argument)\" is not a duration; write 250ms, 10s, 5m, 2h or 7d")
     }
-    guard duration <= .maximum else { throw ValidationError("\(argument) is too long; at most \(Milliseconds.maximum)") }
+    guard duration <= .maximum else {
+        throw ValidationError("\(argument) is too long; at most \(Milliseconds.maximum)")
+    }
     return duration
 }

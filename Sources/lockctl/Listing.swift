@@ -59,12 +59,14 @@ struct Listing {
                 table.append(
                     [lease.name.display, "held"] + Self.words(lease.peer) + [
                         lease.held.display, "\(lease.waiterCount)", "\(lease.token)", lease.note?.display ?? "",
-                    ])
+                    ]
+                )
             case .waiter(let waiter):
                 table.append(
                     [waiter.name.display, "waits #\(waiter.position)"] + Self.words(waiter.peer) + [
                         waiter.waited.display, "", "", waiter.note?.display ?? "",
-                    ])
+                    ]
+                )
             }
         }
         return table
@@ -78,7 +80,8 @@ struct Listing {
                 case .lease(let lease): Self.json(lease)
                 case .waiter(let waiter): Self.json(waiter)
                 }
-            })
+            }
+        )
     }
 
     private static func words(_ peer: Reply.Peer) -> [String] {
@@ -90,13 +93,17 @@ struct Listing {
 
     private static func json(_ lease: Reply.LeaseLine) -> JSON {
         .object(
-            [("name", .string(lease.name.display)), ("name_escaped", .string(lease.name.spelling)), ("state", .string("held"))]
+            [
+                ("name", .string(lease.name.display)), ("name_escaped", .string(lease.name.spelling)),
+                ("state", .string("held")),
+            ]
                 + json(lease.peer) + [
                     ("client", .text(lease.client?.display)), ("held_ms", .integer(lease.held.count)),
                     ("waiters", .integer(lease.waiterCount)), ("token", .integer(lease.token.value)),
                     ("ttl_ms", .integer(lease.timeToLive?.count)), ("left_ms", .integer(lease.left?.count)),
                     ("owner", .text(lease.owner?.display)), ("note", .text(lease.note?.display)),
-                ])
+                ]
+        )
     }
 
     private static func json(_ waiter: Reply.WaiterLine) -> JSON {
@@ -108,7 +115,8 @@ struct Listing {
                 ("client", .text(waiter.client?.display)), ("waited_ms", .integer(waiter.waited.count)),
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
-            ])
+            ]
+        )
     }
 
     private static func json(_ peer: Reply.Peer) -> [(String, JSON)] {
@@ -123,7 +131,9 @@ struct Listing {
 /// `lockctl ls`: who holds what, who waits.
 struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "ls", abstract: "List leases and the requests that wait for them.")
+        commandName: "ls",
+        abstract: "List leases and the requests that wait for them."
+    )
 
     @OptionGroup var daemon: DaemonOptions
 
@@ -149,7 +159,8 @@ struct List: ParsableCommand {
 /// `lockctl show`: everything about one lock.
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Show who holds a lock, and who waits for it in which order.")
+        abstract: "Show who holds a lock, and who waits for it in which order."
+    )
 
     @OptionGroup var daemon: DaemonOptions
 

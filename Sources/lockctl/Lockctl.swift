@@ -14,5 +14,6 @@ struct Lockctl: ParsableCommand {
               lockctl ls                                     who holds what, who waits
             """,
         version: "lockctl \(LockdVersion.current)",
-        subcommands: [Run.self, List.self, Show.self, Revoke.self, Ping.self])
+        subcommands: [Run.self, List.self, Show.self, Revoke.self, Ping.self]
+    )
 }

@@ -17,7 +17,8 @@ struct Ping: ParsableCommand {
             guard case .pong = reply else { throw Unexpected(reply) }
             let microseconds = (clock.now - start) / .microseconds(1)
             print(
-                "lockd \(welcome.daemonVersion) (pid \(welcome.process)) at \(path) answered in \(Int(microseconds)) µs")
+                "lockd \(welcome.daemonVersion) (pid \(welcome.process)) at \(path) answered in \(Int(microseconds)) µs"
+            )
         }
     }
 }

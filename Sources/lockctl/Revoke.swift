@@ -10,7 +10,8 @@ struct Revoke: ParsableCommand {
         discussion: """
             Whoever revokes a lease says that its holder may be interrupted at any point: the holder goes on until it notices. For the holder's own \
             user and root. Exits with 1 if nobody holds the name, 77 if it is somebody else's.
-            """)
+            """
+    )
 
     @OptionGroup var daemon: DaemonOptions
 
@@ -40,7 +41,9 @@ struct Revoke: ParsableCommand {
                 complain("nobody holds \(name.display)" + (token.map { " with token \($0)" } ?? ""))
                 throw Ending.nothingThere
             case .denied(_, _, let holder):
-                complain("\(name.display) is held by user \(Users.name(of: holder)); only that user and root may revoke it")
+                complain(
+                    "\(name.display) is held by user \(Users.name(of: holder)); only that user and root may revoke it"
+                )
                 throw Ending.denied
             case .error(let error): throw Refused(error)
             case let reply: throw Unexpected(reply)

@@ -21,21 +21,27 @@ struct Run: ParsableCommand {
               75   the lease was not acquired
               126  the command cannot be run
               127  the command was not found
-            """)
+            """
+    )
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Flag(name: [.customShort("n"), .customLong("no-wait")], help: "Do not wait: exit with 75 if the lock is not free.")
+    @Flag(
+        name: [.customShort("n"), .customLong("no-wait")],
+        help: "Do not wait: exit with 75 if the lock is not free."
+    )
     var doesNotWait = false
 
     @Option(
         name: [.customShort("w"), .customLong("wait")],
         help: ArgumentHelp("Wait so long at the most, then exit with 75: 250ms, 10s, 5m.", valueName: "duration"),
-        transform: duration)
+        transform: duration
+    )
     var waitTimeout: Milliseconds?
 
     @Option(
-        help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text"))
+        help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
+    )
     var note: String?
 
     @Argument(help: "The lock.", transform: lockName)
@@ -45,7 +51,9 @@ struct Run: ParsableCommand {
     var command: [String]
 
     func validate() throws {
-        if command.isEmpty { throw ValidationError("no command: write it behind --, as in: lockctl run NAME -- make report") }
+        if command.isEmpty {
+            throw ValidationError("no command: write it behind --, as in: lockctl run NAME -- make report")
+        }
         if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
         if let note, !(1...Text.longLimit).contains(note.utf8.count) {
             throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")
