@@ -2,7 +2,9 @@
 
 import PackageDescription
 
-/// What every Swift target is built with. Warnings are errors here and only here: a package that depends on this one sees none of it.
+/// What every Swift target is built with.
+///
+/// Warnings are errors here and only here: a package that depends on this one sees none of it.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
