@@ -11,7 +11,9 @@ struct Deadline: Comparable, Sendable {
     let instant: MonotonicInstant
     let subject: Subject
 
-    /// By instant. At the same instant leases end before waits do, so that who waits just long enough is granted.
+    /// By instant.
+    ///
+    /// At the same instant leases end before waits do, so that who waits just long enough is granted.
     static func < (left: Self, right: Self) -> Bool {
         if left.instant != right.instant { return left.instant < right.instant }
         switch (left.subject, right.subject) {
@@ -56,7 +58,9 @@ struct DeadlineQueue: Sendable {
     }
 
     private static func counts(
-        _ deadline: Deadline, leases: [FencingToken: Lease], waiters: [Arrival: Waiter]
+        _ deadline: Deadline,
+        leases: [FencingToken: Lease],
+        waiters: [Arrival: Waiter]
     ) -> Bool {
         switch deadline.subject {
         case .lease(let token): leases[token]?.deadline == deadline.instant

@@ -21,7 +21,9 @@ struct Lock: Sendable {
 struct Arrival: Hashable, Comparable, Sendable {
     let number: UInt64
 
-    /// Before all arrivals. In a listing, the line before a lock's first.
+    /// Before all arrivals.
+    ///
+    /// In a listing, the line before a lock's first.
     static let none = Arrival(number: 0)
 
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }

@@ -40,17 +40,27 @@ extension LockTable {
         nextToken = FencingToken(token.value + 1)
         let deadline = request.timeToLive.map { lastInstant + $0 }
         leases[token] = Lease(
-            token: token, lock: slot, session: request.id.session, owner: Owner(of: request), note: request.note,
-            grantedAt: lastInstant, timeToLive: request.timeToLive, deadline: deadline)
+            token: token,
+            lock: slot,
+            session: request.id.session,
+            owner: Owner(of: request),
+            note: request.note,
+            grantedAt: lastInstant,
+            timeToLive: request.timeToLive,
+            deadline: deadline
+        )
         locks[slot].holders.append(token)
         change(request.id.session) { $0.leases.append(token) }
         if let deadline { deadlines.insert(Deadline(instant: deadline, subject: .lease(token))) }
         totals.granted += 1
         effects.append(
-            .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive))
+            .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive)
+        )
     }
 
-    /// Takes a lease out of the table. The lock may be idle then: ``grantHead(of:vacatedAt:_:)`` follows.
+    /// Takes a lease out of the table.
+    ///
+    /// The lock may be idle then: ``grantHead(of:vacatedAt:_:)`` follows.
     mutating func end(_ lease: Lease) {
         leases[lease.token] = nil
         locks[lease.lock].holders.remove(lease.token)
@@ -58,7 +68,9 @@ extension LockTable {
         if lease.deadline != nil { deadlines.invalidateOne(leases: leases, waiters: waiters) }
     }
 
-    /// Takes a wait out of the table. The lock may be idle then.
+    /// Takes a wait out of the table.
+    ///
+    /// The lock may be idle then.
     mutating func remove(_ waiter: Waiter) {
         waiters[waiter.arrival] = nil
         locks[waiter.lock].queue.remove(waiter.arrival)
@@ -73,11 +85,14 @@ extension LockTable {
         remove(waiter)
         totals.cancelled += 1
         effects.append(
-            .sendCancelled(waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since))
+            .sendCancelled(waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since)
+        )
         forgetIfIdle(waiter.lock)
     }
 
-    /// Ends the wait if its time has run out. The lock is settled.
+    /// Ends the wait if its time has run out.
+    ///
+    /// The lock is settled.
     mutating func expireIfDue(_ arrival: Arrival, _ effects: inout [Effect]) {
         guard let waiter = waiters[arrival], let deadline = waiter.deadline, deadline <= lastInstant else { return }
         timeOut(waiter, &effects)
@@ -144,8 +159,13 @@ extension LockTable {
         let (holder, waiterCount) = situation(at: waiter.lock)
         effects.append(
             .sendTimedOut(
-                waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since, holder: holder,
-                waiterCount: waiterCount))
+                waiter.request.id,
+                waiter.request.name,
+                waited: lastInstant - waiter.since,
+                holder: holder,
+                waiterCount: waiterCount
+            )
+        )
     }
 
     /// When the lease should have ended, if that is not later than now.
@@ -166,7 +186,8 @@ extension LockTable {
         } else {
             totals.expired += 1
             effects.append(
-                .sendLost(lease.session, locks[lease.lock].name, token: lease.token, reason: .expired))
+                .sendLost(lease.session, locks[lease.lock].name, token: lease.token, reason: .expired)
+            )
             end(lease)
         }
     }

@@ -2,7 +2,9 @@ import LockdModel
 
 /// What must always be true.
 extension LockTable {
-    /// Checks every invariant and stops the program, naming it, if one is broken. Costs O(n log n); for tests and simulation.
+    /// Checks every invariant and stops the program, naming it, if one is broken.
+    ///
+    /// Costs O(n log n); for tests and simulation.
     public func checkInvariants() {
         checkLocks()
         checkLeases()

@@ -25,7 +25,10 @@ extension LockTable {
     }
 
     mutating func release(
-        _ id: RequestID, _ name: LockName, _ token: FencingToken?, _ effects: inout [Effect]
+        _ id: RequestID,
+        _ name: LockName,
+        _ token: FencingToken?,
+        _ effects: inout [Effect]
     ) {
         guard let lease = lease(for: id, name, token, &effects) else { return }
         totals.released += 1
@@ -35,7 +38,10 @@ extension LockTable {
     }
 
     mutating func renew(
-        _ id: RequestID, _ name: LockName, _ token: FencingToken?, _ timeToLive: Milliseconds?,
+        _ id: RequestID,
+        _ name: LockName,
+        _ token: FencingToken?,
+        _ timeToLive: Milliseconds?,
         _ effects: inout [Effect]
     ) {
         guard var lease = lease(for: id, name, token, &effects) else { return }
@@ -60,7 +66,11 @@ extension LockTable {
     }
 
     mutating func revoke(
-        _ id: RequestID, _ name: LockName, _ token: FencingToken?, _ reason: Text?, _ effects: inout [Effect]
+        _ id: RequestID,
+        _ name: LockName,
+        _ token: FencingToken?,
+        _ reason: Text?,
+        _ effects: inout [Effect]
     ) {
         let user = session(id.session).user
         guard let slot = settledSlot(of: name, &effects), let held = locks[slot].holders.first,
@@ -82,13 +92,17 @@ extension LockTable {
         grantHead(of: slot, vacatedAt: lastInstant, &effects)
     }
 
-    /// Whether `user` may take leases from `holder`. The overflow uid stands for many users, so it gives no right over others.
+    /// Whether `user` may take leases from `holder`.
+    ///
+    /// The overflow uid stands for many users, so it gives no right over others.
     private static func may(_ user: UserID, revokeFrom holder: UserID, inOwnSession own: Bool) -> Bool {
         own || user == .root || (user == holder && user != .overflow)
     }
 
     private mutating func acquireFree(
-        _ request: AcquireRequest, _ session: Session, _ effects: inout [Effect]
+        _ request: AcquireRequest,
+        _ session: Session,
+        _ effects: inout [Effect]
     ) {
         if session.leases.count + session.waiters.count >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
@@ -117,7 +131,12 @@ extension LockTable {
         let deadline: MonotonicInstant? =
             if case .after(let length) = request.wait { lastInstant + length } else { nil }
         waiters[arrival] = Waiter(
-            arrival: arrival, lock: slot, request: request, since: lastInstant, deadline: deadline)
+            arrival: arrival,
+            lock: slot,
+            request: request,
+            since: lastInstant,
+            deadline: deadline
+        )
         locks[slot].queue.append(arrival)
         change(request.id.session) { session in
             session.waiters.append(arrival)
@@ -133,7 +152,10 @@ extension LockTable {
 
     /// The lease that `id` speaks of, or nothing after having said that there is none.
     private mutating func lease(
-        for id: RequestID, _ name: LockName, _ token: FencingToken?, _ effects: inout [Effect]
+        for id: RequestID,
+        _ name: LockName,
+        _ token: FencingToken?,
+        _ effects: inout [Effect]
     ) -> Lease? {
         _ = session(id.session)
         if let slot = settledSlot(of: name, &effects) {
