@@ -6,7 +6,7 @@ import Testing
     @Test func freeLockIsGrantedAtOnce() {
         let table = TableFixture()
         #expect(table.acquire("db", by: alice) == [.granted("db", to: alice, token: 1)])
-        #expect(table.table.totals.granted == 1)
+        #expect(table.totals.granted == 1)
     }
 
     @Test func grantSaysTheTtlThatWasAskedFor() {
@@ -21,7 +21,7 @@ import Testing
         let table = TableFixture()
         table.acquire("db", by: alice)
         #expect(table.acquire("db", by: bob) == [])
-        #expect(table.table.waiterCount == 1)
+        #expect(table.waiterCount == 1)
     }
 
     @Test func locksAreIndependentOfEachOther() {
@@ -45,11 +45,11 @@ import Testing
     @Test func idleLockIsForgotten() {
         let table = TableFixture()
         table.acquire("db", by: alice)
-        #expect(table.table.lockCount == 1)
-        #expect(table.table.leaseCount == 1)
+        #expect(table.lockCount == 1)
+        #expect(table.leaseCount == 1)
         table.release("db", by: alice)
-        #expect(table.table.lockCount == 0)
-        #expect(table.table.leaseCount == 0)
+        #expect(table.lockCount == 0)
+        #expect(table.leaseCount == 0)
     }
 
     @Test func copiesOfATableGoTheirOwnWays() {

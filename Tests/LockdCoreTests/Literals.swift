@@ -1,5 +1,8 @@
 import LockdModel
 
+/// Ours, and not the testing library's.
+typealias Tag = LockdModel.Tag
+
 extension LockName: ExpressibleByStringLiteral {
     init(stringLiteral spelling: String) {
         do {

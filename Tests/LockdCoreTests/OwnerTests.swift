@@ -7,8 +7,8 @@ import Testing
         let table = TableFixture()
         table.acquire("db", by: alice)
         #expect(table.acquire("db", by: alice) == [.held("db", by: alice, token: 1)])
-        #expect(table.table.leaseCount == 1)
-        #expect(table.table.totals.granted == 1)
+        #expect(table.leaseCount == 1)
+        #expect(table.totals.granted == 1)
     }
 
     @Test func heldBeatsBusy() {
@@ -47,7 +47,7 @@ import Testing
         let table = TableFixture()
         table.acquire("db", by: alice.tagged("1"))
         #expect(table.acquire("db", by: alice.tagged("1")) == [])
-        #expect(table.table.waiterCount == 1)
+        #expect(table.waiterCount == 1)
     }
 
     @Test(arguments: [
@@ -76,7 +76,7 @@ import Testing
         let table = TableFixture()
         table.acquire("db", by: alice, owner: "writer")
         #expect(table.acquire("db", by: bob, owner: "writer") == [])
-        #expect(table.table.waiterCount == 1)
+        #expect(table.waiterCount == 1)
     }
 
     @Test func ownerThatAsksTwiceBeforeItIsGrantedHasTwoPlaces() {
@@ -88,7 +88,7 @@ import Testing
             table.release("db", by: alice)
                 == [.released("db", to: alice, token: 1), .granted("db", to: bob.tagged("1"), token: 2)]
         )
-        #expect(table.table.waiterCount == 1)
+        #expect(table.waiterCount == 1)
         #expect(table.release("db", by: bob).last == .granted("db", to: bob.tagged("2"), token: 3))
     }
 

@@ -9,6 +9,7 @@ let carol = RequestID(SessionID(3))
 let dave = RequestID(SessionID(4))
 
 /// A lock table with a clock that stands still until it is told to move, checked after every step.
+@dynamicMemberLookup
 final class TableFixture {
     private(set) var table: LockTable
     private(set) var now = MonotonicInstant(nanoseconds: 1_000_000_000)
@@ -114,10 +115,17 @@ final class TableFixture {
         endInput(of: id) + apply(.sessionEnded(id.session))
     }
 
-    /// How long until the table wants to be told the time, or `nil` if it does not.
-    func nextDeadline() -> Milliseconds? {
-        table.nextDeadline().map { $0 - now }
+    /// When the table wants to be told the time, or `nil` if it does not.
+    func nextInstant() -> MonotonicInstant? {
+        table.nextDeadline()
     }
+
+    /// How long until then, in whole milliseconds; 0 if it has passed.
+    func nextDeadline() -> Milliseconds? {
+        nextInstant().map { $0 - now }
+    }
+
+    subscript<Value>(dynamicMember member: KeyPath<LockTable, Value>) -> Value { table[keyPath: member] }
 
     /// The lines of `name`, all on one page.
     func show(_ name: LockName) -> [LockTable.Line] {

@@ -12,15 +12,15 @@ import Testing
         #expect(table.passTime() == [])
         table.moveClock(nanoseconds: 1)
         #expect(table.passTime() == [.expired("db", of: alice, token: 1)])
-        #expect(table.table.totals.expired == 1)
-        #expect(table.table.lockCount == 0)
+        #expect(table.totals.expired == 1)
+        #expect(table.lockCount == 0)
     }
 
     @Test func leaseWithoutTtlNeverExpires() {
         let table = TableFixture()
         table.acquire("db", by: alice)
         #expect(table.advance(.maximum) == [])
-        #expect(table.table.leaseCount == 1)
+        #expect(table.leaseCount == 1)
     }
 
     @Test func lossIsToldBeforeTheNextGrant() {
@@ -68,7 +68,7 @@ import Testing
             table.release("db", by: alice)
                 == [.expired("db", of: alice, token: 1), .notHeld("db", to: alice)]
         )
-        #expect(table.table.totals.released == 0)
+        #expect(table.totals.released == 0)
     }
 
     @Test func renewalMovesTheDeadline() {
