@@ -9,6 +9,8 @@ struct Lock: Sendable {
     var holders = AscendingDeque<FencingToken>()
     /// The requests that wait for the name, the oldest first.
     var queue = AscendingDeque<Arrival>()
+    /// When which of those waits runs out.
+    var waitDeadlines = DeadlineQueue()
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }

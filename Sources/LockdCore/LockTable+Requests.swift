@@ -34,7 +34,7 @@ extension LockTable {
         totals.released += 1
         effects.append(.sendReleased(id, name, token: lease.token))
         end(lease)
-        grantHead(of: lease.lock, vacatedAt: lastInstant, &effects)
+        grantHead(of: lease.lock, &effects)
     }
 
     mutating func renew(
@@ -52,12 +52,7 @@ extension LockTable {
     }
 
     mutating func cancel(_ id: RequestID, _ tag: Tag, _ effects: inout [Effect]) {
-        // Settle first: a wait that is over, or that was granted before it was cancelled, is no wait any more.
-        if let arrival = session(id.session).arrivalsByTag[tag], let waiter = waiters[arrival] {
-            settle(waiter.lock, &effects)
-            expireIfDue(arrival, &effects)
-        }
-        guard let arrival = session(id.session).arrivalsByTag[tag], let waiter = waiters[arrival] else {
+        guard let waiter = settledWait(under: tag, of: id.session, &effects) else {
             effects.append(.sendNotWaiting(id, tag: tag))
             return
         }
@@ -89,7 +84,7 @@ extension LockTable {
         effects.append(.sendLost(lease.session, name, token: lease.token, reason: loss))
         effects.append(.sendRevoked(id, name, token: lease.token))
         end(lease)
-        grantHead(of: slot, vacatedAt: lastInstant, &effects)
+        grantHead(of: slot, &effects)
     }
 
     /// Whether `user` may take leases from `holder`.
@@ -142,12 +137,26 @@ extension LockTable {
             session.waiters.append(arrival)
             if let tag = request.id.tag { session.arrivalsByTag[tag] = arrival }
         }
-        if let deadline { deadlines.insert(Deadline(instant: deadline, subject: .wait(arrival))) }
+        if let deadline {
+            deadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
+            locks[slot].waitDeadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
+        }
     }
 
     private mutating func refuse(_ id: RequestID, _ refusal: Refusal, _ effects: inout [Effect]) {
         totals.refused += 1
         effects.append(.sendRefused(id, refusal))
+    }
+
+    /// The request that waits under `tag` after everything due on its lock has ended: it may be over, or granted.
+    private mutating func settledWait(
+        under tag: Tag,
+        of id: SessionID,
+        _ effects: inout [Effect]
+    ) -> Waiter? {
+        guard let arrival = session(id).arrivalsByTag[tag], let waiter = waiters[arrival] else { return nil }
+        settle(waiter.lock, &effects)
+        return waiters[arrival]
     }
 
     /// The lease that `id` speaks of, or nothing after having said that there is none.
