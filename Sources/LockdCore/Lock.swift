@@ -9,6 +9,8 @@ struct Lock: Sendable {
     var holders = AscendingDeque<FencingToken>()
     /// The requests that wait for the name, the oldest first.
     var queue = AscendingDeque<Arrival>()
+    /// When which of those waits runs out.
+    var waitDeadlines = DeadlineQueue()
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }
@@ -21,7 +23,9 @@ struct Lock: Sendable {
 struct Arrival: Hashable, Comparable, Sendable {
     let number: UInt64
 
-    /// Before all arrivals. In a listing, the line before a lock's first.
+    /// Before all arrivals.
+    ///
+    /// In a listing, the line before a lock's first.
     static let none = Arrival(number: 0)
 
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }

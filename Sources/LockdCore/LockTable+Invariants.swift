@@ -2,13 +2,15 @@ import LockdModel
 
 /// What must always be true.
 extension LockTable {
-    /// Checks every invariant and stops the program, naming it, if one is broken. Costs O(n log n); for tests and simulation.
+    /// Checks every invariant and stops the program, naming it, if one is broken.
+    ///
+    /// Costs O(n log n); for tests and simulation.
     public func checkInvariants() {
         checkLocks()
         checkLeases()
         checkWaiters()
         checkSessions()
-        precondition(deadlines.count <= 2 * (leases.count + waiters.count) + 130, "stale deadlines pile up")
+        checkDeadlines()
     }
 
     private func checkLocks() {
@@ -43,6 +45,21 @@ extension LockTable {
             precondition(session?.state == .open, "waiter \(arrival) belongs to a session that cannot wait")
             precondition(session?.waiters.contains(arrival) == true, "waiter \(arrival) has no session")
         }
+    }
+
+    private func checkDeadlines() {
+        let leaseCount = leases.values.count { $0.deadline != nil }
+        let waiterCount = waiters.values.count { $0.deadline != nil }
+        check(deadlines, count: leaseCount + waiterCount)
+        for slot in slots.values {
+            check(locks[slot].waitDeadlines, count: locks[slot].queue.all.count { waiters[$0]?.deadline != nil })
+        }
+    }
+
+    private func check(_ deadlines: DeadlineQueue, count: Int) {
+        let counting = deadlines.count - deadlines.staleCount
+        precondition(counting == count, "\(counting) deadlines count, not \(count)")
+        precondition(deadlines.staleCount <= 64 + deadlines.count / 2, "stale deadlines pile up")
     }
 
     private func checkSessions() {

@@ -59,7 +59,10 @@ extension LockTable {
 
     /// The lease on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
     public func lines(
-        of name: LockName, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+        of name: LockName,
+        after cursor: Cursor?,
+        lineLimit: Int,
+        at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
         guard let slot = slots[name] else { return ([], nil) }
         var lines: [Line] = []
@@ -69,7 +72,10 @@ extension LockTable {
 
     /// The same for all locks whose names begin with `prefix`, those behind `cursor` in the table; looks at ``Limits/locksPerPage`` locks at the most.
     public func lines(
-        withPrefix prefix: LockName?, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+        withPrefix prefix: LockName?,
+        after cursor: Cursor?,
+        lineLimit: Int,
+        at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
         var lines: [Line] = []
         guard let start = Int(exactly: cursor?.lock ?? 0), start < locks.slotCount else { return ([], nil) }
@@ -86,7 +92,11 @@ extension LockTable {
     ///
     /// Lines are numbered: the leases have `leasesLine` together, a waiter has the number of its arrival above that.
     private func append(
-        _ slot: Int, after line: UInt64?, to lines: inout [Line], lineLimit: Int, _ now: MonotonicInstant
+        _ slot: Int,
+        after line: UInt64?,
+        to lines: inout [Line],
+        lineLimit: Int,
+        _ now: MonotonicInstant
     ) -> Cursor? {
         let lock = locks[slot]
         let leasesLine: UInt64 = 1
@@ -107,16 +117,29 @@ extension LockTable {
 
     private func describe(_ lease: Lease, _ lock: Lock, _ now: MonotonicInstant) -> LeaseLine {
         LeaseLine(
-            name: lock.name, token: lease.token, session: lease.session, held: now - lease.grantedAt,
-            timeToLive: lease.timeToLive, left: lease.deadline.map { $0 - now }, owner: lease.owner.name,
-            note: lease.note, waiterCount: lock.queue.count)
+            name: lock.name,
+            token: lease.token,
+            session: lease.session,
+            held: now - lease.grantedAt,
+            timeToLive: lease.timeToLive,
+            left: lease.deadline.map { $0 - now },
+            owner: lease.owner.name,
+            note: lease.note,
+            waiterCount: lock.queue.count
+        )
     }
 
     private func describe(_ waiter: Waiter, position: Int, _ now: MonotonicInstant) -> WaiterLine {
         let request = waiter.request
         return WaiterLine(
-            name: request.name, position: position, session: request.id.session, waited: now - waiter.since,
-            left: waiter.deadline.map { $0 - now }, timeToLive: request.timeToLive, owner: request.owner,
-            note: request.note)
+            name: request.name,
+            position: position,
+            session: request.id.session,
+            waited: now - waiter.since,
+            left: waiter.deadline.map { $0 - now },
+            timeToLive: request.timeToLive,
+            owner: request.owner,
+            note: request.note
+        )
     }
 }
