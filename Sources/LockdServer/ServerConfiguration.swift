@@ -18,7 +18,11 @@ public struct ServerConfiguration: Sendable {
 
     /// A server at these paths.
     public init(
-        socketPath: String, socketMode: UInt32, stateDirectory: String, limits: Limits = Limits(), version: String,
+        socketPath: String,
+        socketMode: UInt32,
+        stateDirectory: String,
+        limits: Limits = Limits(),
+        version: String,
         stopDescriptor: CInt? = nil
     ) {
         self.socketPath = socketPath

@@ -14,7 +14,11 @@ struct Settings {
     private var directories: [(path: String, mode: mode_t)] = []
 
     init(
-        file: String?, socket: String?, stateDirectory: String?, logLevel: Logger.Level?, isForUser: Bool
+        file: String?,
+        socket: String?,
+        stateDirectory: String?,
+        logLevel: Logger.Level?,
+        isForUser: Bool
     ) throws {
         let file = try SettingsFile(path: file)
         limits = try file.limits()
