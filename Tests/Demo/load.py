@@ -31,8 +31,8 @@ class Load:
 def drive(port: int, path: str, *, requests: int, connections: int) -> Load:
     """Sends `requests` times `GET path`, over `connections` connections at a time, and counts the answers.
 
-    A connection is kept as long as the server keeps it (gunicorn's sync workers close it behind every answer). No request
-    is sent twice.
+    A connection is kept as long as the server keeps it; gunicorn's sync workers close it behind every answer. No request is
+    sent twice.
     """
     load = Load(requests)
     left = iter(range(requests))
