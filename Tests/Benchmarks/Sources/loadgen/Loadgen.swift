@@ -33,7 +33,7 @@ struct Loadgen: ParsableCommand {
     @Option(help: "How many seconds to run before measuring.")
     var warmUp = 0.2
 
-    @Flag(help: "Let all connections want the same lock and measure how fast it is handed over. Without --depth.")
+    @Flag(help: "Let all connections want the same lock and measure how fast it is handed over.")
     var contended = false
 
     @Flag(help: "Send lockd's requests without tags.")
@@ -49,10 +49,10 @@ struct Loadgen: ParsableCommand {
         guard (1...1024).contains(depth) else { throw ValidationError("--depth is 1 to 1024.") }
         guard seconds > 0, requests ?? 1 > 0 else { throw ValidationError("--seconds and --requests are more than 0.") }
         guard warmUp >= 0 else { throw ValidationError("--warm-up is not negative.") }
-        guard !contended || (depth == 1 && `protocol` == .lockd) else {
-            throw ValidationError(
-                "--contended goes with --protocol lockd and without --depth: Redis has no queue to hand a lock on."
-            )
+        if contended {
+            guard depth == 1, `protocol` == .lockd, !untagged else {
+                throw ValidationError("--contended goes without --depth, --protocol and --untagged.")
+            }
         }
     }
 
@@ -63,12 +63,7 @@ struct Loadgen: ParsableCommand {
         )
         let result: Measurement
         if contended {
-            var load = try Contention(
-                socket: socket,
-                connections: connections,
-                tagged: !untagged,
-                measurement: measurement
-            )
+            var load = try Contention(socket: socket, connections: connections, measurement: measurement)
             result = try load.run()
         } else {
             var load = try ClosedLoop(

@@ -21,6 +21,8 @@ struct Measurement {
     private var cpuTimeAtStart: UInt64 = 0
 
     private(set) var operations = 0
+    /// Every operation that was answered, those before and after the measurement too.
+    private(set) var answeredCount = 0
     private(set) var nanoseconds: UInt64 = 0
     /// How much of that time this process was on a CPU.
     ///
@@ -45,6 +47,7 @@ struct Measurement {
 
     /// Counts `count` operations that were answered at `now`, `latency` nanoseconds after they were sent.
     mutating func record(_ count: Int, latency: UInt64, now: UInt64) {
+        answeredCount += count
         switch phase {
         case .warmingUp(let end):
             if now >= end {
@@ -95,6 +98,7 @@ extension Measurement {
             "\"nanoseconds\": \(nanoseconds)",
             "\"operations_per_second\": \(operationsPerSecond)",
             "\"latency\": {\(latencies.joined(separator: ", "))}",
+            "\"answered\": \(answeredCount)",
             "\"loadgen_cpu\": \(cpuFraction)",
             "\"wrong_replies\": \(wrongReplyCount)",
         ]
