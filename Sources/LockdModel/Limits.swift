@@ -15,12 +15,12 @@ public struct Limits: Hashable, Sendable {
     public var reservedSessions = 8
     /// The most leases at a time.
     public var leases = 100_000
-    /// The most leases of one session.
+    /// The most leases of one session, its waiting requests counted in: each of them can become a lease at any moment.
     public var leasesPerSession = 10_000
     /// The most waiting requests at a time.
     public var waiters = 100_000
-    /// The most waiting requests of one session.
-    public var waitersPerSession = 10_000
+    /// The most waiting requests of one session. They all end in one turn, so this is no more than ``endingsPerTurn``.
+    public var waitersPerSession = 1000
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000
     /// The most locks that one page of LIST looks at.

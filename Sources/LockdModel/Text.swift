@@ -27,6 +27,11 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
         try self.init(bytes: string.utf8, limit: limit)
     }
 
+    /// The characters of a tag.
+    public init(_ tag: Tag) {
+        spelling = tag.spelling
+    }
+
     /// The bytes of the text.
     public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
 

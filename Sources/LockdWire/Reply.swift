@@ -164,6 +164,8 @@ public enum Reply: Hashable, Sendable {
         case expired
         /// Somebody revoked it.
         case revoked(by: UserID?, process: ProcessID?, why: Text?)
+        /// A reason that this version does not know: a newer daemon's. The lease is lost all the same.
+        case other(Text)
     }
 }
 

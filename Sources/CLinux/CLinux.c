@@ -1,0 +1,102 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Older headers lack it; the number is the kernel's, the same on every architecture that Swift runs on.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+int clinux_peer_credentials(int socket, struct clinux_credentials *credentials) {
+    struct ucred from_kernel;
+    socklen_t length = sizeof from_kernel;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &from_kernel, &length) != 0) return -1;
+    credentials->process = from_kernel.pid;
+    credentials->user = from_kernel.uid;
+    credentials->group = from_kernel.gid;
+    return 0;
+}
+
+int clinux_peer_pidfd(int socket) {
+    int pidfd = -1;
+    socklen_t length = sizeof pidfd;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0) return -1;
+    return pidfd;
+}
+
+int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int clinux_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+int clinux_unix_stream_socket(bool nonblocking) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
+static int unix_address(struct sockaddr_un *address, socklen_t *address_length, const char *path, size_t length) {
+    if (length > clinux_unix_path_maximum()) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, length);
+    *address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    return 0;
+}
+
+int clinux_bind_unix(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, path, length) != 0) return -1;
+    return bind(socket, (struct sockaddr *)&address, address_length);
+}
+
+int clinux_connect_unix(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, path, length) != 0) return -1;
+    return connect(socket, (struct sockaddr *)&address, address_length);
+}
+
+size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
+
+int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int clinux_termination_signalfd(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+uint64_t clinux_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    rlim_t soft = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : soft;
+}
+
+int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

@@ -1,0 +1,66 @@
+import HeapModule
+import LockdModel
+
+/// A moment at which time alone changes the table.
+struct Deadline: Comparable, Sendable {
+    enum Subject: Hashable, Sendable {
+        case lease(FencingToken)
+        case wait(Arrival)
+    }
+
+    let instant: MonotonicInstant
+    let subject: Subject
+
+    /// By instant. At the same instant leases end before waits do, so that who waits just long enough is granted.
+    static func < (left: Self, right: Self) -> Bool {
+        if left.instant != right.instant { return left.instant < right.instant }
+        switch (left.subject, right.subject) {
+        case (.lease(let left), .lease(let right)): return left < right
+        case (.lease, .wait): return true
+        case (.wait, .lease): return false
+        case (.wait(let left), .wait(let right)): return left < right
+        }
+    }
+}
+
+/// The deadlines of leases and waits, the earliest first.
+///
+/// A deadline that no longer counts, because its lease was renewed or its wait ended, stays until it comes up or until such stale ones are
+/// more than half of all; so the queue is never longer than twice its use, and every operation costs O(log n) on average.
+struct DeadlineQueue: Sendable {
+    private var heap: Heap<Deadline> = []
+    private var staleCount = 0
+
+    var count: Int { heap.count }
+
+    mutating func insert(_ deadline: Deadline) {
+        heap.insert(deadline)
+    }
+
+    /// Records that one of the deadlines in the queue no longer counts.
+    mutating func invalidateOne(leases: [FencingToken: Lease], waiters: [Arrival: Waiter]) {
+        staleCount += 1
+        guard staleCount > 64 + heap.count / 2 else { return }
+        heap = Heap(heap.unordered.filter { Self.counts($0, leases: leases, waiters: waiters) })
+        staleCount = 0
+    }
+
+    /// The earliest deadline that counts.
+    mutating func earliest(leases: [FencingToken: Lease], waiters: [Arrival: Waiter]) -> Deadline? {
+        while let deadline = heap.min {
+            if Self.counts(deadline, leases: leases, waiters: waiters) { return deadline }
+            heap.removeMin()
+            staleCount = max(0, staleCount - 1)
+        }
+        return nil
+    }
+
+    private static func counts(
+        _ deadline: Deadline, leases: [FencingToken: Lease], waiters: [Arrival: Waiter]
+    ) -> Bool {
+        switch deadline.subject {
+        case .lease(let token): leases[token]?.deadline == deadline.instant
+        case .wait(let arrival): waiters[arrival] != nil
+        }
+    }
+}

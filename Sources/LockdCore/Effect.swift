@@ -1,0 +1,73 @@
+public import LockdModel
+
+/// What is to be done about an event. All effects are things to say; perform them in order.
+///
+/// No effect addresses a session after its ``Event/sessionEnded(_:)``.
+public enum Effect: Hashable, Sendable {
+    /// The session holds the lease from now on.
+    ///
+    /// If the lease before was lost, its ``sendLost(_:_:token:reason:)`` comes earlier, and MUST be on its way before this is.
+    case sendGranted(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// The owner of the request holds the lease already.
+    case sendHeld(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// The lock is not free, and the request cannot wait.
+    case sendBusy(RequestID, LockName, holder: Holding?, waiterCount: Int)
+    /// The wait ran out.
+    case sendTimedOut(RequestID, LockName, waited: Milliseconds, holder: Holding?, waiterCount: Int)
+    /// The wait was ended by its own session.
+    case sendCancelled(RequestID, LockName, waited: Milliseconds)
+    /// The lease was given back.
+    case sendReleased(RequestID, LockName, token: FencingToken)
+    /// The lease's deadline is now `timeToLive` from now; `nil` if it has none.
+    case sendRenewed(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// There is no such lease.
+    case sendNotHeld(RequestID, LockName)
+    /// The wait under `tag` was ended.
+    case sendWaitCancelled(RequestID, tag: Tag)
+    /// No request waits under `tag`.
+    case sendNotWaiting(RequestID, tag: Tag)
+    /// The lease was taken from its holder.
+    case sendRevoked(RequestID, LockName, token: FencingToken)
+    /// The lease is `holder`'s and not for the session to revoke.
+    case sendDenied(RequestID, LockName, token: FencingToken, holder: UserID)
+    /// The request was refused and changed nothing.
+    case sendRefused(RequestID, Refusal)
+    /// The session no longer holds the lease.
+    case sendLost(SessionID, LockName, token: FencingToken, reason: LossReason)
+}
+
+/// Who holds a lock, and for how long.
+public struct Holding: Hashable, Sendable {
+    /// The session that holds it.
+    public var session: SessionID
+    /// How long it has held it.
+    public var held: Milliseconds
+
+    /// `session`, for `held`.
+    public init(session: SessionID, held: Milliseconds) {
+        self.session = session
+        self.held = held
+    }
+}
+
+/// Why a request was refused.
+public enum Refusal: Hashable, Sendable {
+    /// Another request of the session waits under the same tag.
+    case tagInUse(Tag)
+    /// The session has as many leases and waits as it may have.
+    case tooManyLeasesOfSession(limit: Int)
+    /// There are as many leases as there may be.
+    case tooManyLeases(limit: Int)
+    /// The session has as many waits as it may have.
+    case tooManyWaitersOfSession(limit: Int)
+    /// There are as many waits as there may be.
+    case tooManyWaiters(limit: Int)
+}
+
+/// Why a lease was lost.
+public enum LossReason: Hashable, Sendable {
+    /// Its ttl ran out.
+    case expired
+    /// The session `by` revoked it.
+    case revoked(by: SessionID, why: Text?)
+}

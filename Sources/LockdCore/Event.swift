@@ -1,0 +1,70 @@
+public import LockdModel
+
+/// Something that happened, as the lock table is told of it.
+public enum Event: Hashable, Sendable {
+    /// A session began. Its number was never used before.
+    case sessionOpened(SessionID, user: UserID)
+    /// A session asked for a lease.
+    case acquireRequested(AcquireRequest)
+    /// A session gives a lease back: the one it has on the name, if `token` is `nil` or is that lease's.
+    case releaseRequested(RequestID, LockName, token: FencingToken?)
+    /// A session moves the deadline of its lease: to `timeToLive` from now, or by the lease's own ttl.
+    case renewRequested(RequestID, LockName, token: FencingToken?, timeToLive: Milliseconds?)
+    /// A session no longer wants what it asked for under `tag`.
+    case cancelRequested(RequestID, tag: Tag)
+    /// A session takes somebody's lease away. `reason` is told to the holder.
+    case revokeRequested(RequestID, LockName, token: FencingToken?, reason: Text?)
+    /// Somebody is about to look at the name.
+    case nameInspected(LockName)
+    /// No more lines will come from the session than have come. From now on it cannot wait.
+    case inputEnded(SessionID)
+    /// The last line of the session was applied. It must have had ``inputEnded(_:)``; nothing more may be said of it, or is said to it.
+    case sessionEnded(SessionID)
+    /// The tokens up to and including this one may be granted: no other run of the daemon will ever grant them.
+    case tokensReserved(through: FencingToken)
+    /// It is later than it was. The one event that works off what is due, at most ``Limits/endingsPerTurn`` endings of it.
+    case timePassed
+}
+
+/// Which request of which session.
+public struct RequestID: Hashable, Sendable {
+    /// The session that asked.
+    public var session: SessionID
+    /// The tag of the request, if it has one.
+    public var tag: Tag?
+
+    /// The request `tag` of `session`.
+    public init(_ session: SessionID, tag: Tag? = nil) {
+        self.session = session
+        self.tag = tag
+    }
+}
+
+/// A request for a lease.
+public struct AcquireRequest: Hashable, Sendable {
+    /// Which request this is.
+    public var id: RequestID
+    /// The lock.
+    public var name: LockName
+    /// How long the request may queue, from now.
+    public var wait: WaitTimeout
+    /// The longest the lease may be held without renewal.
+    public var timeToLive: Milliseconds?
+    /// The logical thread within the session, if the client names one.
+    public var owner: Text?
+    /// What the holder says about itself.
+    public var note: Text?
+
+    /// A request that waits for ever and asks for nothing else, unless said otherwise.
+    public init(
+        _ id: RequestID, _ name: LockName, wait: WaitTimeout = .never, timeToLive: Milliseconds? = nil,
+        owner: Text? = nil, note: Text? = nil
+    ) {
+        self.id = id
+        self.name = name
+        self.wait = wait
+        self.timeToLive = timeToLive
+        self.owner = owner
+        self.note = note
+    }
+}

@@ -1,0 +1,122 @@
+public import LockdModel
+
+/// What is in the table, for those who look.
+extension LockTable {
+    /// How many locks are held.
+    public var lockCount: Int { slots.count }
+    /// How many leases there are.
+    public var leaseCount: Int { leases.count }
+    /// How many requests wait.
+    public var waiterCount: Int { waiters.count }
+
+    /// One line of a listing.
+    public enum Line: Hashable, Sendable {
+        case lease(LeaseLine)
+        case waiter(WaiterLine)
+    }
+
+    /// A lease as it is now.
+    public struct LeaseLine: Hashable, Sendable {
+        /// The name of the lock.
+        public var name: LockName
+        /// The token of the lease.
+        public var token: FencingToken
+        /// Who holds it.
+        public var session: SessionID
+        /// For how long it has been held.
+        public var held: Milliseconds
+        /// The longest it may be held without renewal.
+        public var timeToLive: Milliseconds?
+        /// The time to the deadline.
+        public var left: Milliseconds?
+        /// The owner that the request named.
+        public var owner: Text?
+        /// What the holder says about itself.
+        public var note: Text?
+        /// How many requests wait for the lock.
+        public var waiterCount: Int
+    }
+
+    /// A waiting request as it is now.
+    public struct WaiterLine: Hashable, Sendable {
+        /// The name of the lock.
+        public var name: LockName
+        /// The place in the queue; 1 is granted next.
+        public var position: Int
+        /// Who waits.
+        public var session: SessionID
+        /// For how long.
+        public var waited: Milliseconds
+        /// The time to the end of the wait.
+        public var left: Milliseconds?
+        /// The ttl that the lease will have.
+        public var timeToLive: Milliseconds?
+        /// The owner that the request names.
+        public var owner: Text?
+        /// What the request says about its session.
+        public var note: Text?
+    }
+
+    /// The lease on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
+    public func lines(
+        of name: LockName, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+    ) -> (lines: [Line], next: Cursor?) {
+        guard let slot = slots[name] else { return ([], nil) }
+        var lines: [Line] = []
+        let rest = append(slot, after: cursor?.line, to: &lines, lineLimit: lineLimit, now)
+        return (lines, rest)
+    }
+
+    /// The same for all locks whose names begin with `prefix`, those behind `cursor` in the table; looks at ``Limits/locksPerPage`` locks at the most.
+    public func lines(
+        withPrefix prefix: LockName?, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+    ) -> (lines: [Line], next: Cursor?) {
+        var lines: [Line] = []
+        guard let start = Int(exactly: cursor?.lock ?? 0), start < locks.slotCount else { return ([], nil) }
+        let end = min(locks.slotCount, start + limits.locksPerPage)
+        for slot in start..<end {
+            guard let lock = locks.element(at: slot), prefix.map(lock.name.hasPrefix) ?? true else { continue }
+            let line = slot == start ? cursor?.line : nil
+            if let rest = append(slot, after: line, to: &lines, lineLimit: lineLimit, now) { return (lines, rest) }
+        }
+        return (lines, end < locks.slotCount ? Cursor(lock: UInt64(end), line: 0) : nil)
+    }
+
+    /// Adds the lines of a lock that come behind `line`, and says where to go on if there are more than the limit allows.
+    ///
+    /// Lines are numbered: the leases have `leasesLine` together, a waiter has the number of its arrival above that.
+    private func append(
+        _ slot: Int, after line: UInt64?, to lines: inout [Line], lineLimit: Int, _ now: MonotonicInstant
+    ) -> Cursor? {
+        let lock = locks[slot]
+        let leasesLine: UInt64 = 1
+        var last = line ?? 0
+        if last < leasesLine {
+            if lines.count + lock.holders.count > lineLimit { return Cursor(lock: UInt64(slot), line: last) }
+            lines += lock.holders.all.compactMap { leases[$0].map { .lease(describe($0, lock, now)) } }
+            last = leasesLine
+        }
+        for (offset, arrival) in lock.queue.elements(above: Arrival(number: last - leasesLine)) {
+            guard let waiter = waiters[arrival] else { continue }
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
+            lines.append(.waiter(describe(waiter, position: offset + 1, now)))
+            last = leasesLine + arrival.number
+        }
+        return nil
+    }
+
+    private func describe(_ lease: Lease, _ lock: Lock, _ now: MonotonicInstant) -> LeaseLine {
+        LeaseLine(
+            name: lock.name, token: lease.token, session: lease.session, held: now - lease.grantedAt,
+            timeToLive: lease.timeToLive, left: lease.deadline.map { $0 - now }, owner: lease.owner.name,
+            note: lease.note, waiterCount: lock.queue.count)
+    }
+
+    private func describe(_ waiter: Waiter, position: Int, _ now: MonotonicInstant) -> WaiterLine {
+        let request = waiter.request
+        return WaiterLine(
+            name: request.name, position: position, session: request.id.session, waited: now - waiter.since,
+            left: waiter.deadline.map { $0 - now }, timeToLive: request.timeToLive, owner: request.owner,
+            note: request.note)
+    }
+}

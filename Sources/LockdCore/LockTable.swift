@@ -1,0 +1,103 @@
+import DequeModule
+public import LockdModel
+
+/// Decides who holds each lock.
+///
+/// A lock table is a plain value. It performs no I/O, reads no clock, and logs nothing: the same table given the same events at the same
+/// instants always returns the same effects. Work per event is bounded: an event ends what is due on the names it touches, and what else is due
+/// is worked off by ``Event/timePassed``, at most ``Limits/endingsPerTurn`` endings at a time.
+///
+/// Rules: a lease is exclusive; requests for a name are granted in their order of arrival; time takes effect in the order of the deadlines,
+/// however late the table hears of it, and at one instant leases end before waits do.
+public struct LockTable: Sendable {
+    /// What the table takes on.
+    public let limits: Limits
+    /// What has happened so far.
+    public internal(set) var totals = Totals()
+
+    var locks = Slab<Lock>()
+    var slots: [LockName: Int] = [:]
+    var leases: [FencingToken: Lease] = [:]
+    var waiters: [Arrival: Waiter] = [:]
+    var sessions: [SessionID: Session] = [:]
+    var deadlines = DeadlineQueue()
+    /// The ended sessions that have leases still, in the order in which they ended.
+    var endings: Deque<SessionID> = []
+
+    var nextToken: FencingToken
+    var reservedThrough: FencingToken
+    var lastArrival = Arrival.none
+    var lastInstant = MonotonicInstant(nanoseconds: .min)
+
+    /// An empty table whose first grant has the token `firstToken`.
+    ///
+    /// Tokens from `firstToken` through `reservedThrough` may be granted until ``Event/tokensReserved(through:)`` allows more.
+    public init(limits: Limits, firstToken: FencingToken, reservedThrough: FencingToken) {
+        precondition(limits.waitersPerSession <= limits.endingsPerTurn, "all waits of a session end in one turn")
+        self.limits = limits
+        self.nextToken = firstToken
+        self.reservedThrough = reservedThrough
+    }
+
+    /// Records that `event` happened at `now`, and adds to `effects` what is to be done about it.
+    ///
+    /// Instants MUST NOT go backwards. ``tokensLeft`` MUST be more than ``Limits/endingsPerTurn``: no event grants more leases.
+    public mutating func apply(_ event: Event, at now: MonotonicInstant, effects: inout [Effect]) {
+        precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
+        lastInstant = now
+        switch event {
+        case .sessionOpened(let id, let user): open(id, user: user)
+        case .acquireRequested(let request): acquire(request, &effects)
+        case .releaseRequested(let id, let name, let token): release(id, name, token, &effects)
+        case .renewRequested(let id, let name, let token, let timeToLive):
+            renew(id, name, token, timeToLive, &effects)
+        case .cancelRequested(let id, let tag): cancel(id, tag, &effects)
+        case .revokeRequested(let id, let name, let token, let reason): revoke(id, name, token, reason, &effects)
+        case .nameInspected(let name): _ = settledSlot(of: name, &effects)
+        case .inputEnded(let id): endInput(of: id, &effects)
+        case .sessionEnded(let id): end(id)
+        case .tokensReserved(let through): reserveTokens(through: through)
+        case .timePassed: workOff(&effects)
+        }
+    }
+
+    /// Records that `event` happened at `now`, and returns what is to be done about it.
+    public mutating func apply(_ event: Event, at now: MonotonicInstant) -> [Effect] {
+        var effects: [Effect] = []
+        apply(event, at: now, effects: &effects)
+        return effects
+    }
+
+    /// How many tokens can be granted before more must be reserved.
+    public var tokensLeft: UInt64 { reservedThrough.value - nextToken.value + 1 }
+
+    /// The earliest instant at which time alone changes the table, or `nil` if none does.
+    ///
+    /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
+    public mutating func nextDeadline() -> MonotonicInstant? {
+        if !endings.isEmpty { return lastInstant }
+        return deadlines.earliest(leases: leases, waiters: waiters)?.instant
+    }
+
+    private mutating func open(_ id: SessionID, user: UserID) {
+        let former = sessions.updateValue(Session(user: user), forKey: id)
+        precondition(former == nil, "session \(id) is open already")
+    }
+
+    private mutating func reserveTokens(through: FencingToken) {
+        precondition(through >= reservedThrough, "tokens are reserved through \(reservedThrough), not \(through)")
+        reservedThrough = through
+    }
+
+    func session(_ id: SessionID) -> Session {
+        guard let session = sessions[id] else { preconditionFailure("session \(id) is not open") }
+        if case .ended = session.state { preconditionFailure("session \(id) has ended") }
+        return session
+    }
+
+    /// Changes a session where it is.
+    mutating func change<Result>(_ id: SessionID, _ body: (inout Session) -> Result) -> Result {
+        guard let index = sessions.index(forKey: id) else { preconditionFailure("session \(id) is not open") }
+        return body(&sessions.values[index])
+    }
+}
