@@ -167,38 +167,3 @@ public enum ReplyEncoder {
         }
     }
 }
-
-/// Fields: ` key=value`, nothing at all for a value that is not there.
-extension [UInt8] {
-    fileprivate mutating func writeField(_ key: StaticString, _ number: UInt64?) {
-        guard let number else { return }
-        write(key)
-        write(number)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ user: UserID?) {
-        writeField(key, user.map { UInt64($0.value) })
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ process: ProcessID?) {
-        writeField(key, process.map { UInt64($0.value) })
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ text: Text?) {
-        guard let text else { return }
-        write(key)
-        write(text)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, given duration: Milliseconds?) {
-        guard let duration else { return }
-        write(key)
-        write(given: duration)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, measured duration: Milliseconds?) {
-        guard let duration else { return }
-        write(key)
-        write(measured: duration)
-    }
-}
