@@ -94,5 +94,15 @@ let package = Package(
             dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "lockdTests",
+            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockctlTests",
+            dependencies: ["lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            swiftSettings: settings
+        ),
     ]
 )
