@@ -4,13 +4,13 @@ import LockdModel
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
         let id = request.id
-        let session = session(id.session)
-        if let tag = id.tag, session.arrivalsByTag[tag] != nil {
+        if let tag = id.tag, settledWait(under: tag, of: id.session, &effects) != nil {
             return refuse(id, .tagInUse(tag), &effects)
         }
-        guard let slot = settledSlot(of: request.name, &effects) else {
-            return acquireFree(request, session, &effects)
-        }
+        let slot = settledSlot(of: request.name, &effects)
+        // Only now: what was due on the name may have been the session's own.
+        let session = session(id.session)
+        guard let slot else { return acquireFree(request, session, &effects) }
         if let lease = lease(of: Owner(of: request), in: id.session, on: slot) {
             effects.append(.sendHeld(id, request.name, token: lease.token, timeToLive: lease.timeToLive))
         } else if request.wait == .none || session.state != .open {
