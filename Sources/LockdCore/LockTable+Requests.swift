@@ -106,7 +106,7 @@ extension LockTable {
         } else {
             let slot = locks.insert(Lock(name: request.name))
             slots[request.name] = slot
-            grant(request, on: slot, &effects)
+            grant(request, arrivedAs: nextArrival(), on: slot, &effects)
         }
     }
 
@@ -121,8 +121,7 @@ extension LockTable {
     }
 
     private mutating func enqueue(_ request: AcquireRequest, on slot: Int) {
-        lastArrival = Arrival(number: lastArrival.number + 1)
-        let arrival = lastArrival
+        let arrival = nextArrival()
         let deadline: MonotonicInstant? =
             if case .after(let length) = request.wait { lastInstant + length } else { nil }
         waiters[arrival] = Waiter(
@@ -141,6 +140,11 @@ extension LockTable {
             deadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
             locks[slot].waitDeadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
         }
+    }
+
+    private mutating func nextArrival() -> Arrival {
+        lastArrival = Arrival(number: lastArrival.number + 1)
+        return lastArrival
     }
 
     private mutating func refuse(_ id: RequestID, _ refusal: Refusal, _ effects: inout [Effect]) {
