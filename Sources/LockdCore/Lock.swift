@@ -19,7 +19,7 @@ struct Lock: Sendable {
     var admitsHead: Bool { holders.isEmpty }
 }
 
-/// The place of a waiting request in the one order of arrival over all names.
+/// The place of a request in the one order of arrival over all names.
 struct Arrival: Hashable, Comparable, Sendable {
     let number: UInt64
 
@@ -34,6 +34,8 @@ struct Arrival: Hashable, Comparable, Sendable {
 /// The right to a name.
 struct Lease: Sendable {
     let token: FencingToken
+    /// That of the request that was granted.
+    let arrival: Arrival
     /// The slot of the lock.
     let lock: Int
     let session: SessionID

@@ -18,18 +18,24 @@ extension LockTable {
     mutating func grantHead(of slot: Int, _ effects: inout [Effect]) {
         while locks[slot].admitsHead, let arrival = locks[slot].queue.first, let waiter = waiters[arrival] {
             remove(waiter)
-            grant(waiter.request, on: slot, &effects)
+            grant(waiter.request, arrivedAs: arrival, on: slot, &effects)
         }
         forgetIfIdle(slot)
     }
 
-    mutating func grant(_ request: AcquireRequest, on slot: Int, _ effects: inout [Effect]) {
+    mutating func grant(
+        _ request: AcquireRequest,
+        arrivedAs arrival: Arrival,
+        on slot: Int,
+        _ effects: inout [Effect]
+    ) {
         precondition(tokensLeft > 0, "no token is left through \(reservedThrough)")
         let token = nextToken
         nextToken = FencingToken(token.value + 1)
         let deadline = request.timeToLive.map { lastInstant + $0 }
         leases[token] = Lease(
             token: token,
+            arrival: arrival,
             lock: slot,
             session: request.id.session,
             owner: Owner(of: request),

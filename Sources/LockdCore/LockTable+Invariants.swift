@@ -22,6 +22,9 @@ extension LockTable {
             precondition(lock.holders.count == 1, "the lock on \(name) has \(lock.holders.count) holders")
             precondition(lock.holders.all.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
             precondition(lock.queue.all.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
+            if let lease = lock.holders.first.flatMap({ leases[$0] }), let waiter = lock.queue.first {
+                precondition(lease.arrival < waiter, "the holder of \(name) has overtaken a waiter")
+            }
             holderCount += lock.holders.count
             waiterCount += lock.queue.count
         }

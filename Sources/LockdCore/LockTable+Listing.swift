@@ -90,7 +90,7 @@ extension LockTable {
 
     /// Adds the lines of a lock that come behind `line`, and says where to go on if there are more than the limit allows.
     ///
-    /// Lines are numbered: the leases have `leasesLine` together, a waiter has the number of its arrival above that.
+    /// A line has the number of its request's arrival. It keeps it when the waiter becomes the holder, so nobody is lost between two pages.
     private func append(
         _ slot: Int,
         after line: UInt64?,
@@ -99,18 +99,18 @@ extension LockTable {
         _ now: MonotonicInstant
     ) -> Cursor? {
         let lock = locks[slot]
-        let leasesLine: UInt64 = 1
-        var last = line ?? 0
-        if last < leasesLine {
-            if lines.count + lock.holders.count > lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines += lock.holders.all.compactMap { leases[$0].map { .lease(describe($0, lock, now)) } }
-            last = leasesLine
+        var last = line.map { Arrival(number: $0) } ?? .none
+        for token in lock.holders.all {
+            guard let lease = leases[token], lease.arrival > last, !hasEnded(lease.session) else { continue }
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
+            lines.append(.lease(describe(lease, lock, now)))
+            last = lease.arrival
         }
-        for (offset, arrival) in lock.queue.elements(above: Arrival(number: last - leasesLine)) {
+        for (offset, arrival) in lock.queue.elements(above: last) {
             guard let waiter = waiters[arrival] else { continue }
-            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
             lines.append(.waiter(describe(waiter, position: offset + 1, now)))
-            last = leasesLine + arrival.number
+            last = arrival
         }
         return nil
     }

@@ -4,13 +4,13 @@ import LockdModel
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
         let id = request.id
-        let session = session(id.session)
-        if let tag = id.tag, session.arrivalsByTag[tag] != nil {
+        if let tag = id.tag, settledWait(under: tag, of: id.session, &effects) != nil {
             return refuse(id, .tagInUse(tag), &effects)
         }
-        guard let slot = settledSlot(of: request.name, &effects) else {
-            return acquireFree(request, session, &effects)
-        }
+        let slot = settledSlot(of: request.name, &effects)
+        // Only now: what was due on the name may have been the session's own.
+        let session = session(id.session)
+        guard let slot else { return acquireFree(request, session, &effects) }
         if let lease = lease(of: Owner(of: request), in: id.session, on: slot) {
             effects.append(.sendHeld(id, request.name, token: lease.token, timeToLive: lease.timeToLive))
         } else if request.wait == .none || session.state != .open {
@@ -106,7 +106,7 @@ extension LockTable {
         } else {
             let slot = locks.insert(Lock(name: request.name))
             slots[request.name] = slot
-            grant(request, on: slot, &effects)
+            grant(request, arrivedAs: nextArrival(), on: slot, &effects)
         }
     }
 
@@ -121,8 +121,7 @@ extension LockTable {
     }
 
     private mutating func enqueue(_ request: AcquireRequest, on slot: Int) {
-        lastArrival = Arrival(number: lastArrival.number + 1)
-        let arrival = lastArrival
+        let arrival = nextArrival()
         let deadline: MonotonicInstant? =
             if case .after(let length) = request.wait { lastInstant + length } else { nil }
         waiters[arrival] = Waiter(
@@ -141,6 +140,11 @@ extension LockTable {
             deadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
             locks[slot].waitDeadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
         }
+    }
+
+    private mutating func nextArrival() -> Arrival {
+        lastArrival = Arrival(number: lastArrival.number + 1)
+        return lastArrival
     }
 
     private mutating func refuse(_ id: RequestID, _ refusal: Refusal, _ effects: inout [Effect]) {

@@ -69,7 +69,7 @@ public struct LockTable: Sendable {
     }
 
     /// How many tokens can be granted before more must be reserved.
-    public var tokensLeft: UInt64 { reservedThrough.value - nextToken.value + 1 }
+    public var tokensLeft: UInt64 { reservedThrough.value + 1 - nextToken.value }
 
     /// The earliest instant at which time alone changes the table, or `nil` if none does.
     ///
