@@ -101,7 +101,9 @@ let package = Package(
         ),
         .testTarget(
             name: "lockctlTests",
-            dependencies: ["lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
     ]

@@ -109,7 +109,9 @@ struct Transcript: Sendable, CustomTestStringConvertible {
     private mutating func readCommand(_ words: [String], _ number: Int) throws {
         switch (words[0], words.dropFirst().first) {
         case ("requires", let what?):
-            guard let requirement = Requirement(rawValue: what) else { throw Problem(description: "unknown requirement") }
+            guard let requirement = Requirement(rawValue: what) else {
+                throw Problem(description: "unknown requirement")
+            }
             requirements.insert(requirement)
         case ("limits", _?): try readLimits(words.dropFirst())
         case ("open", let client?): add(try Self.open(client, words.dropFirst(2), count: steps.count), number)

@@ -90,7 +90,8 @@ struct TranscriptReplay<Stage: TranscriptStage> {
                   expected: \(expected)
                   got:      \(text)
                   with \(variables)
-                """)
+                """
+        )
     }
 
     // MARK: Correcting
@@ -161,13 +162,16 @@ struct TranscriptVariables: CustomStringConvertible {
 
     /// Whether `got` is the line `expected`. Variables that had no value have one then.
     mutating func match(
-        _ expected: String, with got: String, onlyPeer: (process: Int32, user: UInt32, command: String)?
+        _ expected: String,
+        with got: String,
+        onlyPeer: (process: Int32, user: UInt32, command: String)?
     ) -> Bool {
         let expectedWords = expected.split(separator: " ", omittingEmptySubsequences: false)
         let gotWords = got.split(separator: " ", omittingEmptySubsequences: false)
         guard expectedWords.count == gotWords.count else { return false }
         for (expectedWord, gotWord) in zip(expectedWords, gotWords) where expectedWord != gotWord {
-            guard let (key, pattern) = Self.field(expectedWord), let (gotKey, value) = Self.field(gotWord), key == gotKey,
+            guard let (key, pattern) = Self.field(expectedWord), let (gotKey, value) = Self.field(gotWord),
+                key == gotKey,
                 matches(pattern, value) || Self.isOf(onlyPeer, key, value)
             else { return false }
         }
@@ -192,7 +196,9 @@ struct TranscriptVariables: CustomStringConvertible {
     }
 
     private static func isOf(
-        _ peer: (process: Int32, user: UInt32, command: String)?, _ key: Substring, _ value: Substring
+        _ peer: (process: Int32, user: UInt32, command: String)?,
+        _ key: Substring,
+        _ value: Substring
     ) -> Bool {
         guard let peer else { return false }
         switch key {
