@@ -23,9 +23,13 @@ struct ServiceStage: TranscriptStage {
 
     init(limits: Limits) {
         service = LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)), limits: limits,
-            firstBlock: FencingToken(1)...FencingToken(TokenFile.blockSize), tokens: EndlessTokens(), at: now,
-            flush: { _ in })
+            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            limits: limits,
+            firstBlock: FencingToken(1)...FencingToken(TokenFile.blockSize),
+            tokens: EndlessTokens(),
+            at: now,
+            flush: { _ in }
+        )
     }
 
     mutating func perform(_ action: Transcript.Action) throws {
