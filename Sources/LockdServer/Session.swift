@@ -26,7 +26,9 @@ public final class Session {
     var isBlocked = false
     /// A line has come, so HELLO is late.
     var hasSpoken = false
-    /// In the list of those with something to write.
+    /// The input may hold complete lines that were not taken yet, because the session could not go on.
+    var hasLinesLeft = false
+    /// In the list of those with something to write, or whose socket may be read again.
     var isDirty = false
     /// In the list of those that may go on with the lines that they have.
     var isRunnable = false
