@@ -17,11 +17,11 @@ import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 import crash
 import load
 import processes
+import stopping
 from report import Report
 
 WORKER_CLASSES = ("sync", "gevent")
@@ -101,6 +101,7 @@ def list_leases(stage: Stage, worker_class: str) -> None:
         stage.report.heading("One worker holds the lease, three others wait: lockctl ls")
         command = [str(processes.LOCKCTL), "ls"]
         listing = subprocess.run(command, env=stage.environment, capture_output=True, text=True, check=False)
+        stopping.check()
         stage.report.quote(listing.stdout + listing.stderr)
         stage.report.judge(listing.returncode == 0, f"lockctl ls: exit status is {listing.returncode}, should be 0")
         stage.report.heading("SIGKILL to the worker that holds the lease")
@@ -134,17 +135,9 @@ def gunicorn(stage: Stage, worker_class: str) -> AbstractContextManager[int]:
     )
 
 
-def stop(signal_number: int, _: FrameType | None) -> None:
-    """Ends the demo as an exception, so that everything is stopped on the way out."""
-    if signal_number == signal.SIGALRM:
-        raise processes.Failed(f"the demo did not end within {DEMO_SECONDS} s")
-    raise SystemExit(128 + signal_number)
-
-
 def main() -> int:
     """Runs all parts, and returns the exit status."""
-    for signal_number in (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, stop)
+    stopping.listen(signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     signal.alarm(DEMO_SECONDS)
     started = time.monotonic()
     report = Report()
@@ -156,6 +149,10 @@ def main() -> int:
             kill_holders(stage)
     except processes.Failed as error:
         report.judge(False, str(error))
+    except stopping.Stopped as stopped:
+        if stopped.number != signal.SIGALRM:
+            return 128 + stopped.number
+        report.judge(False, f"the demo did not end within {DEMO_SECONDS} s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return report.verdict(f"Every figure is as it should be ({time.monotonic() - started:.0f} s).")

@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import stopping
+
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "Tests/Demo"
 EXAMPLE = ROOT / "docs/examples/flask_app_lock"
@@ -30,6 +32,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = START_SE
     """Returns when `condition()` is true; raises `Failed` if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
+        stopping.check()
         if time.monotonic() > deadline:
             raise Failed(f"{what} did not happen within {seconds:.0f} s")
         time.sleep(0.01)
