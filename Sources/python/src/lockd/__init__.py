@@ -45,3 +45,9 @@ __all__ = [
     "WaiterLine",
     "__version__",
 ]
+
+# Tracebacks and pickles name these by where users find them, not by the private module that has them today.
+for _name in __all__:
+    if isinstance(globals()[_name], type):
+        globals()[_name].__module__ = __name__
+del _name

@@ -71,7 +71,7 @@ class LeaseLost(LockdError):
         self.name = name
         #: The token of the lost lease.
         self.token = token
-        #: ``expired``, ``revoked`` or ``disconnected``; a later daemon may know more words.
+        #: ``expired``, ``revoked``, ``disconnected`` or ``unknown``; a later daemon may know more words.
         self.reason = reason
         #: Who revoked it and why, or how the connection ended, for people to read.
         self.detail = detail

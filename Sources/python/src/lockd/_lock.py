@@ -95,9 +95,9 @@ class Lock:
     itself.
 
     Safe to make before a fork, at import, in a module that gunicorn preloads: it connects when it is first used, in the
-    process that uses it. A lease belongs to the process that acquired it. A forked child holds none of its parent's, and
-    can neither release nor lose them. All threads of a process share one connection. A lock can be pickled; the copy
-    holds nothing.
+    process that uses it. A lease belongs to the process that acquired it: a forked child holds none of its parent's,
+    and can neither release nor lose them. All threads of a process share one connection. A lock can be pickled; the
+    copy holds nothing.
 
     What is **not** guaranteed:
 
@@ -162,8 +162,8 @@ class Lock:
         :raises DaemonUnavailable: if the daemon cannot be reached, ends, or does not answer.
         :raises LimitReached: if the daemon has as many sessions, leases or waiters as it may have.
 
-        Whatever it raises (``KeyboardInterrupt``, ``gevent.Timeout``, …), no lease comes of it: the wait is cancelled, and
-        a grant that was on its way is given back.
+        Whatever it raises (``KeyboardInterrupt``, ``gevent.Timeout``, …), no lease comes of it: the wait is cancelled,
+        and a grant that was on its way is given back.
         """
         return self._acquire(_wait_time(blocking, timeout)) is not None
 
@@ -174,7 +174,7 @@ class Lock:
 
         :raises NotHeld: if this process holds no lease of it. It is a ``RuntimeError``, as that of ``threading.Lock``.
         :raises LeaseLost: if the lease was lost before.
-        :raises DaemonUnavailable: if the daemon does not answer for five seconds. When it goes on, it releases the lease.
+        :raises DaemonUnavailable: if the daemon does not answer for five seconds. When it does, the lease ends.
         """
         lease = self._current()
         if lease is None:
@@ -226,9 +226,7 @@ class Lock:
         lease = self._current()
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
-        return (
-            f"<{held} {type(self).__module__}.{type(self).__qualname__} object {self._name!r}{token} at {id(self):#x}>"
-        )
+        return f"<{held} lockd.Lock object {self._name!r}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
