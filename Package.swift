@@ -2,7 +2,9 @@
 
 import PackageDescription
 
-/// What every Swift target is built with. Warnings are errors here and only here: a package that depends on this one sees none of it.
+/// What every Swift target is built with.
+///
+/// Warnings are errors here and only here: a package that depends on this one sees none of it.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -90,6 +92,18 @@ let package = Package(
         .testTarget(
             name: "LockdClientTests",
             dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockdTests",
+            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockctlTests",
+            dependencies: [
+                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
     ]

@@ -7,7 +7,9 @@ package import LockdWire
 /// Requests are untagged, so replies come in order. Not thread-safe. Of a process that forks, only the one that made the connection may use it;
 /// it is closed on exec.
 package final class BlockingConnection {
-    /// The socket, for whoever waits for several things at once. Only this object reads it and writes to it.
+    /// The socket, for whoever waits for several things at once.
+    ///
+    /// Only this object reads it and writes to it.
     package let descriptor: CInt
 
     private var framer = LineFramer(limit: replyLineLimit)
@@ -36,7 +38,9 @@ package final class BlockingConnection {
         }
     }
 
-    /// Connects to the daemon at `path`. Blocks while the daemon's backlog is full.
+    /// Connects to the daemon at `path`.
+    ///
+    /// Blocks while the daemon's backlog is full.
     ///
     /// - Throws: ``ConnectFailure``.
     package init(path: String) throws {
@@ -72,7 +76,9 @@ package final class BlockingConnection {
         }
     }
 
-    /// The next line from the daemon, events included. Blocks until it is there.
+    /// The next line from the daemon, events included.
+    ///
+    /// Blocks until it is there.
     ///
     /// - Throws: ``Failure``.
     package func receive() throws -> Reply {

@@ -90,7 +90,9 @@ public final class LockService {
         takeLines(of: session, at: now)
     }
 
-    /// Records that no more bytes will come from a session than are received until ``end(_:at:)``. Its waits end.
+    /// Records that no more bytes will come from a session than are received until ``end(_:at:)``.
+    ///
+    /// Its waits end.
     public func endInput(of session: Session, at now: MonotonicInstant) {
         guard session.state == .open else { return }
         session.state = .draining
@@ -109,7 +111,9 @@ public final class LockService {
         apply(.sessionEnded(session.id), at: now)
     }
 
-    /// Goes on with the lines of sessions that could not go on before. Sessions that can go on only because of this are left for the next call.
+    /// Goes on with the lines of sessions that could not go on before.
+    ///
+    /// Sessions that can go on only because of this are left for the next call.
     public func resume(at now: MonotonicInstant) {
         let batch = runnable
         runnable.removeAll(keepingCapacity: true)

@@ -38,7 +38,9 @@ public final class Server {
     /// Descriptors for everything but sessions.
     static let descriptorsKeptBack = 64
 
-    /// Takes the locks, reserves the first tokens, and listens. Nobody is served before ``run()``.
+    /// Takes the locks, reserves the first tokens, and listens.
+    ///
+    /// Nobody is served before ``run()``.
     ///
     /// - Parameter clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
     /// - Throws: ``SystemError`` and errors that say in their description what stands in the way and what to do.
@@ -98,7 +100,9 @@ public final class Server {
         while !isStopped { try turn() }
     }
 
-    /// Makes ``run()`` return. May be called from any thread.
+    /// Makes ``run()`` return.
+    ///
+    /// May be called from any thread.
     public func stop() {
         eventfd_write(wakeUp, 1 << 32)
     }
