@@ -12,8 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import lockd
 from processes import Failed, wait_for
+
+import lockd
 
 ANSWER_SECONDS = 10.0
 #: With gevent a worker takes every connection that it can, so some waiting requests are in the process that is killed.
@@ -39,7 +40,7 @@ def kill_holder(path: Path, port: int, *, waiters: int, when_contended: Callable
     """
     queue = Queue(path)
     with contextlib.closing(Requests(port)) as requests:
-        requests.send("/hold")
+        requests.send("/crash-holding")
         wait_for(lambda: queue.holder() is not None, "the grant to the first worker")
         holder = queue.holder()
         if holder is None:

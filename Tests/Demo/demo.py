@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import tempfile
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import crash
@@ -50,7 +52,18 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """What the application and lockctl are told by their environment."""
-        return os.environ | {"LOCKD_SOCKET": str(self.socket), "COUNTER_FILE": str(self.counter)}
+        own = {"LOCKD_SOCKET": self.socket, "COUNTER_FILE": self.counter, "CRASH_FILE": self.folder / "crash"}
+        return os.environ | {name: str(path) for name, path in own.items()}
+
+
+def introduce(report: Report) -> None:
+    """Prints what takes part."""
+    lockd = subprocess.run(
+        [str(processes.LOCKD), "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    packages = [f"{package} {version(package)}" for package in ("gunicorn", "flask", "gevent")]
+    system = [f"Python {platform.python_version()}", f"Linux {platform.release()}", f"{os.cpu_count()} CPUs"]
+    report.line(", ".join([lockd, *packages, *system]))
 
 
 def count(stage: Stage) -> None:
@@ -144,6 +157,7 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="lockd-demo-"))
     try:
         with processes.lockd(folder) as socket:
+            introduce(report)
             stage = Stage(report, folder, socket)
             count(stage)
             kill_holders(stage)
