@@ -7,16 +7,16 @@ import http.client
 import json
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from processes import wait_for
+from processes import Failed, wait_for
 
-LOCK = "counter"
-ANSWER_SECONDS = 20.0
+import lockd
+
+ANSWER_SECONDS = 10.0
 #: With gevent a worker takes every connection that it can, so some waiting requests are in the process that is killed.
 ATTEMPTS = 100
 
@@ -38,15 +38,14 @@ def kill_holder(path: Path, port: int, *, waiters: int, when_contended: Callable
 
     Calls `when_contended` before the kill.
     """
+    queue = Queue(path)
     with contextlib.closing(Requests(port)) as requests:
-        requests.send("/hold")
-        wait_for(lambda: bool(holders(path)), "the grant to the first worker")
-        (holder,) = holders(path)
-        for _ in range(ATTEMPTS):
-            if len(waiting(path, except_for=holder)) == waiters:
-                break
-            queue_next(path, requests)
-        expected = waiting(path, except_for=holder)
+        requests.send("/crash-holding")
+        wait_for(lambda: queue.holder() is not None, "the grant to the first worker")
+        holder = queue.holder()
+        if holder is None:
+            raise Failed("the first worker gave up its lease")
+        expected = fill(queue, requests, waiters, besides=holder)
         when_contended()
         killed = time.monotonic_ns()
         os.kill(holder, signal.SIGKILL)
@@ -59,11 +58,21 @@ def kill_holder(path: Path, port: int, *, waiters: int, when_contended: Callable
     )
 
 
-def queue_next(path: Path, requests: Requests) -> None:
+def fill(queue: Queue, requests: Requests, count: int, *, besides: int) -> list[int | None]:
+    """Sends requests until `count` of them wait outside of the process `besides`; those processes, in order."""
+    for _ in range(ATTEMPTS):
+        others = [process for process in queue.waiters() if process != besides]
+        if len(others) == count:
+            return others
+        queue_one(queue, requests)
+    raise Failed(f"of {ATTEMPTS} requests fewer than {count} went to other workers than the holder")
+
+
+def queue_one(queue: Queue, requests: Requests) -> None:
     """Sends a request that has to wait, and returns when it does."""
-    queued = len(queue(path))
+    before = len(queue.waiters())
     requests.send("/next")
-    wait_for(lambda: len(queue(path)) > queued, "the queueing of a request")
+    wait_for(lambda: len(queue.waiters()) > before, "the queueing of a request")
 
 
 class Requests:
@@ -95,26 +104,16 @@ class Requests:
             connection.close()
 
 
-def show(path: Path) -> list[dict[str, str]]:
-    """What lockd says of the lock: a line each for the lease and the waiters, in the order of the queue."""
-    with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(str(path))
-        connection.sendall(f"SHOW {LOCK}\nQUIT\n".encode())
-        with connection.makefile() as replies:
-            lines = [line.split() for line in replies if line.startswith(("LEASE", "WAITER"))]
-    return [{"kind": kind, **dict(word.split("=", 1) for word in words)} for kind, _, *words in lines]
+class Queue:
+    """Who holds and who waits, as the daemon says it. The application has one lock, so there is nothing else."""
 
+    def __init__(self, path: Path) -> None:
+        self._client = lockd.Client(socket=path)
 
-def holders(path: Path) -> list[int]:
-    """The process that holds the lease, if one does."""
-    return [int(line["pid"]) for line in show(path) if line["kind"] == "LEASE"]
+    def holder(self) -> int | None:
+        """The process that holds the lease, if one does."""
+        return next((line.pid for line in self._client.list() if isinstance(line, lockd.LeaseLine)), None)
 
-
-def queue(path: Path) -> list[int]:
-    """The processes that wait, in the order of the queue."""
-    return [int(line["pid"]) for line in show(path) if line["kind"] == "WAITER"]
-
-
-def waiting(path: Path, *, except_for: int) -> list[int]:
-    """The processes that wait, except for one, in the order of the queue."""
-    return [process for process in queue(path) if process != except_for]
+    def waiters(self) -> list[int | None]:
+        """The processes that wait, in the order of the queue."""
+        return [line.pid for line in self._client.list() if isinstance(line, lockd.WaiterLine)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -16,12 +17,13 @@ import tempfile
 import time
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 
 import crash
 import load
 import processes
+import stopping
 from report import Report
 
 WORKER_CLASSES = ("sync", "gevent")
@@ -50,7 +52,18 @@ class Stage:
     @property
     def environment(self) -> dict[str, str]:
         """What the application and lockctl are told by their environment."""
-        return os.environ | {"LOCKD_SOCKET": str(self.socket), "COUNTER_FILE": str(self.counter)}
+        own = {"LOCKD_SOCKET": self.socket, "COUNTER_FILE": self.counter, "CRASH_FILE": self.folder / "crash"}
+        return os.environ | {name: str(path) for name, path in own.items()}
+
+
+def introduce(report: Report) -> None:
+    """Prints what takes part."""
+    lockd = subprocess.run(
+        [str(processes.LOCKD), "--version"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    packages = [f"{package} {version(package)}" for package in ("gunicorn", "flask", "gevent")]
+    system = [f"Python {platform.python_version()}", f"Linux {platform.release()}", f"{os.cpu_count()} CPUs"]
+    report.line(", ".join([lockd, *packages, *system]))
 
 
 def count(stage: Stage) -> None:
@@ -101,6 +114,7 @@ def list_leases(stage: Stage, worker_class: str) -> None:
         stage.report.heading("One worker holds the lease, three others wait: lockctl ls")
         command = [str(processes.LOCKCTL), "ls"]
         listing = subprocess.run(command, env=stage.environment, capture_output=True, text=True, check=False)
+        stopping.check()
         stage.report.quote(listing.stdout + listing.stderr)
         stage.report.judge(listing.returncode == 0, f"lockctl ls: exit status is {listing.returncode}, should be 0")
         stage.report.heading("SIGKILL to the worker that holds the lease")
@@ -134,28 +148,25 @@ def gunicorn(stage: Stage, worker_class: str) -> AbstractContextManager[int]:
     )
 
 
-def stop(signal_number: int, _: FrameType | None) -> None:
-    """Ends the demo as an exception, so that everything is stopped on the way out."""
-    if signal_number == signal.SIGALRM:
-        raise processes.Failed(f"the demo did not end within {DEMO_SECONDS} s")
-    raise SystemExit(128 + signal_number)
-
-
 def main() -> int:
     """Runs all parts, and returns the exit status."""
-    for signal_number in (signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, stop)
+    stopping.listen(signal.SIGALRM, signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
     signal.alarm(DEMO_SECONDS)
     started = time.monotonic()
     report = Report()
     folder = Path(tempfile.mkdtemp(prefix="lockd-demo-"))
     try:
         with processes.lockd(folder) as socket:
+            introduce(report)
             stage = Stage(report, folder, socket)
             count(stage)
             kill_holders(stage)
     except processes.Failed as error:
         report.judge(False, str(error))
+    except stopping.Stopped as stopped:
+        if stopped.number != signal.SIGALRM:
+            return 128 + stopped.number
+        report.judge(False, f"the demo did not end within {DEMO_SECONDS} s")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return report.verdict(f"Every figure is as it should be ({time.monotonic() - started:.0f} s).")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import signal
 import socket
@@ -11,6 +12,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import stopping
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "Tests/Demo"
@@ -30,6 +33,7 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = START_SE
     """Returns when `condition()` is true; raises `Failed` if it is not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
+        stopping.check()
         if time.monotonic() > deadline:
             raise Failed(f"{what} did not happen within {seconds:.0f} s")
         time.sleep(0.01)
@@ -94,6 +98,15 @@ def wait_until_ready(process: subprocess.Popen[bytes], ready: Callable[[], bool]
         raise Failed(f"{name} ended with status {process.returncode}; it printed:\n{tail(log)}")
 
 
+def answers(port: int) -> bool:
+    """Whether somebody answers a request to the port within a second, whatever the answer is."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/")
+        return connection.getresponse().status > 0
+    return False
+
+
 def tail(log: Path, lines: int = 20) -> str:
     """The last lines of a file."""
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
@@ -103,7 +116,7 @@ def tail(log: Path, lines: int = 20) -> str:
 def gunicorn(
     worker_class: str, *, workers: int, application: str, folder: Path, environment: dict[str, str]
 ) -> Iterator[int]:
-    """Runs gunicorn on a loopback port that nobody else has, and yields the port when all workers are started."""
+    """Runs gunicorn on a loopback port that nobody else has, and yields the port when it answers there."""
     log = folder / f"gunicorn-{worker_class}.log"
     with socket.create_server(("127.0.0.1", 0), backlog=256) as listener:
         command = [sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"fd://{listener.fileno()}"]
@@ -111,5 +124,9 @@ def gunicorn(
         command += ["--chdir", str(EXAMPLE), "--pythonpath", str(DEMO), application]
         with running(command, log=log, environment=environment, descriptors=[listener.fileno()]) as process:
             port = listener.getsockname()[1]
-            wait_until_ready(process, lambda: log.read_text().count("Booting worker") >= workers, "gunicorn", log)
+
+            def ready() -> bool:
+                return log.read_text().count("Booting worker") >= workers and answers(port)
+
+            wait_until_ready(process, ready, "gunicorn", log)
             yield port
