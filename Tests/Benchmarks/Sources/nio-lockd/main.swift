@@ -8,7 +8,9 @@ import LockdServer
 import NIOCore
 import NIOPosix
 
-/// All sessions, and the service that answers them. Belongs to the one event loop.
+/// All sessions, and the service that answers them.
+///
+/// It belongs to the one event loop.
 final class Shell {
     let service: LockService
     var contexts: [SessionID: ChannelHandlerContext] = [:]
