@@ -40,6 +40,11 @@ public final class Session {
         self.peer = peer
     }
 
+    /// Hands out the bytes that are to be written to the client, and drops as many from the front as `body` says it has taken.
+    public func drainOutput(_ body: (UnsafeRawBufferPointer) -> Int) {
+        output.drain(body)
+    }
+
     /// Whether so many replies wait to be read that nothing more is done for this client before it has read them.
     var isBackedUp: Bool { output.count > LockService.outputLimit }
 
