@@ -1,7 +1,9 @@
 public import LockdModel
 import LockdWire
 
-/// One client's session, as the protocol sees it: lines in, replies out. Which descriptors carry them is not known here.
+/// One client's session, as the protocol sees it: lines in, replies out.
+///
+/// Which descriptors carry them is not known here.
 public final class Session {
     /// Where the session is in its life.
     enum State: Hashable {

@@ -118,7 +118,9 @@ public enum RequestDecoder {
         } catch {
             switch error {
             case .tooLong(let limit): throw WireError(.nameTooLong, limit: limit)
-            case .empty, .badSpelling: throw WireError(.badName, got: .cut(word), want: "%23-for-#|%25-for-%")
+            case .empty, .badSpelling:
+                throw WireError(
+                    .badName, got: .cut(word), want: "visible-characters-but-#|percent-and-two-hexdigits")
             }
         }
     }

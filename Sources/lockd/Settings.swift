@@ -9,12 +9,17 @@ struct Settings {
     var stateDirectory: String
     var limits: Limits
     var logLevel: Logger.Level
-    /// Directories that are made if they are missing, with their permissions. A socket's directory that was asked for is not one of them: a
-    /// mistyped path should not come into being.
+    /// Directories that are made if they are missing, with their permissions.
+    ///
+    /// A socket's directory that was asked for is not one of them: a mistyped path should not come into being.
     private var directories: [(path: String, mode: mode_t)] = []
 
     init(
-        file: String?, socket: String?, stateDirectory: String?, logLevel: Logger.Level?, isForUser: Bool
+        file: String?,
+        socket: String?,
+        stateDirectory: String?,
+        logLevel: Logger.Level?,
+        isForUser: Bool
     ) throws {
         let file = try SettingsFile(path: file)
         limits = try file.limits()
