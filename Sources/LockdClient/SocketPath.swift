@@ -16,7 +16,7 @@ public enum SocketPath {
     ///
     /// - Throws: ``LockdClientError`` with the code ``LockdClientError/Code/invalidArgument`` if both `argument` and `user` are given, if the
     ///   path cannot be that of a socket, or if `user` is asked for and `$XDG_RUNTIME_DIR` is not set.
-    public static func find(argument: String? = nil, user: Bool = false) throws -> String {
+    public static func find(argument: String? = nil, user: Bool = false) throws(LockdClientError) -> String {
         try find(argument: argument, user: user, environment: environment)
     }
 
