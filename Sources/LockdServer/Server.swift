@@ -17,7 +17,7 @@ public final class Server {
     let epoll: Epoll
     private let wakeUp: CInt
     private let tokens: TokenReserver
-    let service: LockService
+    var service: LockService
     let connections: ConnectionTable
     let sessionLimit: Int
 
