@@ -86,7 +86,10 @@ let package = Package(
         .testTarget(name: "LockdWireTests", dependencies: ["LockdModel", "LockdWire"], swiftSettings: settings),
         .testTarget(
             name: "LockdServerTests",
-            dependencies: ["CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire"],
+            dependencies: [
+                "CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

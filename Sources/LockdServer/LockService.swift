@@ -120,6 +120,8 @@ public final class LockService {
         for session in batch {
             session.isRunnable = false
             takeLines(of: session, at: now)
+            // Perhaps nothing was to be said; its socket is to be read again all the same.
+            markDirty(session)
         }
     }
 
@@ -135,7 +137,7 @@ public final class LockService {
     /// The earliest instant at which ``passTime(at:)`` has something to do.
     public func nextDeadline() -> MonotonicInstant? { table.nextDeadline() }
 
-    /// The sessions that have something to write since the last call.
+    /// The sessions that have something to write, or may be read again, since the last call.
     public func takeDirtySessions() -> [Session] {
         let batch = dirty
         dirty.removeAll(keepingCapacity: true)
@@ -145,7 +147,7 @@ public final class LockService {
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public func outputWasWritten(of session: Session) {
-        if session.state == .open, session.mayTakeLine, session.input.bufferedByteCount > 0 { makeRunnable(session) }
+        if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
 
     /// Counts a connection that became no session, for STATS.
@@ -168,7 +170,10 @@ public final class LockService {
                     }
                 }
             }
-            guard let request else { return }
+            guard let request else {
+                session.hasLinesLeft = false
+                return
+            }
             switch request {
             case .success(let request): perform(request, of: session, at: now)
             case .failure(let refused):
@@ -177,6 +182,7 @@ public final class LockService {
             }
             session.hasSpoken = true
         }
+        session.hasLinesLeft = session.input.bufferedByteCount > 0
     }
 
     func apply(_ event: Event, at now: MonotonicInstant) {
@@ -209,10 +215,7 @@ public final class LockService {
 
     func say(_ reply: Reply, tag: Tag? = nil, to session: Session) {
         session.output.append { ReplyEncoder.encode(reply, tag: tag, to: &$0) }
-        if !session.isDirty {
-            session.isDirty = true
-            dirty.append(session)
-        }
+        markDirty(session)
     }
 
     /// Answers a request of a session that is there still.
@@ -221,8 +224,14 @@ public final class LockService {
         say(reply, tag: id.tag, to: session)
         if id.tag == nil, session.isBlocked {
             session.isBlocked = false
-            if session.state == .open, session !== current { makeRunnable(session) }
+            if session.state == .open, session !== current, session.hasLinesLeft { makeRunnable(session) }
         }
+    }
+
+    private func markDirty(_ session: Session) {
+        guard !session.isDirty else { return }
+        session.isDirty = true
+        dirty.append(session)
     }
 
     private func makeRunnable(_ session: Session) {

@@ -18,6 +18,8 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(name: "lockd", path: "../.."),
     ],
     targets: [
         // The limit case: an epoll server in C that decides nothing.
@@ -31,6 +33,17 @@ let package = Package(
                 "CEpoll",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ],
+            swiftSettings: settings
+        ),
+
+        // The daemon's table and wire code on SwiftNIO, for docs/decisions/0001.
+        .executableTarget(
+            name: "nio-lockd",
+            dependencies: [
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "_LockdInternals", package: "lockd"),
             ],
             swiftSettings: settings
         ),

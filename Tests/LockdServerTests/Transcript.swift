@@ -2,7 +2,9 @@ import Foundation
 import LockdModel
 import Testing
 
-/// A scenario from `Tests/Transcripts`: what clients do, and every line that they get for it. `README.md` there tells the format.
+/// A scenario from `Tests/Transcripts`: what clients do, and every line that they get for it.
+///
+/// `README.md` there tells the format.
 struct Transcript: Sendable, CustomTestStringConvertible {
     /// What happens.
     enum Action: Sendable {
@@ -176,7 +178,9 @@ struct Transcript: Sendable, CustomTestStringConvertible {
         rest.hasPrefix(" ") ? rest.dropFirst() : rest
     }
 
-    /// Resolves `\n`, `\r`, `\\`, `\xNN`, and `\(TEXT*COUNT)`. Characters of the result stand for bytes.
+    /// Resolves `\n`, `\r`, `\\`, `\xNN`, and `\(TEXT*COUNT)`.
+    ///
+    /// Characters of the result stand for bytes.
     static func unescape(_ text: Substring) throws -> String {
         var result = ""
         var rest = text

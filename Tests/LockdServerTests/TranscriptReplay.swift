@@ -5,7 +5,9 @@ import Testing
 protocol TranscriptStage {
     /// Makes it happen, and waits until the daemon has done what it does about it.
     mutating func perform(_ action: Transcript.Action) throws
-    /// The next thing that the client has got. With `mayWait`, waits for it.
+    /// The next thing that the client has got.
+    ///
+    /// With `mayWait`, waits for it.
     mutating func next(for client: String, mayWait: Bool) throws -> Received?
     /// The peer that every client is, where it cannot be chosen; then fields about processes have its values, whatever the transcript says.
     var onlyPeer: (process: Int32, user: UInt32, command: String)? { get }
@@ -33,7 +35,9 @@ struct TranscriptReplay<Stage: TranscriptStage> {
         self.stage = stage
     }
 
-    /// Plays all steps. With `isCorrecting`, differences are collected in ``corrections`` instead of thrown.
+    /// Plays all steps.
+    ///
+    /// With `isCorrecting`, differences are collected in ``corrections`` instead of thrown.
     mutating func play(isCorrecting: Bool = false) throws {
         for (index, step) in transcript.steps.enumerated() {
             if case .open(let client, _, _, _) = step.action { clients.append(client) }
@@ -160,7 +164,9 @@ struct TranscriptVariables: CustomStringConvertible {
         return resolved.count == words.count ? resolved.joined(separator: " ") : nil
     }
 
-    /// Whether `got` is the line `expected`. Variables that had no value have one then.
+    /// Whether `got` is the line `expected`.
+    ///
+    /// Variables that had no value have one then.
     mutating func match(
         _ expected: String,
         with got: String,

@@ -16,4 +16,12 @@ import Testing
             try Data(replay.correctedText.utf8).write(to: Transcript.directory.appending(path: transcript.name))
         }
     }
+
+    @Test(.disabled(if: isRewriting), arguments: Transcript.all.filter { !$0.requirements.contains(.users) })
+    func runningServerFollowsTranscript(_ transcript: Transcript) throws {
+        let stage = try ServerStage(limits: transcript.limits)
+        defer { stage.stop() }
+        var replay = TranscriptReplay(transcript, on: stage)
+        try replay.play()
+    }
 }
