@@ -2,7 +2,9 @@
 
 import PackageDescription
 
-/// What every Swift target is built with. Warnings are errors here and only here: a package that depends on this one sees none of it.
+/// What every Swift target is built with.
+///
+/// Warnings are errors here and only here: a package that depends on this one sees none of it.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -39,7 +41,8 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .target(name: "LockdWire", dependencies: ["LockdModel"], swiftSettings: settings),
 
         // Floor 2: shells.
@@ -49,9 +52,13 @@ let package = Package(
                 "CLinux", "LockdCore", "LockdModel", "LockdWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .target(
-            name: "LockdClient", dependencies: ["CLinux", "LockdModel", "LockdWire"], swiftSettings: settings),
+            name: "LockdClient",
+            dependencies: ["CLinux", "LockdModel", "LockdWire"],
+            swiftSettings: settings
+        ),
 
         // Floor 3: programs.
         .executableTarget(
@@ -62,14 +69,16 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "lockctl",
             dependencies: [
                 "CLinux", "LockdClient", "LockdModel", "LockdWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
 
         // Tests, one for each of the above.
         .testTarget(name: "LockdModelTests", dependencies: ["LockdModel"], swiftSettings: settings),
@@ -81,10 +90,24 @@ let package = Package(
                 "CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "LockdClientTests",
             dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockdTests",
+            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockctlTests",
+            dependencies: [
+                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -89,6 +90,42 @@ int clinux_termination_signalfd(void) {
         return -1;
     }
     return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals) {
+    posix_spawnattr_t attributes;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0) return error;
+    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
+    error = posix_spawnattr_setsigmask(&attributes, signals);
+    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    if (error == 0) error = posix_spawnp(&child->process, file, NULL, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    if (error != 0) return error;
+    // The child is not waited for yet, so its number is its own.
+    child->pidfd = clinux_pidfd_open(child->process);
+    return child->pidfd == -1 ? errno : 0;
+}
+
+int clinux_forwarded_signalfd(sigset_t *former) {
+    static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
+    int error = pthread_sigmask(SIG_BLOCK, &signals, former);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_read_signal(int signalfd, bool *from_terminal) {
+    struct signalfd_siginfo information;
+    if (read(signalfd, &information, sizeof information) != sizeof information) return 0;
+    *from_terminal = information.ssi_code == SI_KERNEL;
+    return (int)information.ssi_signo;
 }
 
 uint64_t clinux_raise_descriptor_limit(void) {

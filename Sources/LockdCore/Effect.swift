@@ -1,8 +1,8 @@
 public import LockdModel
 
-/// What is to be done about an event. All effects are things to say; perform them in order.
+/// What is to be done about an event.
 ///
-/// No effect addresses a session after its ``Event/sessionEnded(_:)``.
+/// All effects are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``.
 public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///

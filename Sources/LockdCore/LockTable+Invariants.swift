@@ -2,13 +2,15 @@ import LockdModel
 
 /// What must always be true.
 extension LockTable {
-    /// Checks every invariant and stops the program, naming it, if one is broken. Costs O(n log n); for tests and simulation.
+    /// Checks every invariant and stops the program, naming it, if one is broken.
+    ///
+    /// Costs O(n log n); for tests and simulation.
     public func checkInvariants() {
         checkLocks()
         checkLeases()
         checkWaiters()
         checkSessions()
-        precondition(deadlines.count <= 2 * (leases.count + waiters.count) + 130, "stale deadlines pile up")
+        checkDeadlines()
     }
 
     private func checkLocks() {
@@ -20,6 +22,9 @@ extension LockTable {
             precondition(lock.holders.count == 1, "the lock on \(name) has \(lock.holders.count) holders")
             precondition(lock.holders.all.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
             precondition(lock.queue.all.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
+            if let lease = lock.holders.first.flatMap({ leases[$0] }), let waiter = lock.queue.first {
+                precondition(lease.arrival < waiter, "the holder of \(name) has overtaken a waiter")
+            }
             holderCount += lock.holders.count
             waiterCount += lock.queue.count
         }
@@ -43,6 +48,21 @@ extension LockTable {
             precondition(session?.state == .open, "waiter \(arrival) belongs to a session that cannot wait")
             precondition(session?.waiters.contains(arrival) == true, "waiter \(arrival) has no session")
         }
+    }
+
+    private func checkDeadlines() {
+        let leaseCount = leases.values.count { $0.deadline != nil }
+        let waiterCount = waiters.values.count { $0.deadline != nil }
+        check(deadlines, count: leaseCount + waiterCount)
+        for slot in slots.values {
+            check(locks[slot].waitDeadlines, count: locks[slot].queue.all.count { waiters[$0]?.deadline != nil })
+        }
+    }
+
+    private func check(_ deadlines: DeadlineQueue, count: Int) {
+        let counting = deadlines.count - deadlines.staleCount
+        precondition(counting == count, "\(counting) deadlines count, not \(count)")
+        precondition(deadlines.staleCount <= 64 + deadlines.count / 2, "stale deadlines pile up")
     }
 
     private func checkSessions() {

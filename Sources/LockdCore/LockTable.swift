@@ -69,14 +69,13 @@ public struct LockTable: Sendable {
     }
 
     /// How many tokens can be granted before more must be reserved.
-    public var tokensLeft: UInt64 { reservedThrough.value - nextToken.value + 1 }
+    public var tokensLeft: UInt64 { reservedThrough.value + 1 - nextToken.value }
 
     /// The earliest instant at which time alone changes the table, or `nil` if none does.
     ///
     /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
     public mutating func nextDeadline() -> MonotonicInstant? {
-        if !endings.isEmpty { return lastInstant }
-        return deadlines.earliest(leases: leases, waiters: waiters)?.instant
+        nextDue()?.instant
     }
 
     private mutating func open(_ id: SessionID, user: UserID) {
@@ -93,6 +92,10 @@ public struct LockTable: Sendable {
         guard let session = sessions[id] else { preconditionFailure("session \(id) is not open") }
         if case .ended = session.state { preconditionFailure("session \(id) has ended") }
         return session
+    }
+
+    func hasEnded(_ id: SessionID) -> Bool {
+        if case .ended = sessions[id]?.state { true } else { false }
     }
 
     /// Changes a session where it is.

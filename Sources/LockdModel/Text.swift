@@ -32,6 +32,12 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
         spelling = tag.spelling
     }
 
+    /// The UTF-8 bytes of `string`, as many of them as `limit` allows; nothing if there are none.
+    public init?(cutting string: String, limit: Int) {
+        guard let text = try? Text(bytes: string.utf8.prefix(limit), limit: limit) else { return nil }
+        self = text
+    }
+
     /// The bytes of the text.
     public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
 

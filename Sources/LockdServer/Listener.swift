@@ -44,7 +44,8 @@ final class Listener {
         let maximum = clinux_unix_path_maximum()
         guard path.utf8.count <= maximum else {
             throw Obstacle(
-                description: "the socket path \(path) has \(path.utf8.count) bytes; the kernel allows \(maximum)")
+                description: "the socket path \(path) has \(path.utf8.count) bytes; the kernel allows \(maximum)"
+            )
         }
         var status = stat()
         guard lstat(path, &status) == 0 else {

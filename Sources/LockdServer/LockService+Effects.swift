@@ -39,16 +39,31 @@ extension LockService {
 
     func describe(_ lease: LockTable.LeaseLine) -> Reply.LeaseLine {
         Reply.LeaseLine(
-            name: lease.name, token: lease.token, peer: describe(lease.session), client: sessions[lease.session]?.client,
-            held: lease.held, timeToLive: lease.timeToLive, left: lease.left, owner: lease.owner, note: lease.note,
-            waiterCount: lease.waiterCount)
+            name: lease.name,
+            token: lease.token,
+            peer: describe(lease.session),
+            client: sessions[lease.session]?.client,
+            held: lease.held,
+            timeToLive: lease.timeToLive,
+            left: lease.left,
+            owner: lease.owner,
+            note: lease.note,
+            waiterCount: lease.waiterCount
+        )
     }
 
     func describe(_ waiter: LockTable.WaiterLine) -> Reply.WaiterLine {
         Reply.WaiterLine(
-            name: waiter.name, position: waiter.position, peer: describe(waiter.session),
-            client: sessions[waiter.session]?.client, waited: waiter.waited, left: waiter.left,
-            timeToLive: waiter.timeToLive, owner: waiter.owner, note: waiter.note)
+            name: waiter.name,
+            position: waiter.position,
+            peer: describe(waiter.session),
+            client: sessions[waiter.session]?.client,
+            waited: waiter.waited,
+            left: waiter.left,
+            timeToLive: waiter.timeToLive,
+            owner: waiter.owner,
+            note: waiter.note
+        )
     }
 
     private func describe(_ holder: Holding?) -> Reply.Holder? {

@@ -29,9 +29,16 @@ extension LockService {
         apply(
             .acquireRequested(
                 AcquireRequest(
-                    id, acquire.name, wait: acquire.wait, timeToLive: acquire.timeToLive, owner: acquire.owner,
-                    note: acquire.note)),
-            at: now)
+                    id,
+                    acquire.name,
+                    wait: acquire.wait,
+                    timeToLive: acquire.timeToLive,
+                    owner: acquire.owner,
+                    note: acquire.note
+                )
+            ),
+            at: now
+        )
     }
 
     private func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
@@ -44,9 +51,16 @@ extension LockService {
             id,
             .welcome(
                 Reply.Welcome(
-                    daemonVersion: identity.version, version: 1, session: session.id, process: identity.process,
-                    features: Self.features, lineByteCount: ProtocolLimits.lineByteCount,
-                    nameByteCount: LockName.maximumByteCount)))
+                    daemonVersion: identity.version,
+                    version: 1,
+                    session: session.id,
+                    process: identity.process,
+                    features: Self.features,
+                    lineByteCount: ProtocolLimits.lineByteCount,
+                    nameByteCount: LockName.maximumByteCount
+                )
+            )
+        )
     }
 
     private func quit(_ session: Session, _ id: RequestID, at now: MonotonicInstant) {

@@ -54,8 +54,12 @@ public final class LockService {
     /// `firstBlock` are tokens that `tokens` has reserved already. `flush` is called with a session that is to be told of a loss before anybody else is
     /// told of the grant that follows: it writes that session's output as far as its socket takes it.
     public init(
-        identity: Identity, limits: Limits, firstBlock: ClosedRange<FencingToken>, tokens: any TokenSupply,
-        at now: MonotonicInstant, flush: @escaping (Session) -> Void
+        identity: Identity,
+        limits: Limits,
+        firstBlock: ClosedRange<FencingToken>,
+        tokens: any TokenSupply,
+        at now: MonotonicInstant,
+        flush: @escaping (Session) -> Void
     ) {
         self.identity = identity
         self.limits = limits
@@ -63,7 +67,10 @@ public final class LockService {
         self.flush = flush
         startedAt = now
         table = LockTable(
-            limits: limits, firstToken: firstBlock.lowerBound, reservedThrough: firstBlock.upperBound)
+            limits: limits,
+            firstToken: firstBlock.lowerBound,
+            reservedThrough: firstBlock.upperBound
+        )
     }
 
     /// Begins a session for `peer`.
@@ -83,7 +90,9 @@ public final class LockService {
         takeLines(of: session, at: now)
     }
 
-    /// Records that no more bytes will come from a session than are received until ``end(_:at:)``. Its waits end.
+    /// Records that no more bytes will come from a session than are received until ``end(_:at:)``.
+    ///
+    /// Its waits end.
     public func endInput(of session: Session, at now: MonotonicInstant) {
         guard session.state == .open else { return }
         session.state = .draining
@@ -91,7 +100,9 @@ public final class LockService {
         takeLines(of: session, at: now)
     }
 
-    /// Ends a session, with its leases. Its output can still be written.
+    /// Ends a session, with its leases.
+    ///
+    /// Its output can still be written.
     public func end(_ session: Session, at now: MonotonicInstant) {
         endInput(of: session, at: now)
         guard session.state == .draining else { return }
@@ -100,7 +111,9 @@ public final class LockService {
         apply(.sessionEnded(session.id), at: now)
     }
 
-    /// Goes on with the lines of sessions that could not go on before. Sessions that can go on only because of this are left for the next call.
+    /// Goes on with the lines of sessions that could not go on before.
+    ///
+    /// Sessions that can go on only because of this are left for the next call.
     public func resume(at now: MonotonicInstant) {
         let batch = runnable
         runnable.removeAll(keepingCapacity: true)

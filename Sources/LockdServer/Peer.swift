@@ -32,7 +32,10 @@ enum PeerIdentification {
         guard pidfd != -1 else { return nil }
         let command = ProcessStatus.command(of: credentials.process)
         let peer = Peer(
-            process: ProcessID(credentials.process), user: UserID(credentials.user), command: command)
+            process: ProcessID(credentials.process),
+            user: UserID(credentials.user),
+            command: command
+        )
         return (peer, pidfd)
     }
 

@@ -43,7 +43,9 @@ extension Server {
 
     private func pauseAccepting(_ now: MonotonicInstant) {
         logger.warning(
-            "cannot accept connections", metadata: ["error": "\(SystemError("accept"))"])
+            "cannot accept connections",
+            metadata: ["error": "\(SystemError("accept"))"]
+        )
         acceptsAgainAt = now + Self.acceptPause
         epoll.modify(listener.descriptor, [], EpollKey(.listener))
     }
@@ -85,7 +87,10 @@ extension Server {
             hasWarnedOfSessionLimit = true
             logger.warning(
                 "too many sessions, refusing new ones",
-                metadata: ["sessions.limit": "\(sessionLimit)", "peer.uid": "\(peer.user)", "peer.pid": "\(peer.process)"])
+                metadata: [
+                    "sessions.limit": "\(sessionLimit)", "peer.uid": "\(peer.user)", "peer.pid": "\(peer.process)",
+                ]
+            )
         }
         var line: [UInt8] = []
         ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)

@@ -38,12 +38,16 @@ public final class Server {
     /// Descriptors for everything but sessions.
     static let descriptorsKeptBack = 64
 
-    /// Takes the locks, reserves the first tokens, and listens. Nobody is served before ``run()``.
+    /// Takes the locks, reserves the first tokens, and listens.
+    ///
+    /// Nobody is served before ``run()``.
     ///
     /// - Parameter clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
     /// - Throws: ``SystemError`` and errors that say in their description what stands in the way and what to do.
     public init(
-        configuration: ServerConfiguration, logger: Logger, clock: (() -> MonotonicInstant)? = nil
+        configuration: ServerConfiguration,
+        logger: Logger,
+        clock: (() -> MonotonicInstant)? = nil
     ) throws {
         self.configuration = configuration
         self.logger = logger
@@ -63,9 +67,13 @@ public final class Server {
         let connections = ConnectionTable()
         self.connections = connections
         service = LockService(
-            identity: .init(version: configuration.version, process: ProcessID(getpid())), limits: limits,
-            firstBlock: FencingToken(block.lowerBound)...last, tokens: tokens, at: self.clock(),
-            flush: { connections[$0]?.writeOutput() })
+            identity: .init(version: configuration.version, process: ProcessID(getpid())),
+            limits: limits,
+            firstBlock: FencingToken(block.lowerBound)...last,
+            tokens: tokens,
+            at: self.clock(),
+            flush: { connections[$0]?.writeOutput() }
+        )
         epoll = try Epoll()
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
         listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
@@ -86,17 +94,22 @@ public final class Server {
             metadata: [
                 "socket": "\(configuration.socketPath)", "state": "\(configuration.stateDirectory)",
                 "sessions.limit": "\(sessionLimit)",
-            ])
+            ]
+        )
         defer { shutDown() }
         while !isStopped { try turn() }
     }
 
-    /// Makes ``run()`` return. May be called from any thread.
+    /// Makes ``run()`` return.
+    ///
+    /// May be called from any thread.
     public func stop() {
         eventfd_write(wakeUp, 1 << 32)
     }
 
-    /// Makes the loop take a turn, so that it reads its clock. May be called from any thread.
+    /// Makes the loop take a turn, so that it reads its clock.
+    ///
+    /// May be called from any thread.
     public func wake() {
         eventfd_write(wakeUp, 1)
     }

@@ -1,7 +1,9 @@
 public import LockdModel
 import LockdWire
 
-/// One client's session, as the protocol sees it: lines in, replies out. Which descriptors carry them is not known here.
+/// One client's session, as the protocol sees it: lines in, replies out.
+///
+/// Which descriptors carry them is not known here.
 public final class Session {
     /// Where the session is in its life.
     enum State: Hashable {
@@ -36,6 +38,11 @@ public final class Session {
     init(id: SessionID, peer: Peer) {
         self.id = id
         self.peer = peer
+    }
+
+    /// Hands out the bytes that are to be written to the client, and drops as many from the front as `body` says it has taken.
+    public func drainOutput(_ body: (UnsafeRawBufferPointer) -> Int) {
+        output.drain(body)
     }
 
     /// Whether so many replies wait to be read that nothing more is done for this client before it has read them.

@@ -29,7 +29,8 @@ func retryingOnInterrupt<Result: SignedInteger>(_ call: () -> Result) -> Result 
 ///
 /// - Throws: ``SystemError`` with the words of `description` if it does.
 func check<Result: SignedInteger>(
-    _ description: @autoclosure () -> String, _ call: () -> Result
+    _ description: @autoclosure () -> String,
+    _ call: () -> Result
 ) throws(SystemError) -> Result {
     let result = retryingOnInterrupt(call)
     if result == -1 { throw SystemError(description()) }

@@ -80,7 +80,9 @@ public struct TokenFile: Sendable {
 
     private func flushDirectory() throws {
         let directory = String(path.dropLast("/tokens".count))
-        let descriptor = try check("open \(directory)") { clinux_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) }
+        let descriptor = try check("open \(directory)") {
+            clinux_open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0)
+        }
         defer { close(descriptor) }
         _ = try check("fsync \(directory)") { fsync(descriptor) }
     }

@@ -1,6 +1,6 @@
 import Dispatch
-import Logging
 public import LockdModel
+import Logging
 import Synchronization
 
 /// Where the fencing tokens come from: blocks of them, reserved before they are granted.
@@ -56,7 +56,9 @@ final class TokenReserver: TokenSupply, Sendable {
 
     private func finishReservation() -> FencingToken {
         state.withLock { state in
-            guard let token = state.reservedThrough else { preconditionFailure("a reservation has finished without a token") }
+            guard let token = state.reservedThrough else {
+                preconditionFailure("a reservation has finished without a token")
+            }
             state.isReserving = false
             state.reservedThrough = nil
             return token

@@ -74,7 +74,10 @@ public enum ReplyEncoder {
     }
 
     private static func write(
-        _ verb: StaticString, _ name: LockName, _ token: FencingToken, _ timeToLive: Milliseconds?,
+        _ verb: StaticString,
+        _ name: LockName,
+        _ token: FencingToken,
+        _ timeToLive: Milliseconds?,
         to bytes: inout [UInt8]
     ) {
         write(verb, name, to: &bytes)
@@ -153,7 +156,10 @@ public enum ReplyEncoder {
     }
 
     private static func write(
-        lost name: LockName, _ token: FencingToken, _ reason: Reply.LossReason, to bytes: inout [UInt8]
+        lost name: LockName,
+        _ token: FencingToken,
+        _ reason: Reply.LossReason,
+        to bytes: inout [UInt8]
     ) {
         write("* LOST ", name, token, nil, to: &bytes)
         switch reason {
@@ -165,40 +171,5 @@ public enum ReplyEncoder {
             bytes.writeField(" why=", why)
         case .other(let reason): bytes.writeField(" reason=", reason)
         }
-    }
-}
-
-/// Fields: ` key=value`, nothing at all for a value that is not there.
-extension [UInt8] {
-    fileprivate mutating func writeField(_ key: StaticString, _ number: UInt64?) {
-        guard let number else { return }
-        write(key)
-        write(number)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ user: UserID?) {
-        writeField(key, user.map { UInt64($0.value) })
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ process: ProcessID?) {
-        writeField(key, process.map { UInt64($0.value) })
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, _ text: Text?) {
-        guard let text else { return }
-        write(key)
-        write(text)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, given duration: Milliseconds?) {
-        guard let duration else { return }
-        write(key)
-        write(given: duration)
-    }
-
-    fileprivate mutating func writeField(_ key: StaticString, measured duration: Milliseconds?) {
-        guard let duration else { return }
-        write(key)
-        write(measured: duration)
     }
 }

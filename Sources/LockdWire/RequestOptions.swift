@@ -150,7 +150,7 @@ private struct OptionWord {
         } catch {
             switch error {
             case .empty: throw refusal(.badText, want: "1-to-\(limit)-bytes")
-            case .badSpelling: throw refusal(.badText, want: "%25-for-%")
+            case .badSpelling: throw refusal(.badText, want: "percent-and-two-hexdigits")
             case .tooLong(let limit): throw WireError(.textTooLong, key: .cut(key), limit: limit)
             }
         }

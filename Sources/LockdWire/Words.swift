@@ -1,4 +1,4 @@
-import LockdModel
+package import LockdModel
 
 /// What can be wrong with a line before any of its words is looked at.
 enum LineFlaw: Error, Hashable {
@@ -89,7 +89,7 @@ extension UInt64 {
 
 extension Milliseconds {
     /// The duration spelled so: 1 to 15 digits and a unit. It may be longer than what a request may ask for.
-    init?(spelling: UnsafeRawBufferPointer) {
+    package init?(spelling: UnsafeRawBufferPointer) {
         var digitCount = 0
         while digitCount < spelling.count, spelling[digitCount] &- UInt8(ascii: "0") <= 9 { digitCount += 1 }
         guard digitCount <= 15, let number = UInt64(decimal: UnsafeRawBufferPointer(rebasing: spelling[..<digitCount])),

@@ -16,7 +16,8 @@ struct Lockd: ParsableCommand {
 
             What is given here goes before what the configuration file says.
             """,
-        version: "lockd \(LockdVersion.current)")
+        version: "lockd \(LockdVersion.current)"
+    )
 
     @Flag(help: "Serve this user only: socket in $XDG_RUNTIME_DIR/lockd, state in $XDG_STATE_HOME/lockd.")
     var user = false
@@ -32,7 +33,8 @@ struct Lockd: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("\(levelNames) (default: notice).", valueName: "level"),
-        transform: level)
+        transform: level
+    )
     var logLevel: Logger.Level?
 
     private static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
@@ -50,7 +52,12 @@ struct Lockd: ParsableCommand {
     func run() throws {
         do {
             let settings = try Settings(
-                file: config, socket: socket, stateDirectory: stateDir, logLevel: logLevel, isForUser: user)
+                file: config,
+                socket: socket,
+                stateDirectory: stateDir,
+                logLevel: logLevel,
+                isForUser: user
+            )
             try serve(settings)
         } catch {
             let message = "lockd: \(error)\n"
@@ -68,14 +75,21 @@ struct Lockd: ParsableCommand {
         }
         // Before any thread is made, so that all of them leave the signals to the descriptor.
         let signals = clinux_termination_signalfd()
-        guard signals != -1 else { throw SettingsProblem("cannot wait for signals: \(String(cString: strerror(errno)))") }
+        guard signals != -1 else {
+            throw SettingsProblem("cannot wait for signals: \(String(cString: strerror(errno)))")
+        }
         try settings.makeDirectories()
         let server = try Server(
             configuration: ServerConfiguration(
-                socketPath: settings.socketPath, socketMode: settings.socketMode,
-                stateDirectory: settings.stateDirectory, limits: settings.limits, version: LockdVersion.current,
-                stopDescriptor: signals),
-            logger: Logger(label: "lockd"))
+                socketPath: settings.socketPath,
+                socketMode: settings.socketMode,
+                stateDirectory: settings.stateDirectory,
+                limits: settings.limits,
+                version: LockdVersion.current,
+                stopDescriptor: signals
+            ),
+            logger: Logger(label: "lockd")
+        )
         try server.run()
     }
 }

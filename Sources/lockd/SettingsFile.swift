@@ -60,7 +60,8 @@ struct SettingsFile {
             guard let node = limitNodes[name] else { continue }
             guard let value = node.scalar.flatMap({ Int($0.string) }), range.contains(value) else {
                 throw SettingsProblem(
-                    "\(place(of: node)): limits.\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+                    "\(place(of: node)): limits.\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound)"
+                )
             }
             limits[keyPath: field] = value
         }

@@ -16,7 +16,9 @@ enum TextFile {
         let bytes = [UInt8](unsafeUninitializedCapacity: maximumByteCount + 1) { buffer, count in
             count = fread(buffer.baseAddress, 1, maximumByteCount + 1, file)
         }
-        guard ferror(file) == 0 else { throw SettingsProblem("cannot read \(path): \(String(cString: strerror(errno)))") }
+        guard ferror(file) == 0 else {
+            throw SettingsProblem("cannot read \(path): \(String(cString: strerror(errno)))")
+        }
         guard bytes.count <= maximumByteCount else { throw SettingsProblem("\(path) is larger than a megabyte") }
         return String(decoding: bytes, as: UTF8.self)
     }

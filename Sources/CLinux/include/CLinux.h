@@ -5,6 +5,7 @@
 #ifndef CLINUX_H
 #define CLINUX_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -52,6 +53,25 @@ int clinux_accept(int listener);
 
 // A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
 int clinux_termination_signalfd(void);
+
+// A child of this process, and what to watch it by.
+struct clinux_child {
+    pid_t process;
+    int pidfd;
+};
+
+// Starts `file`, found through $PATH, with `arguments` and `environment` (both end with NULL); the child has `signals` as its signal
+// mask. Returns 0, or the error number of what failed.
+int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals);
+
+// Blocks the signals that are to be passed on to a child, in the calling thread, and keeps the former mask in `former`. Returns a
+// close-on-exec, non-blocking signalfd for them.
+int clinux_forwarded_signalfd(sigset_t *former);
+
+// One signal from a signalfd: its number, or 0 if there is none. `from_terminal` says whether the kernel sent it, as it does on Ctrl-C, to
+// the child as well.
+int clinux_read_signal(int signalfd, bool *from_terminal);
 
 // Raises the soft limit of descriptors to the hard one, as far as that is allowed, and returns the soft limit.
 uint64_t clinux_raise_descriptor_limit(void);
