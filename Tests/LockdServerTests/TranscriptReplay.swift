@@ -223,9 +223,8 @@ struct TranscriptVariables: CustomStringConvertible {
             if case .line(let line) = item { line.split(separator: " ") } else { [] }
         }
         let tokens = words.filter { $0.hasPrefix("token=") }.compactMap { UInt64($0.dropFirst("token=".count)) }
-        for token in Set(tokens).sorted() where !values.contains(where: { Int($0.key) != nil && $0.value == "\(token)" }) {
-            _ = name("\(token)", nil)
-        }
+        let known = values.filter { Int($0.key) != nil }.values.compactMap { UInt64($0) }
+        for token in Set(tokens).subtracting(known).sorted() { _ = name("\(token)", nil) }
     }
 
     /// The line that a transcript should have for `line`.
