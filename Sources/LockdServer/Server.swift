@@ -128,8 +128,11 @@ public final class Server {
         try epoll.wait(timeout: timeout) { ready.append(($0, $1)) }
         let now = clock()
         acceptAgainIfDue(now)
+        // What is due has ended before anything is looked at that was read now.
+        service.passTime(at: now)
         for (key, interest) in ready { handle(key, interest, now) }
         service.resume(at: now)
+        // What has ended by that.
         service.passTime(at: now)
         writeOutputs(now)
     }

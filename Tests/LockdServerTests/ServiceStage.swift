@@ -33,6 +33,7 @@ struct ServiceStage: TranscriptStage {
     }
 
     mutating func perform(_ action: Transcript.Action) throws {
+        service.passTime(at: now)
         switch action {
         case .open(let name, let user, let process, let command):
             let command = try Text(bytes: command.transcriptBytes, limit: Text.shortLimit)
