@@ -20,10 +20,11 @@ public struct MalformedReply: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Reads what the daemon says.
 ///
-/// It follows the protocol's rules of growth: keys and events that it does not know are ignored, a field that may be missing is `nil` when
-/// it is, and an error code or a reason of loss that it does not know is kept as it is.
+/// It follows the protocol's rules of growth: keys and events that it does not know are ignored, a field that may be
+/// missing is `nil` when it is, and an error code or a reason of loss that it does not know is kept as it is.
 public enum ReplyDecoder {
-    /// The reply or event that `line`, without its LF, says; `nil` for an event of a kind that this version does not know.
+    /// The reply or event that `line`, without its LF, says; `nil` for an event of a kind that this version does not
+    /// know.
     ///
     /// - Throws: if the line is no reply. Whatever follows on that connection cannot be relied on either.
     public static func decode(_ line: UnsafeRawBufferPointer) throws(MalformedReply) -> TaggedReply? {
@@ -51,8 +52,11 @@ public enum ReplyDecoder {
         case .busy: .busy(try words.name(), holder: try words.holder(), waiterCount: try words.waiterCount())
         case .timedOut:
             .timedOut(
-                try words.name(), waited: try words.waited(), holder: try words.holder(),
-                waiterCount: try words.waiterCount())
+                try words.name(),
+                waited: try words.waited(),
+                holder: try words.holder(),
+                waiterCount: try words.waiterCount()
+            )
         case .cancelled where words.isAtTag: .waitCancelled(try words.tag())
         case .cancelled: .cancelled(try words.name(), waited: try words.waited())
         case .released: .released(try words.name(), token: try words.token())
@@ -64,7 +68,11 @@ public enum ReplyDecoder {
         case .end: .end(next: try words.optional("next", Cursor.init(spelling:)))
         case .revoked: .revoked(try words.name(), token: try words.token())
         case .denied:
-            .denied(try words.name(), token: try words.token(), holder: try words.required("uid", UserID.init(decimal:)))
+            .denied(
+                try words.name(),
+                token: try words.token(),
+                holder: try words.required("uid", UserID.init(decimal:))
+            )
         case .statistic: try words.statistic()
         case .pong: .pong
         case .bye: .bye

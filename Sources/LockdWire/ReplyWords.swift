@@ -40,7 +40,8 @@ enum ReplyProblem: Error, CustomStringConvertible {
     }
 }
 
-/// What is left of a reply: first its arguments, which are taken one after the other, then its fields, which are found by their keys.
+/// What is left of a reply: first its arguments, which are taken one after the other, then its fields, which are found
+/// by their keys.
 struct ReplyWords {
     private var words: Words
 
@@ -71,7 +72,8 @@ struct ReplyWords {
     }
 
     mutating func name() throws(ReplyProblem) -> LockName {
-        guard let name = try? LockName(parsing: try argument("name")) else { throw .bad("name") }
+        let word = try argument("name")
+        guard let name = try? LockName(parsing: word) else { throw .bad("name") }
         return name
     }
 
@@ -82,14 +84,15 @@ struct ReplyWords {
 
     /// What `read` makes of the value of the field `key`, or `nil` if there is no such field.
     func optional<Value>(
-        _ key: StaticString, _ read: (UnsafeRawBufferPointer) -> Value?
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
     ) throws(ReplyProblem) -> Value? {
         var rest = words
         while let word = rest.next() {
-            guard let equalsSign = word.equalsSign,
-                UnsafeRawBufferPointer(rebasing: word[..<equalsSign]).isSpelled(key)
+            guard let equalsSign = word.offset(of: UInt8(ascii: "=")),
+                word.upTo(equalsSign).isSpelled(key)
             else { continue }
-            guard let value = read(UnsafeRawBufferPointer(rebasing: word[(equalsSign + 1)...])) else {
+            guard let value = read(word.from(equalsSign + 1)) else {
                 throw .bad(key)
             }
             return value
@@ -99,7 +102,8 @@ struct ReplyWords {
 
     /// What `read` makes of the value of the field `key`.
     func required<Value>(
-        _ key: StaticString, _ read: (UnsafeRawBufferPointer) -> Value?
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
     ) throws(ReplyProblem) -> Value {
         guard let value = try optional(key, read) else { throw .missing(key) }
         return value
@@ -129,15 +133,18 @@ extension ReplyWords {
             session: try optional("holder-session", SessionID.init(decimal:)),
             process: try optional("holder-pid", ProcessID.init(decimal:)),
             user: try optional("holder-uid", UserID.init(decimal:)),
-            command: try text("holder-command"))
+            command: try text("holder-command")
+        )
         return Reply.Holder(peer: peer, held: held)
     }
 
     private func peer() throws(ReplyProblem) -> Reply.Peer {
         Reply.Peer(
             session: try optional("session", SessionID.init(decimal:)),
-            process: try optional("pid", ProcessID.init(decimal:)), user: try optional("uid", UserID.init(decimal:)),
-            command: try text("command"))
+            process: try optional("pid", ProcessID.init(decimal:)),
+            user: try optional("uid", UserID.init(decimal:)),
+            command: try text("command")
+        )
     }
 
     /// A text of any length: the bounds of what a client may send are the daemon's to keep.
@@ -150,42 +157,61 @@ extension ReplyWords {
 extension ReplyWords {
     func welcome() throws(ReplyProblem) -> Reply.Welcome {
         Reply.Welcome(
-            daemonVersion: try required("lockd", String.verbatim), version: try required("v", UInt64.init(decimal:)),
+            daemonVersion: try required("lockd", String.verbatim),
+            version: try required("v", UInt64.init(decimal:)),
             session: try required("session", SessionID.init(decimal:)),
             process: try required("pid", ProcessID.init(decimal:)),
             features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
             lineByteCount: try required("line", Int.init(decimal:)),
-            nameByteCount: try required("name", Int.init(decimal:)))
+            nameByteCount: try required("name", Int.init(decimal:))
+        )
     }
 
     mutating func lease() throws(ReplyProblem) -> Reply.LeaseLine {
         Reply.LeaseLine(
-            name: try name(), token: try token(), peer: try peer(), client: try text("client"),
-            held: try required("held", Milliseconds.init(spelling:)), timeToLive: try timeToLive(),
-            left: try optional("left", Milliseconds.init(spelling:)), owner: try text("owner"),
-            note: try text("note"), waiterCount: try waiterCount())
+            name: try name(),
+            token: try token(),
+            peer: try peer(),
+            client: try text("client"),
+            held: try required("held", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            owner: try text("owner"),
+            note: try text("note"),
+            waiterCount: try waiterCount()
+        )
     }
 
     mutating func waiter() throws(ReplyProblem) -> Reply.WaiterLine {
         Reply.WaiterLine(
-            name: try name(), position: try required("position", Int.init(decimal:)), peer: try peer(),
-            client: try text("client"), waited: try waited(),
-            left: try optional("left", Milliseconds.init(spelling:)), timeToLive: try timeToLive(),
-            owner: try text("owner"), note: try text("note"))
+            name: try name(),
+            position: try required("position", Int.init(decimal:)),
+            peer: try peer(),
+            client: try text("client"),
+            waited: try waited(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            owner: try text("owner"),
+            note: try text("note")
+        )
     }
 
     mutating func statistic() throws(ReplyProblem) -> Reply {
         let word = try argument("statistic")
-        guard let equalsSign = word.equalsSign else { throw .bad("statistic") }
+        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else { throw .bad("statistic") }
         return .statistic(key: .verbatim(word[..<equalsSign]), value: .verbatim(word[(equalsSign + 1)...]))
     }
 
     mutating func error() throws(ReplyProblem) -> WireError {
         WireError(
-            WireError.Code(rawValue: .verbatim(try argument("code"))), key: try text("key"), got: try text("got"),
-            want: try optional("want", String.verbatim), limit: try optional("limit", Int.init(decimal:)),
+            WireError.Code(rawValue: .verbatim(try argument("code"))),
+            key: try text("key"),
+            got: try text("got"),
+            want: try optional("want", String.verbatim),
+            limit: try optional("limit", Int.init(decimal:)),
             // Somebody else's limit that this version does not know is nobody's in particular.
-            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:)))
+            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:))
+        )
     }
 
     func lossReason() throws(ReplyProblem) -> Reply.LossReason {
@@ -195,7 +221,9 @@ extension ReplyWords {
         case "revoked":
             return .revoked(
                 by: try optional("by-uid", UserID.init(decimal:)),
-                process: try optional("by-pid", ProcessID.init(decimal:)), why: try text("why"))
+                process: try optional("by-pid", ProcessID.init(decimal:)),
+                why: try text("why")
+            )
         default: return .other(reason)
         }
     }
