@@ -21,7 +21,9 @@ public struct Limits: Hashable, Sendable {
     public var leasesPerSession = 10_000
     /// The most waiting requests at a time.
     public var waiters = 100_000
-    /// The most waiting requests of one session. They all end in one turn, so this is no more than ``endingsPerTurn``.
+    /// The most waiting requests of one session.
+    ///
+    /// They all end in one turn, so this is no more than ``endingsPerTurn``.
     public var waitersPerSession = 1000
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000
