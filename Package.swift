@@ -86,12 +86,27 @@ let package = Package(
         .testTarget(name: "LockdWireTests", dependencies: ["LockdModel", "LockdWire"], swiftSettings: settings),
         .testTarget(
             name: "LockdServerTests",
-            dependencies: ["CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire"],
+            dependencies: [
+                "CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "LockdClientTests",
             dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockdTests",
+            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockctlTests",
+            dependencies: [
+                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             swiftSettings: settings
         ),
     ]

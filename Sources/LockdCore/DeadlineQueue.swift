@@ -2,7 +2,7 @@ import HeapModule
 import LockdModel
 
 /// A moment at which time alone changes the table.
-struct Deadline: Comparable, Sendable {
+struct Deadline: Hashable, Comparable, Sendable {
     enum Subject: Hashable, Sendable {
         case lease(FencingToken)
         case wait(Arrival)
@@ -11,7 +11,9 @@ struct Deadline: Comparable, Sendable {
     let instant: MonotonicInstant
     let subject: Subject
 
-    /// By instant. At the same instant leases end before waits do, so that who waits just long enough is granted.
+    /// By instant.
+    ///
+    /// At the same instant leases end before waits do, so that who waits just long enough is granted.
     static func < (left: Self, right: Self) -> Bool {
         if left.instant != right.instant { return left.instant < right.instant }
         switch (left.subject, right.subject) {
@@ -29,8 +31,10 @@ struct Deadline: Comparable, Sendable {
 /// more than half of all; so the queue is never longer than twice its use, and every operation costs O(log n) on average.
 struct DeadlineQueue: Sendable {
     private var heap: Heap<Deadline> = []
-    private var staleCount = 0
+    /// How many of those in the heap no longer count.
+    private(set) var staleCount = 0
 
+    /// How many there are, stale ones included.
     var count: Int { heap.count }
 
     mutating func insert(_ deadline: Deadline) {
@@ -41,7 +45,8 @@ struct DeadlineQueue: Sendable {
     mutating func invalidateOne(leases: [FencingToken: Lease], waiters: [Arrival: Waiter]) {
         staleCount += 1
         guard staleCount > 64 + heap.count / 2 else { return }
-        heap = Heap(heap.unordered.filter { Self.counts($0, leases: leases, waiters: waiters) })
+        // A set, because a lease that is renewed to and fro can have the same deadline twice, once as a stale one.
+        heap = Heap(Set(heap.unordered.lazy.filter { Self.counts($0, leases: leases, waiters: waiters) }))
         staleCount = 0
     }
 
@@ -50,13 +55,15 @@ struct DeadlineQueue: Sendable {
         while let deadline = heap.min {
             if Self.counts(deadline, leases: leases, waiters: waiters) { return deadline }
             heap.removeMin()
-            staleCount = max(0, staleCount - 1)
+            staleCount -= 1
         }
         return nil
     }
 
     private static func counts(
-        _ deadline: Deadline, leases: [FencingToken: Lease], waiters: [Arrival: Waiter]
+        _ deadline: Deadline,
+        leases: [FencingToken: Lease],
+        waiters: [Arrival: Waiter]
     ) -> Bool {
         switch deadline.subject {
         case .lease(let token): leases[token]?.deadline == deadline.instant

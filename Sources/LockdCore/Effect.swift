@@ -1,8 +1,8 @@
 public import LockdModel
 
-/// What is to be done about an event. All effects are things to say; perform them in order.
+/// What is to be done about an event.
 ///
-/// No effect addresses a session after its ``Event/sessionEnded(_:)``.
+/// All effects are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``.
 public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///
@@ -34,6 +34,11 @@ public enum Effect: Hashable, Sendable {
     case sendRefused(RequestID, Refusal)
     /// The session no longer holds the lease.
     case sendLost(SessionID, LockName, token: FencingToken, reason: LossReason)
+
+    /// Whether somebody is told of a loss.
+    public var isLoss: Bool {
+        if case .sendLost = self { true } else { false }
+    }
 }
 
 /// Who holds a lock, and for how long.

@@ -57,8 +57,12 @@ public struct AcquireRequest: Hashable, Sendable {
 
     /// A request that waits for ever and asks for nothing else, unless said otherwise.
     public init(
-        _ id: RequestID, _ name: LockName, wait: WaitTimeout = .never, timeToLive: Milliseconds? = nil,
-        owner: Text? = nil, note: Text? = nil
+        _ id: RequestID,
+        _ name: LockName,
+        wait: WaitTimeout = .never,
+        timeToLive: Milliseconds? = nil,
+        owner: Text? = nil,
+        note: Text? = nil
     ) {
         self.id = id
         self.name = name

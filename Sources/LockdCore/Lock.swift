@@ -9,6 +9,8 @@ struct Lock: Sendable {
     var holders = AscendingDeque<FencingToken>()
     /// The requests that wait for the name, the oldest first.
     var queue = AscendingDeque<Arrival>()
+    /// When which of those waits runs out.
+    var waitDeadlines = DeadlineQueue()
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }
@@ -17,19 +19,26 @@ struct Lock: Sendable {
     var admitsHead: Bool { holders.isEmpty }
 }
 
-/// The place of a waiting request in the one order of arrival over all names.
+/// The place of a request in the one order of arrival over all names.
 struct Arrival: Hashable, Comparable, Sendable {
     let number: UInt64
 
-    /// Before all arrivals. In a listing, the line before a lock's first.
+    /// Before all arrivals.
+    ///
+    /// In a listing, the line before a lock's first.
     static let none = Arrival(number: 0)
 
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+
+    /// As for tokens and sessions: nobody can choose these numbers.
+    func _rawHashValue(seed: Int) -> Int { number.mixed(with: seed) }
 }
 
 /// The right to a name.
 struct Lease: Sendable {
     let token: FencingToken
+    /// That of the request that was granted.
+    let arrival: Arrival
     /// The slot of the lock.
     let lock: Int
     let session: SessionID

@@ -9,48 +9,53 @@ extension LockTable {
         return slots[name]
     }
 
-    /// Ends every lease on the lock that is due, and grants whose turn it is, as if that had happened in time.
+    /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
     mutating func settle(_ slot: Int, _ effects: inout [Effect]) {
-        while let lock = locks.element(at: slot), let held = lock.holders.first, let lease = leases[held],
-            let vacatedAt = dueInstant(of: lease)
-        {
-            endDue(lease, &effects)
-            grantHead(of: slot, vacatedAt: vacatedAt, &effects)
-        }
+        while endFirst(on: slot, dueBy: lastInstant, &effects) {}
     }
 
-    /// Grants the lock to the oldest request that could still wait at `vacatedAt`, or forgets the lock if it is idle.
-    ///
-    /// Requests that were over by then leave the queue on the way.
-    mutating func grantHead(of slot: Int, vacatedAt: MonotonicInstant, _ effects: inout [Effect]) {
+    /// Grants the lock to the request at the head of its queue if it may have it, or forgets the lock if it is idle.
+    mutating func grantHead(of slot: Int, _ effects: inout [Effect]) {
         while locks[slot].admitsHead, let arrival = locks[slot].queue.first, let waiter = waiters[arrival] {
-            if let deadline = waiter.deadline, deadline < vacatedAt {
-                timeOut(waiter, &effects)
-            } else {
-                remove(waiter)
-                grant(waiter.request, on: slot, &effects)
-            }
+            remove(waiter)
+            grant(waiter.request, arrivedAs: arrival, on: slot, &effects)
         }
         forgetIfIdle(slot)
     }
 
-    mutating func grant(_ request: AcquireRequest, on slot: Int, _ effects: inout [Effect]) {
+    mutating func grant(
+        _ request: AcquireRequest,
+        arrivedAs arrival: Arrival,
+        on slot: Int,
+        _ effects: inout [Effect]
+    ) {
         precondition(tokensLeft > 0, "no token is left through \(reservedThrough)")
         let token = nextToken
         nextToken = FencingToken(token.value + 1)
         let deadline = request.timeToLive.map { lastInstant + $0 }
         leases[token] = Lease(
-            token: token, lock: slot, session: request.id.session, owner: Owner(of: request), note: request.note,
-            grantedAt: lastInstant, timeToLive: request.timeToLive, deadline: deadline)
+            token: token,
+            arrival: arrival,
+            lock: slot,
+            session: request.id.session,
+            owner: Owner(of: request),
+            note: request.note,
+            grantedAt: lastInstant,
+            timeToLive: request.timeToLive,
+            deadline: deadline
+        )
         locks[slot].holders.append(token)
         change(request.id.session) { $0.leases.append(token) }
         if let deadline { deadlines.insert(Deadline(instant: deadline, subject: .lease(token))) }
         totals.granted += 1
         effects.append(
-            .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive))
+            .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive)
+        )
     }
 
-    /// Takes a lease out of the table. The lock may be idle then: ``grantHead(of:vacatedAt:_:)`` follows.
+    /// Takes a lease out of the table.
+    ///
+    /// The lock may be idle then: ``grantHead(of:_:)`` follows.
     mutating func end(_ lease: Lease) {
         leases[lease.token] = nil
         locks[lease.lock].holders.remove(lease.token)
@@ -58,7 +63,9 @@ extension LockTable {
         if lease.deadline != nil { deadlines.invalidateOne(leases: leases, waiters: waiters) }
     }
 
-    /// Takes a wait out of the table. The lock may be idle then.
+    /// Takes a wait out of the table.
+    ///
+    /// The lock may be idle then.
     mutating func remove(_ waiter: Waiter) {
         waiters[waiter.arrival] = nil
         locks[waiter.lock].queue.remove(waiter.arrival)
@@ -66,29 +73,26 @@ extension LockTable {
             session.waiters.remove(waiter.arrival)
             if let tag = waiter.request.id.tag { session.arrivalsByTag[tag] = nil }
         }
-        if waiter.deadline != nil { deadlines.invalidateOne(leases: leases, waiters: waiters) }
+        if waiter.deadline != nil {
+            deadlines.invalidateOne(leases: leases, waiters: waiters)
+            locks[waiter.lock].waitDeadlines.invalidateOne(leases: leases, waiters: waiters)
+        }
     }
 
     mutating func cancel(_ waiter: Waiter, _ effects: inout [Effect]) {
         remove(waiter)
         totals.cancelled += 1
         effects.append(
-            .sendCancelled(waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since))
+            .sendCancelled(waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since)
+        )
         forgetIfIdle(waiter.lock)
-    }
-
-    /// Ends the wait if its time has run out. The lock is settled.
-    mutating func expireIfDue(_ arrival: Arrival, _ effects: inout [Effect]) {
-        guard let waiter = waiters[arrival], let deadline = waiter.deadline, deadline <= lastInstant else { return }
-        timeOut(waiter, &effects)
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
         precondition(session(id).state == .open, "the input of session \(id) has ended already")
-        for arrival in Array(session(id).waiters.all) {
+        for arrival in Array(session(id).waiters) {
             // What was due before the input ended has ended before.
             if let waiter = waiters[arrival] { settle(waiter.lock, &effects) }
-            expireIfDue(arrival, &effects)
             if let waiter = waiters[arrival] { cancel(waiter, &effects) }
         }
         change(id) { $0.state = .draining }
@@ -106,36 +110,57 @@ extension LockTable {
         }
     }
 
-    /// Works off what is due: deadlines in their order, then the leases of ended sessions.
+    /// Works off what is due, in the order in which it was due.
     mutating func workOff(_ effects: inout [Effect]) {
-        var budget = limits.endingsPerTurn
-        while budget > 0, let deadline = deadlines.earliest(leases: leases, waiters: waiters),
-            deadline.instant <= lastInstant
-        {
-            switch deadline.subject {
-            case .lease(let token):
-                if let lease = leases[token] { settle(lease.lock, &effects) }
-            case .wait(let arrival):
-                if let waiter = waiters[arrival] { settle(waiter.lock, &effects) }
-                expireIfDue(arrival, &effects)
-            }
-            budget -= 1
-        }
-        while budget > 0, let id = endings.first {
-            if let token = sessions[id]?.leases.first, let lease = leases[token] {
-                settle(lease.lock, &effects)
-                budget -= 1
-            } else {
-                endings.removeFirst()
-            }
+        for _ in 0..<limits.endingsPerTurn {
+            guard let (slot, instant) = nextDue(), instant <= lastInstant else { return }
+            _ = endFirst(on: slot, dueBy: instant, &effects)
         }
     }
 
-    /// Who holds the lock, and how many wait.
+    /// The lock on which something is due next, and when that is.
+    mutating func nextDue() -> (slot: Int, instant: MonotonicInstant)? {
+        // Requests for the names of ended sessions may have ended all leases of some already.
+        while let id = endings.first, sessions[id] == nil { endings.removeFirst() }
+        let deadline = deadlines.earliest(leases: leases, waiters: waiters)
+        if let id = endings.first, let session = sessions[id], case .ended(let endedAt) = session.state,
+            let lease = session.leases.first.flatMap({ leases[$0] }), endedAt <= deadline?.instant ?? endedAt
+        {
+            return (lease.lock, endedAt)
+        }
+        guard let deadline, let slot = lock(of: deadline.subject) else { return nil }
+        return (slot, deadline.instant)
+    }
+
+    /// Who holds the lock, unless that is a session that has ended, and how many wait.
     func situation(at slot: Int) -> (holder: Holding?, waiterCount: Int) {
-        let lock = locks[slot]
-        let lease = lock.holders.first.flatMap { leases[$0] }
-        return (lease.map { Holding(session: $0.session, held: lastInstant - $0.grantedAt) }, lock.queue.count)
+        let waiterCount = locks[slot].queue.count
+        guard let token = locks[slot].holders.first, let lease = leases[token], !hasEnded(lease.session) else {
+            return (nil, waiterCount)
+        }
+        return (Holding(session: lease.session, held: lastInstant - lease.grantedAt), waiterCount)
+    }
+
+    /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.
+    private mutating func endFirst(
+        on slot: Int,
+        dueBy instant: MonotonicInstant,
+        _ effects: inout [Effect]
+    ) -> Bool {
+        guard locks.isOccupied(slot) else { return false }
+        let wait = locks[slot].waitDeadlines.earliest(leases: leases, waiters: waiters)
+        if let token = locks[slot].holders.first, let lease = leases[token], let due = dueInstant(of: lease),
+            due <= min(instant, wait?.instant ?? instant)
+        {
+            endDue(lease, &effects)
+            grantHead(of: slot, &effects)
+            return true
+        }
+        if let wait, wait.instant <= instant, case .wait(let arrival) = wait.subject, let waiter = waiters[arrival] {
+            timeOut(waiter, &effects)
+            return true
+        }
+        return false
     }
 
     private mutating func timeOut(_ waiter: Waiter, _ effects: inout [Effect]) {
@@ -144,20 +169,24 @@ extension LockTable {
         let (holder, waiterCount) = situation(at: waiter.lock)
         effects.append(
             .sendTimedOut(
-                waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since, holder: holder,
-                waiterCount: waiterCount))
+                waiter.request.id,
+                waiter.request.name,
+                waited: lastInstant - waiter.since,
+                holder: holder,
+                waiterCount: waiterCount
+            )
+        )
     }
 
-    /// When the lease should have ended, if that is not later than now.
+    /// When the lease ends if nobody does anything about it, or ended without having been worked off.
     private func dueInstant(of lease: Lease) -> MonotonicInstant? {
-        let expiry = lease.deadline.flatMap { $0 <= lastInstant ? $0 : nil }
-        if case .ended(let endedAt) = sessions[lease.session]?.state { return min(endedAt, expiry ?? endedAt) }
-        return expiry
+        guard let endedAt = endInstant(of: lease.session) else { return lease.deadline }
+        return min(endedAt, lease.deadline ?? endedAt)
     }
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
     private mutating func endDue(_ lease: Lease, _ effects: inout [Effect]) {
-        if case .ended(let endedAt) = sessions[lease.session]?.state {
+        if let endedAt = endInstant(of: lease.session) {
             // There is nobody left to tell.
             let expired = lease.deadline.map { $0 <= endedAt } ?? false
             if expired { totals.expired += 1 } else { totals.ended += 1 }
@@ -166,8 +195,16 @@ extension LockTable {
         } else {
             totals.expired += 1
             effects.append(
-                .sendLost(lease.session, locks[lease.lock].name, token: lease.token, reason: .expired))
+                .sendLost(lease.session, locks[lease.lock].name, token: lease.token, reason: .expired)
+            )
             end(lease)
+        }
+    }
+
+    private func lock(of subject: Deadline.Subject) -> Int? {
+        switch subject {
+        case .lease(let token): leases[token]?.lock
+        case .wait(let arrival): waiters[arrival]?.lock
         }
     }
 

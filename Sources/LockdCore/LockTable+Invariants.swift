@@ -2,13 +2,15 @@ import LockdModel
 
 /// What must always be true.
 extension LockTable {
-    /// Checks every invariant and stops the program, naming it, if one is broken. Costs O(n log n); for tests and simulation.
+    /// Checks every invariant and stops the program, naming it, if one is broken.
+    ///
+    /// Costs O(n log n); for tests and simulation.
     public func checkInvariants() {
         checkLocks()
         checkLeases()
         checkWaiters()
         checkSessions()
-        precondition(deadlines.count <= 2 * (leases.count + waiters.count) + 130, "stale deadlines pile up")
+        checkDeadlines()
     }
 
     private func checkLocks() {
@@ -18,8 +20,11 @@ extension LockTable {
             precondition(lock.name == name, "\(name) leads to the lock on \(lock.name)")
             precondition(!lock.isIdle, "the lock on \(name) is idle")
             precondition(lock.holders.count == 1, "the lock on \(name) has \(lock.holders.count) holders")
-            precondition(lock.holders.all.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
-            precondition(lock.queue.all.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
+            precondition(lock.holders.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
+            precondition(lock.queue.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
+            if let lease = lock.holders.first.flatMap({ leases[$0] }), let waiter = lock.queue.first {
+                precondition(lease.arrival < waiter, "the holder of \(name) has overtaken a waiter")
+            }
             holderCount += lock.holders.count
             waiterCount += lock.queue.count
         }
@@ -45,12 +50,27 @@ extension LockTable {
         }
     }
 
+    private func checkDeadlines() {
+        let leaseCount = leases.values.count { $0.deadline != nil }
+        let waiterCount = waiters.values.count { $0.deadline != nil }
+        check(deadlines, count: leaseCount + waiterCount)
+        for slot in slots.values {
+            check(locks[slot].waitDeadlines, count: locks[slot].queue.count { waiters[$0]?.deadline != nil })
+        }
+    }
+
+    private func check(_ deadlines: DeadlineQueue, count: Int) {
+        let counting = deadlines.count - deadlines.staleCount
+        precondition(counting == count, "\(counting) deadlines count, not \(count)")
+        precondition(deadlines.staleCount <= 64 + deadlines.count / 2, "stale deadlines pile up")
+    }
+
     private func checkSessions() {
         var (leaseCount, waiterCount) = (0, 0)
         for (id, session) in sessions {
             leaseCount += session.leases.count
             waiterCount += session.waiters.count
-            let tagged = session.waiters.all.count { waiters[$0]?.request.id.tag != nil }
+            let tagged = session.waiters.count { waiters[$0]?.request.id.tag != nil }
             precondition(session.arrivalsByTag.count == tagged, "session \(id) has other tags than its waits")
             if case .ended = session.state {
                 precondition(!session.leases.isEmpty && endings.contains(id), "session \(id) has ended")

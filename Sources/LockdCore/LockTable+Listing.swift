@@ -59,7 +59,10 @@ extension LockTable {
 
     /// The lease on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
     public func lines(
-        of name: LockName, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+        of name: LockName,
+        after cursor: Cursor?,
+        lineLimit: Int,
+        at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
         guard let slot = slots[name] else { return ([], nil) }
         var lines: [Line] = []
@@ -69,7 +72,10 @@ extension LockTable {
 
     /// The same for all locks whose names begin with `prefix`, those behind `cursor` in the table; looks at ``Limits/locksPerPage`` locks at the most.
     public func lines(
-        withPrefix prefix: LockName?, after cursor: Cursor?, lineLimit: Int, at now: MonotonicInstant
+        withPrefix prefix: LockName?,
+        after cursor: Cursor?,
+        lineLimit: Int,
+        at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
         var lines: [Line] = []
         guard let start = Int(exactly: cursor?.lock ?? 0), start < locks.slotCount else { return ([], nil) }
@@ -84,39 +90,57 @@ extension LockTable {
 
     /// Adds the lines of a lock that come behind `line`, and says where to go on if there are more than the limit allows.
     ///
-    /// Lines are numbered: the leases have `leasesLine` together, a waiter has the number of its arrival above that.
+    /// A line has the number of its request's arrival. It keeps it when the waiter becomes the holder, so nobody is lost between two pages.
     private func append(
-        _ slot: Int, after line: UInt64?, to lines: inout [Line], lineLimit: Int, _ now: MonotonicInstant
+        _ slot: Int,
+        after line: UInt64?,
+        to lines: inout [Line],
+        lineLimit: Int,
+        _ now: MonotonicInstant
     ) -> Cursor? {
         let lock = locks[slot]
-        let leasesLine: UInt64 = 1
-        var last = line ?? 0
-        if last < leasesLine {
-            if lines.count + lock.holders.count > lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines += lock.holders.all.compactMap { leases[$0].map { .lease(describe($0, lock, now)) } }
-            last = leasesLine
+        var last = line.map { Arrival(number: $0) } ?? .none
+        for token in lock.holders {
+            guard let lease = leases[token], lease.arrival > last, !hasEnded(lease.session) else { continue }
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
+            lines.append(.lease(describe(lease, lock, now)))
+            last = lease.arrival
         }
-        for (offset, arrival) in lock.queue.elements(above: Arrival(number: last - leasesLine)) {
+        let waiting = lock.queue.elements(above: last)
+        for (index, arrival) in zip(waiting.indices, waiting) {
             guard let waiter = waiters[arrival] else { continue }
-            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines.append(.waiter(describe(waiter, position: offset + 1, now)))
-            last = leasesLine + arrival.number
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
+            lines.append(.waiter(describe(waiter, position: index + 1, now)))
+            last = arrival
         }
         return nil
     }
 
     private func describe(_ lease: Lease, _ lock: Lock, _ now: MonotonicInstant) -> LeaseLine {
         LeaseLine(
-            name: lock.name, token: lease.token, session: lease.session, held: now - lease.grantedAt,
-            timeToLive: lease.timeToLive, left: lease.deadline.map { $0 - now }, owner: lease.owner.name,
-            note: lease.note, waiterCount: lock.queue.count)
+            name: lock.name,
+            token: lease.token,
+            session: lease.session,
+            held: now - lease.grantedAt,
+            timeToLive: lease.timeToLive,
+            left: lease.deadline.map { $0 - now },
+            owner: lease.owner.name,
+            note: lease.note,
+            waiterCount: lock.queue.count
+        )
     }
 
     private func describe(_ waiter: Waiter, position: Int, _ now: MonotonicInstant) -> WaiterLine {
         let request = waiter.request
         return WaiterLine(
-            name: request.name, position: position, session: request.id.session, waited: now - waiter.since,
-            left: waiter.deadline.map { $0 - now }, timeToLive: request.timeToLive, owner: request.owner,
-            note: request.note)
+            name: request.name,
+            position: position,
+            session: request.id.session,
+            waited: now - waiter.since,
+            left: waiter.deadline.map { $0 - now },
+            timeToLive: request.timeToLive,
+            owner: request.owner,
+            note: request.note
+        )
     }
 }

@@ -69,14 +69,13 @@ public struct LockTable: Sendable {
     }
 
     /// How many tokens can be granted before more must be reserved.
-    public var tokensLeft: UInt64 { reservedThrough.value - nextToken.value + 1 }
+    public var tokensLeft: UInt64 { reservedThrough.value + 1 - nextToken.value }
 
     /// The earliest instant at which time alone changes the table, or `nil` if none does.
     ///
     /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
     public mutating func nextDeadline() -> MonotonicInstant? {
-        if !endings.isEmpty { return lastInstant }
-        return deadlines.earliest(leases: leases, waiters: waiters)?.instant
+        nextDue()?.instant
     }
 
     private mutating func open(_ id: SessionID, user: UserID) {
@@ -89,10 +88,33 @@ public struct LockTable: Sendable {
         reservedThrough = through
     }
 
+    /// A copy of a session that has not ended.
     func session(_ id: SessionID) -> Session {
         guard let session = sessions[id] else { preconditionFailure("session \(id) is not open") }
         if case .ended = session.state { preconditionFailure("session \(id) has ended") }
         return session
+    }
+
+    /// The state of a session that has not ended.
+    mutating func state(of id: SessionID) -> SessionState {
+        let state = change(id) { $0.state }
+        if case .ended = state { preconditionFailure("session \(id) has ended") }
+        return state
+    }
+
+    mutating func arrival(under tag: Tag, of id: SessionID) -> Arrival? {
+        change(id) { $0.arrivalsByTag.isEmpty ? nil : $0.arrivalsByTag[tag] }
+    }
+
+    func hasEnded(_ id: SessionID) -> Bool {
+        endInstant(of: id) != nil
+    }
+
+    /// When a session ended that has leases still.
+    func endInstant(of id: SessionID) -> MonotonicInstant? {
+        // Nearly always there is none, and this is asked for every request.
+        guard !endings.isEmpty, case .ended(let instant) = sessions[id]?.state else { return nil }
+        return instant
     }
 
     /// Changes a session where it is.

@@ -41,7 +41,9 @@ public enum EscapingProblem: Error, Hashable, Sendable {
 enum Escaping {
     /// The canonical spelling of what `spelling` stands for; `spelling` may hold raw bytes above 0x7F and needless escapes.
     static func canonicalSpelling(
-        of spelling: UnsafeRawBufferPointer, plain: ByteSet, limit: Int
+        of spelling: UnsafeRawBufferPointer,
+        plain: ByteSet,
+        limit: Int
     ) throws(EscapingProblem) -> String {
         if spelling.isEmpty { throw .empty }
         if spelling.allSatisfy(plain.contains) {
@@ -53,7 +55,9 @@ enum Escaping {
 
     /// The canonical spelling of `bytes`.
     static func spelling(
-        of bytes: some Collection<UInt8>, plain: ByteSet, limit: Int
+        of bytes: some Collection<UInt8>,
+        plain: ByteSet,
+        limit: Int
     ) throws(EscapingProblem) -> String {
         if bytes.isEmpty { throw .empty }
         if bytes.count > limit { throw .tooLong(limit: limit) }
@@ -89,7 +93,8 @@ enum Escaping {
     }
 
     private static func unescape(
-        _ spelling: UnsafeRawBufferPointer, plain: ByteSet
+        _ spelling: UnsafeRawBufferPointer,
+        plain: ByteSet
     ) throws(EscapingProblem) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(spelling.count)

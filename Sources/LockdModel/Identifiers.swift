@@ -14,6 +14,10 @@ public struct FencingToken: Hashable, Comparable, Sendable, CustomStringConverti
 
     /// Whether `left` was granted before `right`.
     public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+
+    /// The hash for dictionaries: the daemon counts these numbers up itself, so nobody can choose them to collide, and the keyed hash that guards
+    /// against that would be a fifth of what a request costs.
+    public func _rawHashValue(seed: Int) -> Int { value.mixed(with: seed) }
 }
 
 /// The number of a session, unique within one run of the daemon.
@@ -29,6 +33,10 @@ public struct SessionID: Hashable, Comparable, Sendable, CustomStringConvertible
 
     /// Whether `left` began before `right`.
     public static func < (left: Self, right: Self) -> Bool { left.value < right.value }
+
+    /// The hash for dictionaries: the daemon counts these numbers up itself, so nobody can choose them to collide, and the keyed hash that guards
+    /// against that would be a fifth of what a request costs.
+    public func _rawHashValue(seed: Int) -> Int { value.mixed(with: seed) }
 }
 
 /// The kernel's number of a user.

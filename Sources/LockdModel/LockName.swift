@@ -14,7 +14,10 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
     /// The name that a client spelled so on the wire.
     public init(parsing spelling: UnsafeRawBufferPointer) throws(EscapingProblem) {
         self.spelling = try Escaping.canonicalSpelling(
-            of: spelling, plain: Self.plain, limit: Self.maximumByteCount)
+            of: spelling,
+            plain: Self.plain,
+            limit: Self.maximumByteCount
+        )
     }
 
     /// The name that consists of `bytes`.

@@ -41,7 +41,7 @@ final class Connection {
     func writeOutput() {
         while !session.output.isEmpty && !isBroken {
             var isFull = false
-            session.output.drain { bytes in
+            session.drainOutput { bytes in
                 let flags = CInt(MSG_DONTWAIT | MSG_NOSIGNAL)
                 let count = retryingOnInterrupt { send(socket, bytes.baseAddress, bytes.count, flags) }
                 if count >= 0 {

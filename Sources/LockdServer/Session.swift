@@ -26,7 +26,9 @@ public final class Session {
     var isBlocked = false
     /// A line has come, so HELLO is late.
     var hasSpoken = false
-    /// In the list of those with something to write.
+    /// The input may hold complete lines that were not taken yet, because the session could not go on.
+    var hasLinesLeft = false
+    /// In the list of those with something to write, or whose socket may be read again.
     var isDirty = false
     /// In the list of those that may go on with the lines that they have.
     var isRunnable = false
@@ -36,6 +38,11 @@ public final class Session {
     init(id: SessionID, peer: Peer) {
         self.id = id
         self.peer = peer
+    }
+
+    /// Hands out the bytes that are to be written to the client, and drops as many from the front as `body` says it has taken.
+    public func drainOutput(_ body: (UnsafeRawBufferPointer) -> Int) {
+        output.drain(body)
     }
 
     /// Whether so many replies wait to be read that nothing more is done for this client before it has read them.

@@ -74,7 +74,8 @@ public struct LineFramer: Sendable {
 
     /// Calls `body` with the line that ends before `end`, and forgets everything before `scanned`.
     private mutating func take<Result, Failure>(
-        upTo end: Int, _ body: (Line) throws(Failure) -> Result
+        upTo end: Int,
+        _ body: (Line) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let begin = start
         start = scanned

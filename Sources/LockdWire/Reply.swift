@@ -45,8 +45,13 @@ public enum Reply: Hashable, Sendable {
 
         /// A welcome with these values.
         public init(
-            daemonVersion: String, version: UInt64, session: SessionID, process: ProcessID, features: [String],
-            lineByteCount: Int, nameByteCount: Int
+            daemonVersion: String,
+            version: UInt64,
+            session: SessionID,
+            process: ProcessID,
+            features: [String],
+            lineByteCount: Int,
+            nameByteCount: Int
         ) {
             self.daemonVersion = daemonVersion
             self.version = version
@@ -109,8 +114,15 @@ public enum Reply: Hashable, Sendable {
 
         /// A line with these values.
         public init(
-            name: LockName, token: FencingToken, peer: Peer, client: Text? = nil, held: Milliseconds,
-            timeToLive: Milliseconds? = nil, left: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil,
+            name: LockName,
+            token: FencingToken,
+            peer: Peer,
+            client: Text? = nil,
+            held: Milliseconds,
+            timeToLive: Milliseconds? = nil,
+            left: Milliseconds? = nil,
+            owner: Text? = nil,
+            note: Text? = nil,
             waiterCount: Int
         ) {
             self.name = name
@@ -143,8 +155,15 @@ public enum Reply: Hashable, Sendable {
 
         /// A line with these values.
         public init(
-            name: LockName, position: Int, peer: Peer, client: Text? = nil, waited: Milliseconds,
-            left: Milliseconds? = nil, timeToLive: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil
+            name: LockName,
+            position: Int,
+            peer: Peer,
+            client: Text? = nil,
+            waited: Milliseconds,
+            left: Milliseconds? = nil,
+            timeToLive: Milliseconds? = nil,
+            owner: Text? = nil,
+            note: Text? = nil
         ) {
             self.name = name
             self.position = position

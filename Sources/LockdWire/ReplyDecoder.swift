@@ -51,8 +51,11 @@ public enum ReplyDecoder {
         case .busy: .busy(try words.name(), holder: try words.holder(), waiterCount: try words.waiterCount())
         case .timedOut:
             .timedOut(
-                try words.name(), waited: try words.waited(), holder: try words.holder(),
-                waiterCount: try words.waiterCount())
+                try words.name(),
+                waited: try words.waited(),
+                holder: try words.holder(),
+                waiterCount: try words.waiterCount()
+            )
         case .cancelled where words.isAtTag: .waitCancelled(try words.tag())
         case .cancelled: .cancelled(try words.name(), waited: try words.waited())
         case .released: .released(try words.name(), token: try words.token())
@@ -64,7 +67,11 @@ public enum ReplyDecoder {
         case .end: .end(next: try words.optional("next", Cursor.init(spelling:)))
         case .revoked: .revoked(try words.name(), token: try words.token())
         case .denied:
-            .denied(try words.name(), token: try words.token(), holder: try words.required("uid", UserID.init(decimal:)))
+            .denied(
+                try words.name(),
+                token: try words.token(),
+                holder: try words.required("uid", UserID.init(decimal:))
+            )
         case .statistic: try words.statistic()
         case .pong: .pong
         case .bye: .bye

@@ -74,7 +74,10 @@ public enum ReplyEncoder {
     }
 
     private static func write(
-        _ verb: StaticString, _ name: LockName, _ token: FencingToken, _ timeToLive: Milliseconds?,
+        _ verb: StaticString,
+        _ name: LockName,
+        _ token: FencingToken,
+        _ timeToLive: Milliseconds?,
         to bytes: inout [UInt8]
     ) {
         write(verb, name, to: &bytes)
@@ -153,7 +156,10 @@ public enum ReplyEncoder {
     }
 
     private static func write(
-        lost name: LockName, _ token: FencingToken, _ reason: Reply.LossReason, to bytes: inout [UInt8]
+        lost name: LockName,
+        _ token: FencingToken,
+        _ reason: Reply.LossReason,
+        to bytes: inout [UInt8]
     ) {
         write("* LOST ", name, token, nil, to: &bytes)
         switch reason {

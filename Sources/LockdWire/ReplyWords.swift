@@ -82,7 +82,8 @@ struct ReplyWords {
 
     /// What `read` makes of the value of the field `key`, or `nil` if there is no such field.
     func optional<Value>(
-        _ key: StaticString, _ read: (UnsafeRawBufferPointer) -> Value?
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
     ) throws(ReplyProblem) -> Value? {
         var rest = words
         while let word = rest.next() {
@@ -99,7 +100,8 @@ struct ReplyWords {
 
     /// What `read` makes of the value of the field `key`.
     func required<Value>(
-        _ key: StaticString, _ read: (UnsafeRawBufferPointer) -> Value?
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
     ) throws(ReplyProblem) -> Value {
         guard let value = try optional(key, read) else { throw .missing(key) }
         return value
@@ -129,15 +131,18 @@ extension ReplyWords {
             session: try optional("holder-session", SessionID.init(decimal:)),
             process: try optional("holder-pid", ProcessID.init(decimal:)),
             user: try optional("holder-uid", UserID.init(decimal:)),
-            command: try text("holder-command"))
+            command: try text("holder-command")
+        )
         return Reply.Holder(peer: peer, held: held)
     }
 
     private func peer() throws(ReplyProblem) -> Reply.Peer {
         Reply.Peer(
             session: try optional("session", SessionID.init(decimal:)),
-            process: try optional("pid", ProcessID.init(decimal:)), user: try optional("uid", UserID.init(decimal:)),
-            command: try text("command"))
+            process: try optional("pid", ProcessID.init(decimal:)),
+            user: try optional("uid", UserID.init(decimal:)),
+            command: try text("command")
+        )
     }
 
     /// A text of any length: the bounds of what a client may send are the daemon's to keep.
@@ -150,28 +155,43 @@ extension ReplyWords {
 extension ReplyWords {
     func welcome() throws(ReplyProblem) -> Reply.Welcome {
         Reply.Welcome(
-            daemonVersion: try required("lockd", String.verbatim), version: try required("v", UInt64.init(decimal:)),
+            daemonVersion: try required("lockd", String.verbatim),
+            version: try required("v", UInt64.init(decimal:)),
             session: try required("session", SessionID.init(decimal:)),
             process: try required("pid", ProcessID.init(decimal:)),
             features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
             lineByteCount: try required("line", Int.init(decimal:)),
-            nameByteCount: try required("name", Int.init(decimal:)))
+            nameByteCount: try required("name", Int.init(decimal:))
+        )
     }
 
     mutating func lease() throws(ReplyProblem) -> Reply.LeaseLine {
         Reply.LeaseLine(
-            name: try name(), token: try token(), peer: try peer(), client: try text("client"),
-            held: try required("held", Milliseconds.init(spelling:)), timeToLive: try timeToLive(),
-            left: try optional("left", Milliseconds.init(spelling:)), owner: try text("owner"),
-            note: try text("note"), waiterCount: try waiterCount())
+            name: try name(),
+            token: try token(),
+            peer: try peer(),
+            client: try text("client"),
+            held: try required("held", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            owner: try text("owner"),
+            note: try text("note"),
+            waiterCount: try waiterCount()
+        )
     }
 
     mutating func waiter() throws(ReplyProblem) -> Reply.WaiterLine {
         Reply.WaiterLine(
-            name: try name(), position: try required("position", Int.init(decimal:)), peer: try peer(),
-            client: try text("client"), waited: try waited(),
-            left: try optional("left", Milliseconds.init(spelling:)), timeToLive: try timeToLive(),
-            owner: try text("owner"), note: try text("note"))
+            name: try name(),
+            position: try required("position", Int.init(decimal:)),
+            peer: try peer(),
+            client: try text("client"),
+            waited: try waited(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            owner: try text("owner"),
+            note: try text("note")
+        )
     }
 
     mutating func statistic() throws(ReplyProblem) -> Reply {
@@ -182,10 +202,14 @@ extension ReplyWords {
 
     mutating func error() throws(ReplyProblem) -> WireError {
         WireError(
-            WireError.Code(rawValue: .verbatim(try argument("code"))), key: try text("key"), got: try text("got"),
-            want: try optional("want", String.verbatim), limit: try optional("limit", Int.init(decimal:)),
+            WireError.Code(rawValue: .verbatim(try argument("code"))),
+            key: try text("key"),
+            got: try text("got"),
+            want: try optional("want", String.verbatim),
+            limit: try optional("limit", Int.init(decimal:)),
             // Somebody else's limit that this version does not know is nobody's in particular.
-            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:)))
+            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:))
+        )
     }
 
     func lossReason() throws(ReplyProblem) -> Reply.LossReason {
@@ -195,7 +219,9 @@ extension ReplyWords {
         case "revoked":
             return .revoked(
                 by: try optional("by-uid", UserID.init(decimal:)),
-                process: try optional("by-pid", ProcessID.init(decimal:)), why: try text("why"))
+                process: try optional("by-pid", ProcessID.init(decimal:)),
+                why: try text("why")
+            )
         default: return .other(reason)
         }
     }

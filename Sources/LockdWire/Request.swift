@@ -43,7 +43,10 @@ public enum Request: Hashable, Sendable {
 
         /// A request for `name` that waits for ever and asks for nothing else.
         public init(
-            name: LockName, wait: WaitTimeout = .never, timeToLive: Milliseconds? = nil, owner: Text? = nil,
+            name: LockName,
+            wait: WaitTimeout = .never,
+            timeToLive: Milliseconds? = nil,
+            owner: Text? = nil,
             note: Text? = nil
         ) {
             self.name = name

@@ -70,8 +70,13 @@ public enum RequestDecoder {
             let options = try RequestOptions(&words, allowed: .acquire)
             return .acquire(
                 Request.Acquire(
-                    name: name, wait: options.wait ?? .never, timeToLive: options.timeToLive, owner: options.owner,
-                    note: options.note))
+                    name: name,
+                    wait: options.wait ?? .never,
+                    timeToLive: options.timeToLive,
+                    owner: options.owner,
+                    note: options.note
+                )
+            )
         case .release:
             let name = try name(&words)
             return .release(name, token: try RequestOptions(&words, allowed: .release).token)
@@ -120,7 +125,10 @@ public enum RequestDecoder {
             case .tooLong(let limit): throw WireError(.nameTooLong, limit: limit)
             case .empty, .badSpelling:
                 throw WireError(
-                    .badName, got: .cut(word), want: "visible-characters-but-#|percent-and-two-hexdigits")
+                    .badName,
+                    got: .cut(word),
+                    want: "visible-characters-but-#|percent-and-two-hexdigits"
+                )
             }
         }
     }

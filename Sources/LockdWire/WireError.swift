@@ -81,7 +81,12 @@ public struct WireError: Error, Hashable, Sendable {
 
     /// An error with these fields.
     public init(
-        _ code: Code, key: Text? = nil, got: Text? = nil, want: String? = nil, limit: Int? = nil, scope: Scope? = nil
+        _ code: Code,
+        key: Text? = nil,
+        got: Text? = nil,
+        want: String? = nil,
+        limit: Int? = nil,
+        scope: Scope? = nil
     ) {
         self.code = code
         self.key = key

@@ -51,9 +51,6 @@ struct Run: ParsableCommand {
     var command: [String]
 
     func validate() throws {
-        if command.isEmpty {
-            throw ValidationError("no command: write it behind --, as in: lockctl run NAME -- make report")
-        }
         if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
         if let note, !(1...Text.longLimit).contains(note.utf8.count) {
             throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")

@@ -22,10 +22,12 @@ struct Settings {
         isForUser: Bool
     ) throws {
         let file = try SettingsFile(path: file)
+        // All of the file is read, also what the command line overrules: a wrong line is wrong today, not on the day when it counts.
+        let (fileSocket, fileState, fileLevel) = try (file.string("socket"), file.string("state-dir"), file.logLevel())
         limits = try file.limits()
-        self.logLevel = try logLevel ?? file.logLevel() ?? .notice
+        self.logLevel = logLevel ?? fileLevel ?? .notice
         socketMode = isForUser ? 0o600 : 0o660
-        if let path = try socket ?? file.string("socket") {
+        if let path = socket ?? fileSocket {
             socketPath = path
         } else {
             let directory = try isForUser ? Self.runtimeDirectory() + "/lockd" : "/run/lockd"
@@ -33,7 +35,7 @@ struct Settings {
             directories.append((directory, isForUser ? 0o700 : 0o755))
         }
         self.stateDirectory =
-            try stateDirectory ?? file.string("state-dir") ?? Self.defaultStateDirectory(isForUser: isForUser)
+            try stateDirectory ?? fileState ?? Self.defaultStateDirectory(isForUser: isForUser)
         directories.append((self.stateDirectory, 0o700))
         for (what, path) in [("socket", socketPath), ("state directory", self.stateDirectory)] where path.isEmpty {
             throw SettingsProblem("the path of the \(what) is empty")

@@ -8,7 +8,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-ANSWER_SECONDS = 30.0
+import stopping
+
+ANSWER_SECONDS = 10.0
 
 
 @dataclass
@@ -31,7 +33,7 @@ class Load:
 def drive(port: int, path: str, *, requests: int, connections: int) -> Load:
     """Sends `requests` times `GET path`, over `connections` connections at a time, and counts the answers.
 
-    A connection is kept as long as the server keeps it (gunicorn's sync workers close it behind every answer). No request
+    A connection is kept as long as the server keeps it; gunicorn's sync workers close it behind every answer. No request
     is sent twice.
     """
     load = Load(requests)
@@ -40,7 +42,7 @@ def drive(port: int, path: str, *, requests: int, connections: int) -> Load:
 
     def send() -> None:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_SECONDS)
-        while True:
+        while not stopping.requested():
             with lock:
                 if next(left, None) is None:
                     break
@@ -58,6 +60,7 @@ def drive(port: int, path: str, *, requests: int, connections: int) -> Load:
         thread.start()
     for thread in threads:
         thread.join()
+    stopping.check()
     load.seconds = time.monotonic() - started
     return load
 

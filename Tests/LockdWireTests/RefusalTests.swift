@@ -107,8 +107,14 @@ import Testing
         ("ACQUIRE a wait=1w", "ERROR bad-duration key=wait got=1w want=0|1ms..366d|forever"),
         ("ACQUIRE a wait=367d", "ERROR bad-duration key=wait got=367d want=0|1ms..366d|forever"),
         ("ACQUIRE a wait=31622400001ms", "ERROR bad-duration key=wait got=31622400001ms want=0|1ms..366d|forever"),
-        ("ACQUIRE a wait=999999999999999d", "ERROR bad-duration key=wait got=999999999999999d want=0|1ms..366d|forever"),
-        ("ACQUIRE a wait=0000000000000001s", "ERROR bad-duration key=wait got=0000000000000001s want=0|1ms..366d|forever"),
+        (
+            "ACQUIRE a wait=999999999999999d",
+            "ERROR bad-duration key=wait got=999999999999999d want=0|1ms..366d|forever"
+        ),
+        (
+            "ACQUIRE a wait=0000000000000001s",
+            "ERROR bad-duration key=wait got=0000000000000001s want=0|1ms..366d|forever"
+        ),
         ("ACQUIRE a ttl=0s", "ERROR bad-duration key=ttl got=0s want=1ms..366d"),
         ("ACQUIRE a ttl=0", "ERROR bad-duration key=ttl got=0 want=1ms..366d"),
         ("ACQUIRE a ttl=forever", "ERROR bad-duration key=ttl got=forever want=1ms..366d"),
@@ -178,7 +184,8 @@ import Testing
         let bytesKept = String(repeating: "%FF", count: 64)
         #expect(
             refusal(of: bytes("PING ") + [UInt8](repeating: 0xFF, count: 70))
-                == "ERROR unexpected-argument got=\(bytesKept)")
+                == "ERROR unexpected-argument got=\(bytesKept)"
+        )
     }
 
     @Test(arguments: [

@@ -4,49 +4,51 @@ import Testing
 
 /// What lines mean, in the order of `docs/protocol.md`.
 @Suite struct RequestDecoderTests {
-    @Test(arguments: [
-        ("HELLO", .hello(.init())),
-        ("HELLO v=1", .hello(.init(version: 1))),
-        ("HELLO v=01 client=lockd-python/1.0", .hello(.init(client: "lockd-python/1.0"))),
-        ("ACQUIRE reports/nightly", .acquire(.init(name: "reports/nightly", wait: .never))),
-        ("ACQUIRE a wait=forever", .acquire(.init(name: "a", wait: .never))),
-        ("ACQUIRE a wait=0", .acquire(.init(name: "a", wait: .none))),
-        ("ACQUIRE a wait=0ms", .acquire(.init(name: "a", wait: .none))),
-        ("ACQUIRE a wait=0d", .acquire(.init(name: "a", wait: .none))),
-        ("ACQUIRE a wait=250ms", .acquire(.init(name: "a", wait: .after(250)))),
-        ("ACQUIRE a wait=10s", .acquire(.init(name: "a", wait: .after(10_000)))),
-        ("ACQUIRE a wait=5m", .acquire(.init(name: "a", wait: .after(300_000)))),
-        ("ACQUIRE a wait=2h", .acquire(.init(name: "a", wait: .after(7_200_000)))),
-        ("ACQUIRE a wait=366d", .acquire(.init(name: "a", wait: .after(.maximum)))),
-        ("ACQUIRE a wait=000000000000010s", .acquire(.init(name: "a", wait: .after(10_000)))),
-        (
-            "ACQUIRE a note=n%20n owner=#o=1 ttl=1ms wait=1s",
-            .acquire(.init(name: "a", wait: .after(1000), timeToLive: 1, owner: "#o=1", note: "n n"))
-        ),
-        ("RELEASE a", .release("a", token: nil)),
-        ("RELEASE a token=18446744073709551615", .release("a", token: 18_446_744_073_709_551_615)),
-        ("RELEASE a token=0", .release("a", token: 0)),
-        ("RENEW a", .renew("a", token: nil, timeToLive: nil)),
-        ("RENEW a ttl=30s token=7", .renew("a", token: 7, timeToLive: 30_000)),
-        ("CANCEL #t-1", .cancel("t-1")),
-        ("SHOW a", .show("a", .init())),
-        (
-            "SHOW a limit=500 after=1.18446744073709551615",
-            .show("a", .init(after: Cursor(lock: 1, line: .max), lineLimit: 500))
-        ),
-        ("LIST", .list(prefix: nil, .init())),
-        ("LIST jobs/", .list(prefix: "jobs/", .init())),
-        ("LIST limit=1", .list(prefix: nil, .init(lineLimit: 1))),
-        (
-            "LIST jobs/ after=3.4 limit=10",
-            .list(prefix: "jobs/", .init(after: Cursor(lock: 3, line: 4), lineLimit: 10))
-        ),
-        ("REVOKE a", .revoke("a", token: nil, reason: nil)),
-        ("REVOKE a token=9 reason=stuck%21", .revoke("a", token: 9, reason: "stuck!")),
-        ("STATS", .stats),
-        ("PING", .ping),
-        ("QUIT", .quit),
-    ] as [(String, Request)])
+    @Test(
+        arguments: [
+            ("HELLO", .hello(.init())),
+            ("HELLO v=1", .hello(.init(version: 1))),
+            ("HELLO v=01 client=lockd-python/1.0", .hello(.init(client: "lockd-python/1.0"))),
+            ("ACQUIRE reports/nightly", .acquire(.init(name: "reports/nightly", wait: .never))),
+            ("ACQUIRE a wait=forever", .acquire(.init(name: "a", wait: .never))),
+            ("ACQUIRE a wait=0", .acquire(.init(name: "a", wait: .none))),
+            ("ACQUIRE a wait=0ms", .acquire(.init(name: "a", wait: .none))),
+            ("ACQUIRE a wait=0d", .acquire(.init(name: "a", wait: .none))),
+            ("ACQUIRE a wait=250ms", .acquire(.init(name: "a", wait: .after(250)))),
+            ("ACQUIRE a wait=10s", .acquire(.init(name: "a", wait: .after(10_000)))),
+            ("ACQUIRE a wait=5m", .acquire(.init(name: "a", wait: .after(300_000)))),
+            ("ACQUIRE a wait=2h", .acquire(.init(name: "a", wait: .after(7_200_000)))),
+            ("ACQUIRE a wait=366d", .acquire(.init(name: "a", wait: .after(.maximum)))),
+            ("ACQUIRE a wait=000000000000010s", .acquire(.init(name: "a", wait: .after(10_000)))),
+            (
+                "ACQUIRE a note=n%20n owner=#o=1 ttl=1ms wait=1s",
+                .acquire(.init(name: "a", wait: .after(1000), timeToLive: 1, owner: "#o=1", note: "n n"))
+            ),
+            ("RELEASE a", .release("a", token: nil)),
+            ("RELEASE a token=18446744073709551615", .release("a", token: 18_446_744_073_709_551_615)),
+            ("RELEASE a token=0", .release("a", token: 0)),
+            ("RENEW a", .renew("a", token: nil, timeToLive: nil)),
+            ("RENEW a ttl=30s token=7", .renew("a", token: 7, timeToLive: 30_000)),
+            ("CANCEL #t-1", .cancel("t-1")),
+            ("SHOW a", .show("a", .init())),
+            (
+                "SHOW a limit=500 after=1.18446744073709551615",
+                .show("a", .init(after: Cursor(lock: 1, line: .max), lineLimit: 500))
+            ),
+            ("LIST", .list(prefix: nil, .init())),
+            ("LIST jobs/", .list(prefix: "jobs/", .init())),
+            ("LIST limit=1", .list(prefix: nil, .init(lineLimit: 1))),
+            (
+                "LIST jobs/ after=3.4 limit=10",
+                .list(prefix: "jobs/", .init(after: Cursor(lock: 3, line: 4), lineLimit: 10))
+            ),
+            ("REVOKE a", .revoke("a", token: nil, reason: nil)),
+            ("REVOKE a token=9 reason=stuck%21", .revoke("a", token: 9, reason: "stuck!")),
+            ("STATS", .stats),
+            ("PING", .ping),
+            ("QUIT", .quit),
+        ] as [(String, Request)]
+    )
     func aLineIsARequest(line: String, request: Request) throws {
         #expect(try decodeRequest(line) == TaggedRequest(request))
         #expect(try decodeRequest(line + "\r") == TaggedRequest(request))
@@ -68,7 +70,8 @@ import Testing
         #expect(refusal(of: "ACQUIRE a WAIT=0") == "ERROR unknown-option key=WAIT want=wait|ttl|owner|note")
         #expect(
             refusal(of: "ACQUIRE a wait=FOREVER")
-                == "ERROR bad-duration key=wait got=FOREVER want=0|1ms..366d|forever")
+                == "ERROR bad-duration key=wait got=FOREVER want=0|1ms..366d|forever"
+        )
         #expect(refusal(of: "ACQUIRE a wait=1S") == "ERROR bad-duration key=wait got=1S want=0|1ms..366d|forever")
     }
 
@@ -127,7 +130,8 @@ import Testing
         let longest = String(repeating: "t", count: limit)
         let escaped = String(repeating: "%74", count: limit)
         #expect(
-            try decodeRequest("ACQUIRE a \(key)=\(longest)") == decodeRequest("ACQUIRE a \(key)=\(escaped)"))
+            try decodeRequest("ACQUIRE a \(key)=\(longest)") == decodeRequest("ACQUIRE a \(key)=\(escaped)")
+        )
         #expect(refusal(of: "ACQUIRE a \(key)=t\(longest)") == "ERROR text-too-long key=\(key) limit=\(limit)")
         #expect(refusal(of: "ACQUIRE a \(key)=t\(escaped)") == "ERROR text-too-long key=\(key) limit=\(limit)")
     }

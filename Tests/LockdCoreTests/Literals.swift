@@ -1,0 +1,38 @@
+import LockdModel
+
+/// Ours, and not the testing library's.
+typealias Tag = LockdModel.Tag
+
+extension LockName: ExpressibleByStringLiteral {
+    init(stringLiteral spelling: String) {
+        do {
+            try self.init(spelling)
+        } catch {
+            preconditionFailure("\(spelling) is not a name: \(error)")
+        }
+    }
+}
+
+extension Text: ExpressibleByStringLiteral {
+    init(stringLiteral spelling: String) {
+        do {
+            try self.init(spelling, limit: Text.longLimit)
+        } catch {
+            preconditionFailure("\(spelling) is not a text: \(error)")
+        }
+    }
+}
+
+extension Tag: ExpressibleByStringLiteral {
+    init(stringLiteral spelling: String) {
+        var spelling = spelling
+        guard let tag = spelling.withUTF8({ Tag(parsing: UnsafeRawBufferPointer($0)) }) else {
+            preconditionFailure("\(spelling) is not a tag")
+        }
+        self = tag
+    }
+}
+
+extension FencingToken: ExpressibleByIntegerLiteral {
+    init(integerLiteral value: UInt64) { self.init(value) }
+}
