@@ -103,7 +103,8 @@ public struct LockTable: Sendable {
     }
 
     mutating func arrival(under tag: Tag, of id: SessionID) -> Arrival? {
-        change(id) { $0.arrivalsByTag.isEmpty ? nil : $0.arrivalsByTag[tag] }
+        _ = state(of: id)
+        return change(id) { $0.arrivalsByTag.isEmpty ? nil : $0.arrivalsByTag[tag] }
     }
 
     func hasEnded(_ id: SessionID) -> Bool {

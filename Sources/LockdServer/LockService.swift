@@ -229,7 +229,7 @@ public struct LockService {
         }
     }
 
-    private func markDirty(_ session: Session) {
+    private mutating func markDirty(_ session: Session) {
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)
