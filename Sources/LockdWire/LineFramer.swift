@@ -58,33 +58,40 @@ public struct LineFramer: Sendable {
     /// Takes the next line and returns what `body` makes of it, or returns `nil` if no further line is complete.
     ///
     /// The line counts as taken even if `body` throws. `body` must not use the framer.
-    public mutating func nextLine<Result, Failure>(
-        _ body: (Line) throws(Failure) -> Result
-    ) throws(Failure) -> Result? {
+    // Inlinable, because the caller then knows what it makes of a line; else every request is copied by way of its
+    // type's metadata, which costs more than reading it.
+    @inlinable
+    public mutating func nextLine<Value, Failure>(
+        _ body: (Line) throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        var result: Result<Value, Failure>?
+        takeLine { line in result = Result { () throws(Failure) in try body(line) } }
+        return try result?.get()
+    }
+
+    /// Takes the next line, if there is a complete one, and hands it to `body`, which must not use the framer.
+    public mutating func takeLine(_ body: (Line) -> Void) {
         guard let end = storage.withUnsafeBytes({ $0.offset(of: UInt8(ascii: "\n"), from: scanned) }) else {
             scanned = storage.count
-            guard bufferedByteCount > limit else { return nil }
+            guard bufferedByteCount > limit else { return }
             isDiscarding = true
-            return try take(upTo: storage.count, body)
+            return take(upTo: storage.count, body)
         }
         scanned = end + 1
-        return try take(upTo: end, body)
+        take(upTo: end, body)
     }
 
     /// Calls `body` with the line that ends before `end`, and forgets everything before `scanned`.
-    private mutating func take<Result, Failure>(
-        upTo end: Int,
-        _ body: (Line) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+    private mutating func take(upTo end: Int, _ body: (Line) -> Void) {
         let begin = start
         start = scanned
         defer { releaseIfEmpty() }
-        return try storage.withUnsafeBufferPointer { bytes throws(Failure) in
-            let bytes = UnsafeRawBufferPointer(bytes)
+        storage.withUnsafeBytes { bytes in
             if end - begin > limit {
-                return try body(.tooLong(head: UnsafeRawBufferPointer(rebasing: bytes[begin..<begin + limit])))
+                body(.tooLong(head: UnsafeRawBufferPointer(rebasing: bytes[begin..<begin + limit])))
+            } else {
+                body(.complete(UnsafeRawBufferPointer(rebasing: bytes[begin..<end])))
             }
-            return try body(.complete(UnsafeRawBufferPointer(rebasing: bytes[begin..<end])))
         }
     }
 

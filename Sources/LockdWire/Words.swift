@@ -96,7 +96,8 @@ extension UInt64 {
 extension Milliseconds {
     /// The duration spelled so: 1 to 15 digits and a unit.
     ///
-    /// It may be longer than what a request may ask for.
+    /// It may be longer than what a request may ask for, but not than 15 digits of milliseconds, so that whatever can
+    /// be read can be written.
     package init?(spelling: UnsafeRawBufferPointer) {
         var number: Int64 = 0
         var digitCount = 0
@@ -109,7 +110,7 @@ extension Milliseconds {
         }
         guard (1...15).contains(digitCount), let unit = Self.unit(spelling.from(digitCount)) else { return nil }
         let (count, overflow) = number.multipliedReportingOverflow(by: unit)
-        if overflow { return nil }
+        if overflow || count > 999_999_999_999_999 { return nil }
         self.init(count)
     }
 

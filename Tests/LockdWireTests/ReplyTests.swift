@@ -101,13 +101,21 @@ import Testing
         ("STAT sessions-limit=8192", .statistic(key: "sessions-limit", value: "8192")),
         ("PONG", .pong),
         ("BYE", .bye),
+        ("ERROR line-too-long limit=8192", .error(.init(.lineTooLong, limit: 8192))),
+        (
+            "ERROR bad-duration key=wait got=10%20 want=0|1ms..366d|forever",
+            .error(.init(.badDuration, key: "wait", got: "10 ", want: "0|1ms..366d|forever"))
+        ),
+        ("ERROR tag-in-use got=#t", .error(.init(.tagInUse, got: "#t"))),
+        ("ERROR late-hello want=first-line", .error(.init(.lateHello, want: "first-line"))),
+        ("ERROR too-many-sessions limit=8192", .error(.init(.tooManySessions, limit: 8192))),
         (
             "ERROR too-many-leases limit=10000 scope=session",
             .error(.init(.tooManyLeases, limit: 10_000, scope: .session))
         ),
         (
-            "ERROR bad-duration key=wait got=10%20 want=0|1ms",
-            .error(.init(.badDuration, key: "wait", got: "10 ", want: "0|1ms"))
+            "ERROR too-many-waiters limit=100000 scope=daemon",
+            .error(.init(.tooManyWaiters, limit: 100_000, scope: .daemon))
         ),
         ("* LOST a token=7 reason=expired", .lost("a", token: 7, reason: .expired)),
         (
@@ -184,6 +192,8 @@ import Testing
             try decodeReply("CANCELLED a waited=999999999999999ms")
                 == TaggedReply(.cancelled("a", waited: 999_999_999_999_999))
         )
+        #expect(throws: MalformedReply.self) { try decodeReply("CANCELLED a waited=1000000000000s") }
+        #expect(throws: MalformedReply.self) { try decodeReply("CANCELLED a waited=1000000000000s") }
     }
 
     @Test func textsMayBeLongerThanThisVersionSends() throws {
