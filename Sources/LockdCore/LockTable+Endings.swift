@@ -6,7 +6,7 @@ extension LockTable {
     mutating func settledSlot(of name: LockName, _ effects: inout [Effect]) -> Int? {
         guard let slot = slots[name] else { return nil }
         settle(slot, &effects)
-        return slots[name]
+        return locks.isOccupied(slot) ? slot : nil
     }
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.

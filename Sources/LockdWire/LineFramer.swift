@@ -1,18 +1,17 @@
-import Glibc
-
 /// Cuts a stream of bytes into lines, whatever pieces the stream arrives in.
 ///
-/// Append what was read, then take lines until there is none. Whoever stops in between finds the remaining lines later, in order. Every
-/// byte is looked at once, also if each arrives alone.
+/// Append what was read, then take lines until there is none. Whoever stops in between finds the remaining lines later,
+/// in order. Every byte is looked at once, also if each arrives alone.
 ///
-/// Memory is bounded by the line limit plus what is appended before lines are taken: of a line that is too long, nothing is kept once it
-/// was reported.
+/// Memory is bounded by the line limit plus what is appended before lines are taken: of a line that is too long,
+/// nothing is kept once it was reported.
 public struct LineFramer: Sendable {
     /// A line of the stream.
     public enum Line {
         /// All bytes of the line without its LF; a CR before that is still there. Valid during the call only.
         case complete(UnsafeRawBufferPointer)
-        /// The line has more bytes than the limit before its LF; these are its first ones, as many as the limit. Valid during the call only.
+        /// The line has more bytes than the limit before its LF; these are its first ones, as many as the limit. Valid
+        /// during the call only.
         case tooLong(head: UnsafeRawBufferPointer)
     }
 
@@ -24,15 +23,15 @@ public struct LineFramer: Sendable {
     private var start = 0
     /// Up to here there is no LF behind `start`.
     private var scanned = 0
-    /// Whether the stream is inside of a line that was reported as too long. Then `storage` is empty.
+    /// Whether the stream is inside of a line that was reported as too long; then `storage` is empty.
     private var isDiscarding = false
 
-    /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should not allocate.
+    /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should
+    /// not allocate.
     private static let retainedCapacity = 2048
 
     /// A framer at the beginning of a stream, for lines of at most `limit` bytes.
     public init(limit: Int) {
-        precondition(limit > 0, "a line limit must be positive: \(limit)")
         self.limit = limit
     }
 
@@ -43,9 +42,9 @@ public struct LineFramer: Sendable {
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         var bytes = bytes
         if isDiscarding {
-            guard let end = Self.lineFeed(in: bytes, from: 0) else { return }
+            guard let end = bytes.offset(of: UInt8(ascii: "\n")) else { return }
             isDiscarding = false
-            bytes = UnsafeRawBufferPointer(rebasing: bytes[(end + 1)...])
+            bytes = bytes.from(end + 1)
         }
         // Moving no more bytes than were taken keeps the work linear.
         if start > 0, bufferedByteCount <= start {
@@ -59,33 +58,40 @@ public struct LineFramer: Sendable {
     /// Takes the next line and returns what `body` makes of it, or returns `nil` if no further line is complete.
     ///
     /// The line counts as taken even if `body` throws. `body` must not use the framer.
-    public mutating func nextLine<Result, Failure>(
-        _ body: (Line) throws(Failure) -> Result
-    ) throws(Failure) -> Result? {
-        guard let end = storage.withUnsafeBytes({ Self.lineFeed(in: $0, from: scanned) }) else {
+    // Inlinable, because the caller then knows what it makes of a line; else every request is copied by way of its
+    // type's metadata, which costs more than reading it.
+    @inlinable
+    public mutating func nextLine<Value, Failure>(
+        _ body: (Line) throws(Failure) -> Value
+    ) throws(Failure) -> Value? {
+        var result: Result<Value, Failure>?
+        takeLine { line in result = Result { () throws(Failure) in try body(line) } }
+        return try result?.get()
+    }
+
+    /// Takes the next line, if there is a complete one, and hands it to `body`, which must not use the framer.
+    public mutating func takeLine(_ body: (Line) -> Void) {
+        guard let end = storage.withUnsafeBytes({ $0.offset(of: UInt8(ascii: "\n"), from: scanned) }) else {
             scanned = storage.count
-            guard bufferedByteCount > limit else { return nil }
+            guard bufferedByteCount > limit else { return }
             isDiscarding = true
-            return try take(upTo: storage.count, body)
+            return take(upTo: storage.count, body)
         }
         scanned = end + 1
-        return try take(upTo: end, body)
+        take(upTo: end, body)
     }
 
     /// Calls `body` with the line that ends before `end`, and forgets everything before `scanned`.
-    private mutating func take<Result, Failure>(
-        upTo end: Int,
-        _ body: (Line) throws(Failure) -> Result
-    ) throws(Failure) -> Result {
+    private mutating func take(upTo end: Int, _ body: (Line) -> Void) {
         let begin = start
         start = scanned
         defer { releaseIfEmpty() }
-        return try storage.withUnsafeBufferPointer { bytes throws(Failure) in
-            let bytes = UnsafeRawBufferPointer(bytes)
+        storage.withUnsafeBytes { bytes in
             if end - begin > limit {
-                return try body(.tooLong(head: UnsafeRawBufferPointer(rebasing: bytes[begin..<begin + limit])))
+                body(.tooLong(head: UnsafeRawBufferPointer(rebasing: bytes[begin..<begin + limit])))
+            } else {
+                body(.complete(UnsafeRawBufferPointer(rebasing: bytes[begin..<end])))
             }
-            return try body(.complete(UnsafeRawBufferPointer(rebasing: bytes[begin..<end])))
         }
     }
 
@@ -94,12 +100,5 @@ public struct LineFramer: Sendable {
         storage.removeAll(keepingCapacity: storage.capacity <= Self.retainedCapacity)
         start = 0
         scanned = 0
-    }
-
-    private static func lineFeed(in bytes: UnsafeRawBufferPointer, from index: Int) -> Int? {
-        guard index < bytes.count, let base = bytes.baseAddress,
-            let found = memchr(base + index, Int32(UInt8(ascii: "\n")), bytes.count - index)
-        else { return nil }
-        return UnsafeRawPointer(found) - base
     }
 }

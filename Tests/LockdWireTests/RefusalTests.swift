@@ -158,6 +158,42 @@ import Testing
         #expect(refusal(of: "LOCK a ") == "ERROR bad-spacing want=one-space")
     }
 
+    private static let requests = [
+        "HELLO v=1 client=c/1", "ACQUIRE reports/nightly wait=10s ttl=90s owner=o note=n%20n", "RELEASE a token=7",
+        "RENEW a token=7 ttl=1m", "CANCEL #t", "SHOW a after=1.2 limit=3", "LIST a after=1.2 limit=3", "LIST",
+        "REVOKE a token=7 reason=r", "STATS", "PING", "QUIT", "#t:1 ACQUIRE a", "#t:1 PING",
+    ]
+
+    @Test(arguments: requests)
+    func aControlCharacterAnywhereIsRefused(line: String) {
+        var wrong: [String?] = []
+        for (byte, spelling) in [(0x00, "00"), (0x09, "09"), (0x0D, "0D"), (0x1F, "1F"), (0x7F, "7F")] as [(UInt8, _)] {
+            for position in 0...line.utf8.count where byte != 0x0D || position < line.utf8.count {
+                var bad = bytes(line)
+                bad.insert(byte, at: position)
+                let tag = line.hasPrefix("#") && position > 4 ? "#t:1 " : ""
+                let answer = refusal(of: bad)
+                if answer != "\(tag)ERROR bad-character got=%\(spelling)" { wrong.append(answer) }
+            }
+        }
+        #expect(wrong == [])
+    }
+
+    @Test(arguments: requests)
+    func aSpaceTooManyAnywhereIsRefused(line: String) {
+        var wrong: [String?] = []
+        let space = UInt8(ascii: " ")
+        for position in 0...line.utf8.count {
+            var bad = bytes(line)
+            guard position == 0 || position == bad.count || bad[position] == space else { continue }
+            bad.insert(space, at: position)
+            let tag = line.hasPrefix("#") && position > 0 ? "#t:1 " : ""
+            let answer = refusal(of: bad)
+            if answer != "\(tag)ERROR bad-spacing want=one-space" { wrong.append(answer) }
+        }
+        #expect(wrong == [])
+    }
+
     @Test func wordsAreReadFromLeftToRight() {
         #expect(refusal(of: "#/ LOCK") == "ERROR bad-tag got=#/ want=\(Self.tags)")
         #expect(refusal(of: "LOCK % x") == "ERROR unknown-verb got=LOCK want=\(Self.verbs)")

@@ -88,8 +88,12 @@ make_environment() {
 check_swift
 mkdir -p .build
 
-# Swift's package manager calls git.
-command -v git >/dev/null || install_packages git
+# Swift's package manager calls git; the tests call socat.
+programs=()
+for program in git socat; do
+    command -v "$program" >/dev/null || programs+=("$program")
+done
+[ ${#programs[@]} -eq 0 ] || install_packages "${programs[@]}"
 
 python=$(find_python)
 if [ -z "$python" ]; then
