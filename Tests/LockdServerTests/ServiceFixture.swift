@@ -47,7 +47,11 @@ final class ServiceFixture {
     }
 
     func sendBytes(_ bytes: String, from session: Session) {
-        Array(bytes.utf8).withUnsafeBytes { service.receive($0, from: session, at: now) }
+        Array(bytes.utf8).withUnsafeBytes { receive($0, from: session) }
+    }
+
+    func receive(_ bytes: UnsafeRawBufferPointer, from session: Session) {
+        service.receive(bytes, from: session, at: now)
     }
 
     func endInput(of session: Session) { service.endInput(of: session, at: now) }
