@@ -28,7 +28,7 @@ extension ClientCore {
         switch purpose {
         case .hello:
             if case .welcome = reply { return }
-            breakOff(unexpected(reply), &actions)
+            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
         case .acquire(let name, let timeToLive):
             guard let completion = completion(of: name, reply) else {
                 // Still to be answered, like all the others.
@@ -118,6 +118,12 @@ extension ClientCore {
     }
 
     private func unexpected(_ reply: Reply) -> LockdClientError {
-        .incompatibleDaemon(path, "an answer that does not belong to its request: \(reply)")
+        .incompatibleDaemon(path, "it said, where that does not belong, \(Self.line(of: reply))")
+    }
+
+    private static func line(of reply: Reply) -> String {
+        var line: [UInt8] = []
+        ReplyEncoder.encode(reply, tag: nil, to: &line)
+        return String(decoding: line.dropLast(), as: UTF8.self)
     }
 }

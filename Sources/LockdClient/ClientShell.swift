@@ -32,12 +32,13 @@ final class ClientShell: Sendable {
 
     private let path: String
     private let connectTimeout: Milliseconds
-    private let process = getpid()
+    private let process: pid_t
     private let state: Mutex<State>
 
-    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout) {
+    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: pid_t = getpid()) {
         self.path = path
         self.connectTimeout = connectTimeout
+        self.process = process
         state = Mutex(State(core: ClientCore(path: path)))
     }
 

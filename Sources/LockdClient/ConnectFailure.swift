@@ -18,9 +18,15 @@ package struct ConnectFailure: Error, Hashable, Sendable, CustomStringConvertibl
         case EACCES, EPERM: "the socket admits root and the members of its group: see ls -l \(path)"
         case ENAMETOOLONG: "a socket's path has \(clinux_unix_path_maximum()) bytes at the most"
         case EMFILE, ENFILE: "this process has too many files open"
-        default:
-            "start it with \"systemctl start lockd\" or \"lockd --socket \(path)\", or name another --socket or $LOCKD_SOCKET"
+        case EAGAIN: "it hangs or is overloaded, and accepted no connection in time"
+        default: "start it with \(startCommand), or name another socket"
         }
+    }
+
+    private var startCommand: String {
+        if path == SocketPath.system { return "\"systemctl start lockd\" or \"lockd --socket \(path)\"" }
+        let isUsersOwn = (try? SocketPath.find(user: true)) == path
+        return isUsersOwn ? "\"lockd --user\"" : "\"lockd --socket \(path)\""
     }
 
     /// The result of a system call about the socket at `path`.

@@ -32,16 +32,13 @@ public final class LockdClient: Sendable {
     /// - Parameters:
     ///   - socket: the path of the daemon's socket.
     ///   - user: the user's own daemon, at `$XDG_RUNTIME_DIR/lockd/lockd.sock`. Not together with `socket`.
-    public convenience init(socket: String? = nil, user: Bool = false) {
-        self.init(socket: socket, user: user, connectTimeout: ClientShell.connectTimeout)
-    }
-
-    init(socket: String?, user: Bool, connectTimeout: Milliseconds) {
+    public init(socket: String? = nil, user: Bool = false) {
         shell = Result { () throws(LockdClientError) in
-            let path = try SocketPath.find(argument: socket, user: user)
-            return ClientShell(path: path, connectTimeout: connectTimeout)
+            ClientShell(path: try SocketPath.find(argument: socket, user: user))
         }
     }
+
+    init(shell: ClientShell) { self.shell = .success(shell) }
 
     deinit {
         if case .success(let shell) = shell, shell.isInOwnProcess { shell.apply(.clientDropped) }

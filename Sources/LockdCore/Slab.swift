@@ -28,9 +28,10 @@ struct Slab<Element: Sendable>: Sendable {
 
     /// The element in `slot`, which must not be free.
     subscript(slot: Int) -> Element {
-        get {
-            guard let element = slots[slot] else { preconditionFailure("slot \(slot) is free") }
-            return element
+        _read {
+            precondition(slots[slot] != nil, "slot \(slot) is free")
+            // swift-format-ignore: NeverForceUnwrap, because only an unwrapped place can be read where it is; checked above.
+            yield slots[slot]!
         }
         _modify {
             precondition(slots[slot] != nil, "slot \(slot) is free")
@@ -38,6 +39,8 @@ struct Slab<Element: Sendable>: Sendable {
             yield &slots[slot]!
         }
     }
+
+    func isOccupied(_ slot: Int) -> Bool { slots[slot] != nil }
 
     /// The element in `slot`, or nothing if that is free or does not exist.
     func element(at slot: Int) -> Element? {

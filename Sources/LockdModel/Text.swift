@@ -27,9 +27,9 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
         try self.init(bytes: string.utf8, limit: limit)
     }
 
-    /// The characters of a tag.
+    /// A tag as a line spells it, with its `#`.
     public init(_ tag: Tag) {
-        spelling = tag.spelling
+        spelling = "#" + tag.spelling
     }
 
     /// The UTF-8 bytes of `string`, as many of them as `limit` allows; nothing if there are none.

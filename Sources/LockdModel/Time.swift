@@ -36,8 +36,8 @@ public struct Milliseconds: Hashable, Comparable, Sendable, CustomStringConverti
 
 /// A reading of CLOCK_MONOTONIC, in nanoseconds.
 ///
-/// The clock stands still while the machine is suspended, so that a laptop's sleep expires nothing, and nobody can set it. Its readings
-/// mean something until the machine boots again, in every process of the machine.
+/// The clock stands still while the machine is suspended, so that a laptop's sleep expires nothing, and nobody can set
+/// it. Its readings mean something until the machine boots again, in every process of the machine.
 public struct MonotonicInstant: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Nanoseconds since some moment in the past, the boot as a rule.
     public let nanoseconds: Int64

@@ -7,6 +7,10 @@ import Glibc
 final class InstanceLock {
     private let descriptor: CInt
 
+    /// How often the holder's pid is looked for: for half a second.
+    private static let readings = 50
+    private static let microsecondsBetweenReadings: UInt32 = 10_000
+
     /// Another daemon has the lock.
     struct Taken: Error, Hashable, CustomStringConvertible {
         let path: String
@@ -22,8 +26,9 @@ final class InstanceLock {
     ///
     /// - Throws: ``Taken`` if another process has it, ``SystemError`` if the file cannot be used.
     init(path: String) throws {
+        // For nobody else, not even to read: whoever can open the file can lock it, and keep the daemon from starting.
         descriptor = try check("open \(path)") {
-            clinux_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o644)
+            clinux_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         }
         do {
             try take(path)
@@ -38,21 +43,29 @@ final class InstanceLock {
     }
 
     private func take(_ path: String) throws {
-        if retryingOnInterrupt({ flock(descriptor, LOCK_EX | LOCK_NB) }) == -1 {
+        var triesLeft = Self.readings
+        while retryingOnInterrupt({ flock(descriptor, LOCK_EX | LOCK_NB) }) == -1 {
             guard errno == EWOULDBLOCK else { throw SystemError("flock \(path)") }
-            throw Taken(path: path, process: readHolder())
+            triesLeft -= 1
+            if let process = readHolder() { throw Taken(path: path, process: process) }
+            if triesLeft == 0 { throw Taken(path: path, process: nil) }
+            // The holder writes its pid right behind taking the lock. Until then the file is empty or tells of a daemon that has ended.
+            usleep(Self.microsecondsBetweenReadings)
         }
         let line = Array("\(getpid())\n".utf8)
         _ = try check("truncate \(path)") { ftruncate(descriptor, 0) }
         _ = try check("write \(path)") { pwrite(descriptor, line, line.count, 0) }
     }
 
-    /// The pid that the holder wrote, if it has got that far.
+    /// The pid in the file, if a process has it.
     private func readHolder() -> String? {
         let bytes = [UInt8](unsafeUninitializedCapacity: 16) { buffer, count in
             count = max(0, retryingOnInterrupt { pread(descriptor, buffer.baseAddress, 16, 0) })
         }
-        let text = String(decoding: bytes.prefix { $0 != UInt8(ascii: "\n") }, as: UTF8.self)
-        return Int32(text).map { String($0) }
+        guard let end = bytes.firstIndex(of: UInt8(ascii: "\n")),
+            let process = pid_t(String(decoding: bytes[..<end], as: UTF8.self)), process > 0,
+            kill(process, 0) == 0 || errno == EPERM
+        else { return nil }
+        return String(process)
     }
 }

@@ -6,6 +6,10 @@ final class Listener {
     /// The listening socket, non-blocking.
     let descriptor: CInt
     private let path: String
+    /// The socket file that is this listener's: its device and its number there.
+    private let identity: Identity
+
+    private typealias Identity = (device: dev_t, number: ino_t)
 
     /// What stands in the way of a socket at a path.
     struct Obstacle: Error, CustomStringConvertible {
@@ -21,23 +25,31 @@ final class Listener {
     init(path: String, mode: mode_t) throws {
         self.path = path
         try Self.removeStaleSocket(path)
-        descriptor = try check("socket") { clinux_unix_stream_socket(true) }
+        let socket = try check("socket") { clinux_unix_stream_socket(true) }
+        descriptor = socket
         do {
-            // By umask, not by chmod afterwards: nobody can connect in between.
-            let former = umask(~mode & 0o777)
-            defer { umask(former) }
-            _ = try check("bind \(path)") { clinux_bind_unix(descriptor, path, path.utf8.count) }
-            _ = try check("listen \(path)") { listen(descriptor, Self.backlog) }
+            // The file gets the permissions of the socket, less the umask: at no time can anybody connect who shall not.
+            _ = try check("fchmod") { fchmod(socket, mode) }
+            _ = try check("bind \(path)") { clinux_bind_unix(socket, path, path.utf8.count) }
+            _ = try check("chmod \(path)") { chmod(path, mode) }
+            identity = try Self.identity(of: path)
+            _ = try check("listen \(path)") { listen(socket, Self.backlog) }
         } catch {
-            close(descriptor)
+            close(socket)
             throw error
         }
     }
 
-    /// Stops listening and removes the socket file.
+    /// Stops listening and removes the socket file, unless another one has taken its place.
     func shutDown() {
-        unlink(path)
+        if let found = try? Self.identity(of: path), found == identity { unlink(path) }
         close(descriptor)
+    }
+
+    private static func identity(of path: String) throws -> Identity {
+        var status = stat()
+        _ = try check("stat \(path)") { lstat(path, &status) }
+        return (status.st_dev, status.st_ino)
     }
 
     private static func removeStaleSocket(_ path: String) throws {

@@ -4,7 +4,7 @@ import LockdWire
 
 /// Effects to replies.
 extension LockService {
-    func perform(_ effect: Effect) {
+    mutating func perform(_ effect: Effect) {
         switch effect {
         case .sendGranted(let id, let name, let token, let timeToLive):
             answer(id, .granted(name, token: token, timeToLive: timeToLive))

@@ -4,7 +4,7 @@ import LockdWire
 
 /// Requests to events.
 extension LockService {
-    func perform(_ tagged: TaggedRequest, of session: Session, at now: MonotonicInstant) {
+    mutating func perform(_ tagged: TaggedRequest, of session: Session, at now: MonotonicInstant) {
         let id = RequestID(session.id, tag: tagged.tag)
         switch tagged.request {
         case .hello(let hello): greet(session, hello, id)
@@ -23,7 +23,7 @@ extension LockService {
         }
     }
 
-    private func perform(_ acquire: Request.Acquire, _ id: RequestID, of session: Session, at now: MonotonicInstant) {
+    private mutating func perform(_ acquire: Request.Acquire, _ id: RequestID, of session: Session, at now: MonotonicInstant) {
         // Until its answer comes, an untagged request holds back what follows it. It may come at once.
         session.isBlocked = id.tag == nil
         apply(
@@ -41,7 +41,7 @@ extension LockService {
         )
     }
 
-    private func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
+    private mutating func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
         if session.hasSpoken {
             counts.refusedLines += 1
             return answer(id, .error(WireError(.lateHello, want: "first-line")))
@@ -63,7 +63,7 @@ extension LockService {
         )
     }
 
-    private func quit(_ session: Session, _ id: RequestID, at now: MonotonicInstant) {
+    private mutating func quit(_ session: Session, _ id: RequestID, at now: MonotonicInstant) {
         if session.state == .open {
             session.state = .draining
             apply(.inputEnded(session.id), at: now)
@@ -74,18 +74,18 @@ extension LockService {
         apply(.sessionEnded(session.id), at: now)
     }
 
-    private func show(_ name: LockName, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
+    private mutating func show(_ name: LockName, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
         apply(.nameInspected(name), at: now)
         let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
         answer(id, with: table.lines(of: name, after: page.after, lineLimit: limit, at: now))
     }
 
-    private func list(_ prefix: LockName?, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
+    private mutating func list(_ prefix: LockName?, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
         let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
         answer(id, with: table.lines(withPrefix: prefix, after: page.after, lineLimit: limit, at: now))
     }
 
-    private func answer(_ id: RequestID, with page: (lines: [LockTable.Line], next: Cursor?)) {
+    private mutating func answer(_ id: RequestID, with page: (lines: [LockTable.Line], next: Cursor?)) {
         for line in page.lines {
             switch line {
             case .lease(let lease): answer(id, .lease(describe(lease)))
@@ -95,7 +95,7 @@ extension LockService {
         answer(id, .end(next: page.next))
     }
 
-    private func sayStatistics(_ id: RequestID, at now: MonotonicInstant) {
+    private mutating func sayStatistics(_ id: RequestID, at now: MonotonicInstant) {
         let totals = table.totals
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),

@@ -5,7 +5,7 @@ import LockdWire
 /// The daemon without its descriptors: bytes from sessions in, bytes to sessions out, and the one door into the lock table.
 ///
 /// It performs no I/O and reads no clock. Not thread-safe: one thread owns it.
-public final class LockService {
+public struct LockService {
     /// How many bytes of replies may wait for a session before its requests are left unread.
     public static let outputLimit = 64 * 1024
 
@@ -74,7 +74,7 @@ public final class LockService {
     }
 
     /// Begins a session for `peer`.
-    public func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
+    public mutating func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
         lastSession = SessionID(lastSession.value + 1)
         let session = Session(id: lastSession, peer: peer)
         sessions[session.id] = session
@@ -84,7 +84,7 @@ public final class LockService {
     }
 
     /// Takes bytes that came from a session and does what its complete lines ask for, as far as it may go on.
-    public func receive(_ bytes: UnsafeRawBufferPointer, from session: Session, at now: MonotonicInstant) {
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: Session, at now: MonotonicInstant) {
         guard session.state != .ended else { return }
         session.input.append(bytes)
         takeLines(of: session, at: now)
@@ -93,7 +93,7 @@ public final class LockService {
     /// Records that no more bytes will come from a session than are received until ``end(_:at:)``.
     ///
     /// Its waits end.
-    public func endInput(of session: Session, at now: MonotonicInstant) {
+    public mutating func endInput(of session: Session, at now: MonotonicInstant) {
         guard session.state == .open else { return }
         session.state = .draining
         apply(.inputEnded(session.id), at: now)
@@ -103,7 +103,7 @@ public final class LockService {
     /// Ends a session, with its leases.
     ///
     /// Its output can still be written.
-    public func end(_ session: Session, at now: MonotonicInstant) {
+    public mutating func end(_ session: Session, at now: MonotonicInstant) {
         endInput(of: session, at: now)
         guard session.state == .draining else { return }
         session.state = .ended
@@ -114,7 +114,7 @@ public final class LockService {
     /// Goes on with the lines of sessions that could not go on before.
     ///
     /// Sessions that can go on only because of this are left for the next call.
-    public func resume(at now: MonotonicInstant) {
+    public mutating func resume(at now: MonotonicInstant) {
         let batch = runnable
         runnable.removeAll(keepingCapacity: true)
         for session in batch {
@@ -126,7 +126,7 @@ public final class LockService {
     }
 
     /// Works off what is due, a bounded amount of it.
-    public func passTime(at now: MonotonicInstant) {
+    public mutating func passTime(at now: MonotonicInstant) {
         guard let deadline = table.nextDeadline(), deadline <= now else { return }
         apply(.timePassed, at: now)
     }
@@ -135,10 +135,10 @@ public final class LockService {
     public var hasRunnableSessions: Bool { !runnable.isEmpty }
 
     /// The earliest instant at which ``passTime(at:)`` has something to do.
-    public func nextDeadline() -> MonotonicInstant? { table.nextDeadline() }
+    public mutating func nextDeadline() -> MonotonicInstant? { table.nextDeadline() }
 
     /// The sessions that have something to write, or may be read again, since the last call.
-    public func takeDirtySessions() -> [Session] {
+    public mutating func takeDirtySessions() -> [Session] {
         let batch = dirty
         dirty.removeAll(keepingCapacity: true)
         for session in batch { session.isDirty = false }
@@ -146,18 +146,18 @@ public final class LockService {
     }
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
-    public func outputWasWritten(of session: Session) {
+    public mutating func outputWasWritten(of session: Session) {
         if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
 
     /// Counts a connection that became no session, for STATS.
-    public func countRefusedSession() {
+    public mutating func countRefusedSession() {
         counts.refused += 1
     }
 
     // MARK: Inside
 
-    private func takeLines(of session: Session, at now: MonotonicInstant) {
+    private mutating func takeLines(of session: Session, at now: MonotonicInstant) {
         current = session
         defer { current = nil }
         while session.mayTakeLine {
@@ -185,17 +185,17 @@ public final class LockService {
         session.hasLinesLeft = session.input.bufferedByteCount > 0
     }
 
-    func apply(_ event: Event, at now: MonotonicInstant) {
+    mutating func apply(_ event: Event, at now: MonotonicInstant) {
         supplyTokens(at: now)
         table.apply(event, at: now, effects: &effects)
         if effects.isEmpty { return }
-        tellLosses()
-        for effect in effects { perform(effect) }
+        if effects.contains(where: \.isLoss) { tellLosses() }
+        for index in effects.indices { perform(effects[index]) }
         effects.removeAll(keepingCapacity: true)
     }
 
     /// Puts word of every loss on its way before any grant of the same event is as much as written down.
-    private func tellLosses() {
+    private mutating func tellLosses() {
         var losers: [Session] = []
         for case .sendLost(let id, let name, let token, let reason) in effects {
             guard let session = sessions[id] else { continue }
@@ -205,7 +205,7 @@ public final class LockService {
         losers.forEach(flush)
     }
 
-    private func supplyTokens(at now: MonotonicInstant) {
+    private mutating func supplyTokens(at now: MonotonicInstant) {
         if table.tokensLeft > TokenFile.blockSize / 2 { return }
         tokens.beginReservation()
         let needed = UInt64(limits.endingsPerTurn)
@@ -213,14 +213,15 @@ public final class LockService {
         if let through { table.apply(.tokensReserved(through: through), at: now, effects: &effects) }
     }
 
-    func say(_ reply: Reply, tag: Tag? = nil, to session: Session) {
+    mutating func say(_ reply: Reply, tag: Tag? = nil, to session: Session) {
         session.output.append { ReplyEncoder.encode(reply, tag: tag, to: &$0) }
         markDirty(session)
     }
 
     /// Answers a request of a session that is there still.
-    func answer(_ id: RequestID, _ reply: Reply) {
-        guard let session = sessions[id.session] else { return }
+    mutating func answer(_ id: RequestID, _ reply: Reply) {
+        // Nearly always it is the one whose line is being taken.
+        guard let session = current?.id == id.session ? current : sessions[id.session] else { return }
         say(reply, tag: id.tag, to: session)
         if id.tag == nil, session.isBlocked {
             session.isBlocked = false
@@ -228,13 +229,13 @@ public final class LockService {
         }
     }
 
-    private func markDirty(_ session: Session) {
+    private mutating func markDirty(_ session: Session) {
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)
     }
 
-    private func makeRunnable(_ session: Session) {
+    private mutating func makeRunnable(_ session: Session) {
         guard !session.isRunnable else { return }
         session.isRunnable = true
         runnable.append(session)

@@ -11,7 +11,12 @@ struct OutputBuffer {
 
     /// Adds what `write` appends.
     mutating func append<Result>(_ write: (inout [UInt8]) -> Result) -> Result {
-        write(&bytes)
+        // Of a buffer that never runs empty, too, what was taken is given back. Moving no more bytes than were taken keeps the work linear.
+        if start > Self.keptCapacity, count <= start {
+            bytes.removeSubrange(..<start)
+            start = 0
+        }
+        return write(&bytes)
     }
 
     /// Hands out the bytes, and drops as many from the front as `body` says it has taken.

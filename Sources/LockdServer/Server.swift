@@ -17,7 +17,7 @@ public final class Server {
     let epoll: Epoll
     private let wakeUp: CInt
     private let tokens: TokenReserver
-    let service: LockService
+    var service: LockService
     let connections: ConnectionTable
     let sessionLimit: Int
 
@@ -128,8 +128,11 @@ public final class Server {
         try epoll.wait(timeout: timeout) { ready.append(($0, $1)) }
         let now = clock()
         acceptAgainIfDue(now)
+        // What is due has ended before anything is looked at that was read now.
+        service.passTime(at: now)
         for (key, interest) in ready { handle(key, interest, now) }
         service.resume(at: now)
+        // What has ended by that.
         service.passTime(at: now)
         writeOutputs(now)
     }

@@ -44,32 +44,34 @@ public struct TokenFile: Sendable {
         let first = max((former ?? 0) + 1, floor)
         let block = first...(first + Self.blockSize - 1)
         try write(block.upperBound, to: descriptor)
-        // A new file is on the disk only when its directory entry is.
-        if former == nil { try flushDirectory() }
+        // A new file is on the disk only when its directory entry is. It need not be new to be so if a try before this one has failed.
+        try flushDirectory()
         return block
     }
 
     /// The largest token that was ever reserved, or nothing if the file is new.
     private func read(_ descriptor: CInt) throws -> UInt64? {
-        var count = 0
-        let bytes = try [UInt8](unsafeUninitializedCapacity: Self.byteCount + 1) { buffer, initializedCount in
+        let bytes = try [UInt8](unsafeUninitializedCapacity: Self.byteCount + 1) { buffer, count in
             count = try check("read \(path)") { pread(descriptor, buffer.baseAddress, Self.byteCount + 1, 0) }
-            initializedCount = count
         }
         if bytes.isEmpty { return nil }
-        let text = String(decoding: bytes, as: UTF8.self)
-        guard count == Self.byteCount, text.hasPrefix(Self.magic), text.hasSuffix("\n"),
-            let number = text.dropFirst(Self.magic.count).dropLast().split(separator: " ").first,
+        let digits = bytes.dropFirst(Self.magic.utf8.count).prefix { $0 != UInt8(ascii: " ") }
+        guard let value = UInt64(String(decoding: digits, as: UTF8.self)), bytes == Self.line(value),
             // Far beyond any clock: nothing that was written here, and no room to go on from.
-            let value = UInt64(number), value < 1 << 62
+            value < 1 << 62
         else { throw Problem.damaged(path: path) }
         return value
     }
 
-    private func write(_ value: UInt64, to descriptor: CInt) throws {
-        var line = Array((Self.magic + String(value)).utf8)
-        line += Array(repeating: UInt8(ascii: " "), count: Self.byteCount - 1 - line.count)
+    private static func line(_ value: UInt64) -> [UInt8] {
+        var line = Array((magic + String(value)).utf8)
+        line += Array(repeating: UInt8(ascii: " "), count: byteCount - 1 - line.count)
         line.append(UInt8(ascii: "\n"))
+        return line
+    }
+
+    private func write(_ value: UInt64, to descriptor: CInt) throws {
+        let line = Self.line(value)
         let written = try check("write \(path)") { pwrite(descriptor, line, line.count, 0) }
         guard written == line.count else {
             errno = ENOSPC

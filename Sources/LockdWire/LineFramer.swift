@@ -1,18 +1,17 @@
-import Glibc
-
 /// Cuts a stream of bytes into lines, whatever pieces the stream arrives in.
 ///
-/// Append what was read, then take lines until there is none. Whoever stops in between finds the remaining lines later, in order. Every
-/// byte is looked at once, also if each arrives alone.
+/// Append what was read, then take lines until there is none. Whoever stops in between finds the remaining lines later,
+/// in order. Every byte is looked at once, also if each arrives alone.
 ///
-/// Memory is bounded by the line limit plus what is appended before lines are taken: of a line that is too long, nothing is kept once it
-/// was reported.
+/// Memory is bounded by the line limit plus what is appended before lines are taken: of a line that is too long,
+/// nothing is kept once it was reported.
 public struct LineFramer: Sendable {
     /// A line of the stream.
     public enum Line {
         /// All bytes of the line without its LF; a CR before that is still there. Valid during the call only.
         case complete(UnsafeRawBufferPointer)
-        /// The line has more bytes than the limit before its LF; these are its first ones, as many as the limit. Valid during the call only.
+        /// The line has more bytes than the limit before its LF; these are its first ones, as many as the limit. Valid
+        /// during the call only.
         case tooLong(head: UnsafeRawBufferPointer)
     }
 
@@ -24,15 +23,15 @@ public struct LineFramer: Sendable {
     private var start = 0
     /// Up to here there is no LF behind `start`.
     private var scanned = 0
-    /// Whether the stream is inside of a line that was reported as too long. Then `storage` is empty.
+    /// Whether the stream is inside of a line that was reported as too long; then `storage` is empty.
     private var isDiscarding = false
 
-    /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should not allocate.
+    /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should
+    /// not allocate.
     private static let retainedCapacity = 2048
 
     /// A framer at the beginning of a stream, for lines of at most `limit` bytes.
     public init(limit: Int) {
-        precondition(limit > 0, "a line limit must be positive: \(limit)")
         self.limit = limit
     }
 
@@ -43,9 +42,9 @@ public struct LineFramer: Sendable {
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         var bytes = bytes
         if isDiscarding {
-            guard let end = Self.lineFeed(in: bytes, from: 0) else { return }
+            guard let end = bytes.offset(of: UInt8(ascii: "\n")) else { return }
             isDiscarding = false
-            bytes = UnsafeRawBufferPointer(rebasing: bytes[(end + 1)...])
+            bytes = bytes.from(end + 1)
         }
         // Moving no more bytes than were taken keeps the work linear.
         if start > 0, bufferedByteCount <= start {
@@ -62,7 +61,7 @@ public struct LineFramer: Sendable {
     public mutating func nextLine<Result, Failure>(
         _ body: (Line) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
-        guard let end = storage.withUnsafeBytes({ Self.lineFeed(in: $0, from: scanned) }) else {
+        guard let end = storage.withUnsafeBytes({ $0.offset(of: UInt8(ascii: "\n"), from: scanned) }) else {
             scanned = storage.count
             guard bufferedByteCount > limit else { return nil }
             isDiscarding = true
@@ -94,12 +93,5 @@ public struct LineFramer: Sendable {
         storage.removeAll(keepingCapacity: storage.capacity <= Self.retainedCapacity)
         start = 0
         scanned = 0
-    }
-
-    private static func lineFeed(in bytes: UnsafeRawBufferPointer, from index: Int) -> Int? {
-        guard index < bytes.count, let base = bytes.baseAddress,
-            let found = memchr(base + index, Int32(UInt8(ascii: "\n")), bytes.count - index)
-        else { return nil }
-        return UnsafeRawPointer(found) - base
     }
 }

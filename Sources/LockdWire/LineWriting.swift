@@ -22,19 +22,16 @@ extension [UInt8] {
     }
 
     mutating func write(_ number: UInt64) {
-        var digitCount = 1
-        var rest = number
-        while rest >= 10 {
-            rest /= 10
-            digitCount += 1
-        }
-        append(contentsOf: repeatElement(UInt8(ascii: "0"), count: digitCount))
-        var index = count - 1
-        rest = number
-        while rest > 0 {
-            self[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-            rest /= 10
-            index -= 1
+        let longest = 20
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: longest) { digits in
+            var first = longest
+            var rest = number
+            repeat {
+                first -= 1
+                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+                rest /= 10
+            } while rest > 0
+            append(contentsOf: digits[first...])
         }
     }
 

@@ -20,10 +20,11 @@ public struct MalformedReply: Error, Hashable, Sendable, CustomStringConvertible
 
 /// Reads what the daemon says.
 ///
-/// It follows the protocol's rules of growth: keys and events that it does not know are ignored, a field that may be missing is `nil` when
-/// it is, and an error code or a reason of loss that it does not know is kept as it is.
+/// It follows the protocol's rules of growth: keys and events that it does not know are ignored, a field that may be
+/// missing is `nil` when it is, and an error code or a reason of loss that it does not know is kept as it is.
 public enum ReplyDecoder {
-    /// The reply or event that `line`, without its LF, says; `nil` for an event of a kind that this version does not know.
+    /// The reply or event that `line`, without its LF, says; `nil` for an event of a kind that this version does not
+    /// know.
     ///
     /// - Throws: if the line is no reply. Whatever follows on that connection cannot be relied on either.
     public static func decode(_ line: UnsafeRawBufferPointer) throws(MalformedReply) -> TaggedReply? {

@@ -40,7 +40,8 @@ enum ReplyProblem: Error, CustomStringConvertible {
     }
 }
 
-/// What is left of a reply: first its arguments, which are taken one after the other, then its fields, which are found by their keys.
+/// What is left of a reply: first its arguments, which are taken one after the other, then its fields, which are found
+/// by their keys.
 struct ReplyWords {
     private var words: Words
 
@@ -71,7 +72,8 @@ struct ReplyWords {
     }
 
     mutating func name() throws(ReplyProblem) -> LockName {
-        guard let name = try? LockName(parsing: try argument("name")) else { throw .bad("name") }
+        let word = try argument("name")
+        guard let name = try? LockName(parsing: word) else { throw .bad("name") }
         return name
     }
 
@@ -87,10 +89,10 @@ struct ReplyWords {
     ) throws(ReplyProblem) -> Value? {
         var rest = words
         while let word = rest.next() {
-            guard let equalsSign = word.equalsSign,
-                UnsafeRawBufferPointer(rebasing: word[..<equalsSign]).isSpelled(key)
+            guard let equalsSign = word.offset(of: UInt8(ascii: "=")),
+                word.upTo(equalsSign).isSpelled(key)
             else { continue }
-            guard let value = read(UnsafeRawBufferPointer(rebasing: word[(equalsSign + 1)...])) else {
+            guard let value = read(word.from(equalsSign + 1)) else {
                 throw .bad(key)
             }
             return value
@@ -196,7 +198,7 @@ extension ReplyWords {
 
     mutating func statistic() throws(ReplyProblem) -> Reply {
         let word = try argument("statistic")
-        guard let equalsSign = word.equalsSign else { throw .bad("statistic") }
+        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else { throw .bad("statistic") }
         return .statistic(key: .verbatim(word[..<equalsSign]), value: .verbatim(word[(equalsSign + 1)...]))
     }
 

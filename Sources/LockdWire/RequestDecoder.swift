@@ -21,7 +21,8 @@ public struct RefusedLine: Error, Hashable, Sendable {
 public enum RequestDecoder {
     /// The request that `line` says.
     ///
-    /// The line comes without its LF; one CR at its end is dropped. Its length is the framer's business, see ``refusal(ofTooLong:limit:)``.
+    /// The line comes without its LF; one CR at its end is dropped. Its length is the framer's business, see
+    /// ``refusal(ofTooLong:limit:)``.
     ///
     /// - Throws: the first thing that is wrong: with the line as a whole, then from left to right.
     public static func decode(_ line: UnsafeRawBufferPointer) throws(RefusedLine) -> TaggedRequest {
@@ -29,12 +30,15 @@ public enum RequestDecoder {
         var words = Words(line)
         var tag: Tag?
         do throws(WireError) {
-            if line.first == UInt8(ascii: "#"), let word = words.next() { tag = Tag(word: word) }
-            try checkAsAWhole(line)
-            if line.first == UInt8(ascii: "#"), tag == nil { throw .badTag(Words.first(of: line)) }
+            if line.first == UInt8(ascii: "#"), let word = words.next() {
+                tag = Tag(word: word)
+                if tag == nil { throw .badTag(word) }
+            }
             return TaggedRequest(tag: tag, try request(&words))
         } catch {
-            throw RefusedLine(tag: tag, error)
+            // No word that is accepted has a control character in it, or is empty. So only a line that is refused
+            // anyhow can be wrong as a whole, and the others need not be looked at for that.
+            throw RefusedLine(tag: tag, flaw(of: line) ?? error)
         }
     }
 
@@ -43,16 +47,18 @@ public enum RequestDecoder {
         RefusedLine(tag: Tag(word: Words.first(of: head)), WireError(.lineTooLong, limit: limit))
     }
 
-    private static func checkAsAWhole(_ line: UnsafeRawBufferPointer) throws(WireError) {
-        if line.isEmpty { throw .emptyLine }
+    /// What is wrong with the line as a whole, if anything is.
+    private static func flaw(of line: UnsafeRawBufferPointer) -> WireError? {
+        if line.isEmpty { return .emptyLine }
         do throws(LineFlaw) {
             try Words.check(line)
+            return nil
         } catch {
             switch error {
             case .controlCharacter(let byte):
-                throw withUnsafeBytes(of: byte) { WireError(.badCharacter, got: .cut($0)) }
+                return withUnsafeBytes(of: byte) { WireError(.badCharacter, got: .cut($0)) }
             case .spacing:
-                throw WireError(.badSpacing, want: "one-space")
+                return WireError(.badSpacing, want: "one-space")
             }
         }
     }
@@ -62,50 +68,106 @@ public enum RequestDecoder {
         guard let word = words.next() else { throw .emptyLine }
         guard let verb = Verb(word) else { throw WireError(.unknownVerb, got: .cut(word), want: Verb.alternatives) }
         switch verb {
-        case .hello:
-            let options = try RequestOptions(&words, allowed: .hello)
-            return .hello(Request.Hello(version: options.version ?? 1, client: options.client))
-        case .acquire:
-            let name = try name(&words)
-            let options = try RequestOptions(&words, allowed: .acquire)
-            return .acquire(
-                Request.Acquire(
-                    name: name,
-                    wait: options.wait ?? .never,
-                    timeToLive: options.timeToLive,
-                    owner: options.owner,
-                    note: options.note
-                )
-            )
-        case .release:
-            let name = try name(&words)
-            return .release(name, token: try RequestOptions(&words, allowed: .release).token)
-        case .renew:
-            let name = try name(&words)
-            let options = try RequestOptions(&words, allowed: .renew)
-            return .renew(name, token: options.token, timeToLive: options.timeToLive)
-        case .cancel:
-            return .cancel(try cancelledTag(&words))
-        case .show:
-            let name = try name(&words)
-            return .show(name, try RequestOptions(&words, allowed: .page).page)
-        case .list:
-            let prefix = try nameIfAny(&words)
-            return .list(prefix: prefix, try RequestOptions(&words, allowed: .page).page)
-        case .revoke:
-            let name = try name(&words)
-            let options = try RequestOptions(&words, allowed: .revoke)
-            return .revoke(name, token: options.token, reason: options.reason)
+        case .hello: return .hello(try hello(&words))
+        case .acquire: return try acquire(&words)
+        case .release: return try release(&words)
+        case .renew: return try renew(&words)
+        case .cancel: return .cancel(try cancelledTag(&words))
+        case .show: return .show(try name(&words), try page(&words))
+        case .list: return .list(prefix: try nameIfAny(&words), try page(&words))
+        case .revoke: return try revoke(&words)
         case .stats:
-            try nothing(&words)
+            try end(words)
             return .stats
         case .ping:
-            try nothing(&words)
+            try end(words)
             return .ping
         case .quit:
-            try nothing(&words)
+            try end(words)
             return .quit
         }
+    }
+
+    private static func hello(_ words: inout Words) throws(WireError) -> Request.Hello {
+        var hello = Request.Hello()
+        var options = RequestOptions<HelloOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .version: hello.version = try value.version()
+            case .client: hello.client = try value.text(limit: Text.shortLimit)
+            }
+        }
+        return hello
+    }
+
+    private static func acquire(_ words: inout Words) throws(WireError) -> Request {
+        let name = try name(&words)
+        var wait = WaitTimeout.never
+        var timeToLive: Milliseconds?
+        var owner: Text?
+        var note: Text?
+        var options = RequestOptions<AcquireOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .wait: wait = try value.wait()
+            case .timeToLive: timeToLive = try value.timeToLive()
+            case .owner: owner = try value.text(limit: Text.shortLimit)
+            case .note: note = try value.text(limit: Text.longLimit)
+            }
+        }
+        return .acquire(.init(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note))
+    }
+
+    private static func release(_ words: inout Words) throws(WireError) -> Request {
+        let name = try name(&words)
+        var token: FencingToken?
+        var options = RequestOptions<ReleaseOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .token: token = try value.token()
+            }
+        }
+        return .release(name, token: token)
+    }
+
+    private static func renew(_ words: inout Words) throws(WireError) -> Request {
+        let name = try name(&words)
+        var token: FencingToken?
+        var timeToLive: Milliseconds?
+        var options = RequestOptions<RenewOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .token: token = try value.token()
+            case .timeToLive: timeToLive = try value.timeToLive()
+            }
+        }
+        return .renew(name, token: token, timeToLive: timeToLive)
+    }
+
+    private static func revoke(_ words: inout Words) throws(WireError) -> Request {
+        let name = try name(&words)
+        var token: FencingToken?
+        var reason: Text?
+        var options = RequestOptions<RevokeOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .token: token = try value.token()
+            case .reason: reason = try value.text(limit: Text.longLimit)
+            }
+        }
+        return .revoke(name, token: token, reason: reason)
+    }
+
+    private static func page(_ words: inout Words) throws(WireError) -> Request.Page {
+        var page = Request.Page()
+        var options = RequestOptions<PageOption>()
+        while let (key, value) = try options.next(&words) {
+            switch key {
+            case .after: page.after = try value.cursor()
+            case .limit: page.lineLimit = Int(try value.number(in: 1...UInt64(ProtocolLimits.pageLineCount)))
+            }
+        }
+        return page
     }
 
     private static func name(_ words: inout Words) throws(WireError) -> LockName {
@@ -116,7 +178,7 @@ public enum RequestDecoder {
     /// The next word as a name, unless it is an option: no name has a `=`.
     private static func nameIfAny(_ words: inout Words) throws(WireError) -> LockName? {
         var ahead = words
-        guard let word = ahead.next(), word.equalsSign == nil else { return nil }
+        guard let word = ahead.next(), word.offset(of: UInt8(ascii: "=")) == nil else { return nil }
         words = ahead
         do throws(EscapingProblem) {
             return try LockName(parsing: word)
@@ -136,12 +198,18 @@ public enum RequestDecoder {
     private static func cancelledTag(_ words: inout Words) throws(WireError) -> Tag {
         guard let word = words.next() else { throw WireError(.missingArgument, want: "#TAG") }
         guard let tag = Tag(word: word) else { throw .badTag(word) }
-        try nothing(&words)
+        try end(words)
         return tag
     }
 
-    private static func nothing(_ words: inout Words) throws(WireError) {
-        _ = try RequestOptions(&words, allowed: .none)
+    /// Refuses whatever is left of a line that should have ended.
+    private static func end(_ words: Words) throws(WireError) {
+        var words = words
+        guard let word = words.next() else { return }
+        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else {
+            throw WireError(.unexpectedArgument, got: .cut(word))
+        }
+        throw WireError(.unknownOption, key: .cut(word.upTo(equalsSign)))
     }
 }
 

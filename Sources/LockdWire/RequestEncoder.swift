@@ -4,8 +4,8 @@ import LockdModel
 public enum RequestEncoder {
     /// Appends the line of `request`, its LF included, to `bytes`.
     ///
-    /// The values are valid by their types, and no request is as long as a line may be. A duration has to be within what the protocol can
-    /// ask for, ``LockdModel/Milliseconds/maximum``; the daemon refuses it otherwise.
+    /// The values are valid by their types, and no request is as long as a line may be. A duration has to be within
+    /// what the protocol can ask for, ``LockdModel/Milliseconds/maximum``; the daemon refuses it otherwise.
     public static func encode(_ request: TaggedRequest, to bytes: inout [UInt8]) {
         if let tag = request.tag {
             bytes.write(tag)

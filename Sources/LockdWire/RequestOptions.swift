@@ -1,136 +1,143 @@
 import LockdModel
 
-/// The options of all verbs, in the order in which errors list them.
-enum OptionKey: UInt16, CaseIterable {
+/// The options of one verb, in the order in which errors list them.
+protocol OptionKey: CaseIterable {
+    var spelling: StaticString { get }
+    /// A bit of its own.
+    var bit: UInt8 { get }
+}
+
+enum HelloOption: UInt8, OptionKey {
     case version
     case client
-    case wait
-    case token
-    case timeToLive
-    case owner
-    case note
-    case reason
-    case after
-    case limit
-
-    init?(_ bytes: UnsafeRawBufferPointer) {
-        for key in Self.allCases where bytes.isSpelled(key.spelling) {
-            self = key
-            return
-        }
-        return nil
-    }
 
     var spelling: StaticString {
         switch self {
         case .version: "v"
         case .client: "client"
+        }
+    }
+}
+
+enum AcquireOption: UInt8, OptionKey {
+    case wait
+    case timeToLive
+    case owner
+    case note
+
+    var spelling: StaticString {
+        switch self {
         case .wait: "wait"
-        case .token: "token"
         case .timeToLive: "ttl"
         case .owner: "owner"
         case .note: "note"
-        case .reason: "reason"
+        }
+    }
+}
+
+enum ReleaseOption: UInt8, OptionKey {
+    case token
+
+    var spelling: StaticString { "token" }
+}
+
+enum RenewOption: UInt8, OptionKey {
+    case token
+    case timeToLive
+
+    var spelling: StaticString {
+        switch self {
+        case .token: "token"
+        case .timeToLive: "ttl"
+        }
+    }
+}
+
+enum PageOption: UInt8, OptionKey {
+    case after
+    case limit
+
+    var spelling: StaticString {
+        switch self {
         case .after: "after"
         case .limit: "limit"
         }
     }
 }
 
-/// A set of options: those that a verb has, or those that a line has given already.
-struct OptionKeys {
-    private var bits: UInt16
+enum RevokeOption: UInt8, OptionKey {
+    case token
+    case reason
 
-    init(_ keys: OptionKey...) {
-        bits = keys.reduce(0) { bits, key in bits | 1 << key.rawValue }
-    }
-
-    func contains(_ key: OptionKey) -> Bool { bits & 1 << key.rawValue != 0 }
-
-    mutating func insert(_ key: OptionKey) { bits |= 1 << key.rawValue }
-
-    /// The spellings, separated by `|`; `nil` if the set is empty.
-    var alternatives: String? {
-        let spellings = OptionKey.allCases.filter(contains).map { String(describing: $0.spelling) }
-        return spellings.isEmpty ? nil : spellings.joined(separator: "|")
-    }
-
-    static let none = OptionKeys()
-    static let hello = OptionKeys(.version, .client)
-    static let acquire = OptionKeys(.wait, .timeToLive, .owner, .note)
-    static let release = OptionKeys(.token)
-    static let renew = OptionKeys(.token, .timeToLive)
-    static let page = OptionKeys(.after, .limit)
-    static let revoke = OptionKeys(.token, .reason)
-}
-
-/// The values of the options of one request.
-struct RequestOptions {
-    private(set) var version: UInt64?
-    private(set) var client: Text?
-    private(set) var wait: WaitTimeout?
-    private(set) var token: FencingToken?
-    private(set) var timeToLive: Milliseconds?
-    private(set) var owner: Text?
-    private(set) var note: Text?
-    private(set) var reason: Text?
-    private(set) var page = Request.Page()
-
-    /// Takes all words that are left, each of which has to be one of the options `allowed`.
-    init(_ words: inout Words, allowed: OptionKeys) throws(WireError) {
-        var given = OptionKeys.none
-        while let word = words.next() {
-            guard let equalsSign = word.equalsSign else {
-                throw WireError(.unexpectedArgument, got: .cut(word))
-            }
-            let spelling = UnsafeRawBufferPointer(rebasing: word[..<equalsSign])
-            guard let key = OptionKey(spelling), allowed.contains(key) else {
-                throw WireError(.unknownOption, key: .cut(spelling), want: allowed.alternatives)
-            }
-            if given.contains(key) { throw WireError(.repeatedOption, key: .cut(spelling)) }
-            given.insert(key)
-            try set(OptionWord(key: spelling, value: UnsafeRawBufferPointer(rebasing: word[(equalsSign + 1)...])), key)
-        }
-    }
-
-    private mutating func set(_ word: OptionWord, _ key: OptionKey) throws(WireError) {
-        switch key {
-        case .version: version = try word.version()
-        case .client: client = try word.text(limit: Text.shortLimit)
-        case .wait: wait = try word.wait()
-        case .token: token = FencingToken(try word.number(in: 0...UInt64.max))
-        case .timeToLive: timeToLive = try word.timeToLive()
-        case .owner: owner = try word.text(limit: Text.shortLimit)
-        case .note: note = try word.text(limit: Text.longLimit)
-        case .reason: reason = try word.text(limit: Text.longLimit)
-        case .after: page.after = try word.cursor()
-        case .limit: page.lineLimit = Int(try word.number(in: 1...UInt64(ProtocolLimits.pageLineCount)))
+    var spelling: StaticString {
+        switch self {
+        case .token: "token"
+        case .reason: "reason"
         }
     }
 }
 
-/// One option as it was sent, and what its value can be read as.
-private struct OptionWord {
-    let key: UnsafeRawBufferPointer
-    let value: UnsafeRawBufferPointer
+extension OptionKey where Self: RawRepresentable<UInt8> {
+    var bit: UInt8 { 1 << rawValue }
+}
+
+/// Takes the options of a verb off a line, one after the other.
+struct RequestOptions<Key: OptionKey> {
+    private var given: UInt8 = 0
+
+    /// The next option, or `nil` behind the last word.
+    ///
+    /// - Throws: if the word is no option, or is none of this verb, or was given before.
+    mutating func next(_ words: inout Words) throws(WireError) -> (key: Key, value: OptionValue)? {
+        guard let word = words.next() else { return nil }
+        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else {
+            throw WireError(.unexpectedArgument, got: .cut(word))
+        }
+        let spelling = word.upTo(equalsSign)
+        guard let key = Key.allCases.first(where: { spelling.isSpelled($0.spelling) }) else {
+            throw WireError(.unknownOption, key: .cut(spelling), want: Self.alternatives)
+        }
+        if given & key.bit != 0 { throw WireError(.repeatedOption, key: .cut(spelling)) }
+        given |= key.bit
+        return (key, OptionValue(of: spelling, word.from(equalsSign + 1)))
+    }
+
+    private static var alternatives: String {
+        Key.allCases.map { String(describing: $0.spelling) }.joined(separator: "|")
+    }
+}
+
+/// The value of an option as it was sent, and what it can be read as.
+struct OptionValue {
+    private let key: UnsafeRawBufferPointer
+    private let spelling: UnsafeRawBufferPointer
+
+    init(of key: UnsafeRawBufferPointer, _ spelling: UnsafeRawBufferPointer) {
+        self.key = key
+        self.spelling = spelling
+    }
 
     func number(in range: ClosedRange<UInt64>) throws(WireError) -> UInt64 {
-        guard let number = UInt64(decimal: value), range.contains(number) else {
+        guard let number = UInt64(decimal: spelling), range.contains(number) else {
             throw refusal(.badNumber, want: "\(range.lowerBound)..\(range.upperBound)")
         }
         return number
     }
 
+    func token() throws(WireError) -> FencingToken {
+        FencingToken(try number(in: 0...UInt64.max))
+    }
+
     func version() throws(WireError) -> UInt64 {
-        guard let version = UInt64(decimal: value) else { throw refusal(.badNumber, want: "1") }
-        if version != 1 { throw WireError(.badVersion, got: .cut(value), want: "1") }
+        guard let version = UInt64(decimal: spelling) else { throw refusal(.badNumber, want: "1") }
+        if version != 1 { throw WireError(.badVersion, got: .cut(spelling), want: "1") }
         return version
     }
 
     func wait() throws(WireError) -> WaitTimeout {
-        if value.isSpelled("0") { return .none }
-        if value.isSpelled("forever") { return .never }
-        guard let duration = Milliseconds(spelling: value), duration <= .maximum else {
+        if spelling.isSpelled("0") { return .none }
+        if spelling.isSpelled("forever") { return .never }
+        guard let duration = Milliseconds(spelling: spelling), duration <= .maximum else {
             throw refusal(.badDuration, want: "0|1ms..366d|forever")
         }
         // To wait for no time, in whatever unit, is not to wait.
@@ -138,7 +145,7 @@ private struct OptionWord {
     }
 
     func timeToLive() throws(WireError) -> Milliseconds {
-        guard let duration = Milliseconds(spelling: value), duration <= .maximum, duration.count > 0 else {
+        guard let duration = Milliseconds(spelling: spelling), duration <= .maximum, duration.count > 0 else {
             throw refusal(.badDuration, want: "1ms..366d")
         }
         return duration
@@ -146,7 +153,7 @@ private struct OptionWord {
 
     func text(limit: Int) throws(WireError) -> Text {
         do throws(EscapingProblem) {
-            return try Text(parsing: value, limit: limit)
+            return try Text(parsing: spelling, limit: limit)
         } catch {
             switch error {
             case .empty: throw refusal(.badText, want: "1-to-\(limit)-bytes")
@@ -157,11 +164,11 @@ private struct OptionWord {
     }
 
     func cursor() throws(WireError) -> Cursor {
-        guard let cursor = Cursor(spelling: value) else { throw refusal(.badCursor, want: "what-END-said") }
+        guard let cursor = Cursor(spelling: spelling) else { throw refusal(.badCursor, want: "what-END-said") }
         return cursor
     }
 
     private func refusal(_ code: WireError.Code, want: String) -> WireError {
-        WireError(code, key: .cut(key), got: .cut(value), want: want)
+        WireError(code, key: .cut(key), got: .cut(spelling), want: want)
     }
 }

@@ -1,3 +1,4 @@
+import Glibc
 package import LockdModel
 
 /// What can be wrong with a line before any of its words is looked at.
@@ -7,25 +8,27 @@ enum LineFlaw: Error, Hashable {
 }
 
 /// The words of a line, one after the other.
+///
+/// Where two spaces stand together, or one at the beginning or end, there is an empty word.
 struct Words {
-    private var rest: UnsafeRawBufferPointer
+    private var rest: UnsafeRawBufferPointer?
 
     init(_ line: UnsafeRawBufferPointer) { rest = line }
 
     /// Takes the next word; `nil` behind the last.
     mutating func next() -> UnsafeRawBufferPointer? {
-        if rest.isEmpty { return nil }
-        var end = 0
-        while end < rest.count, rest[end] != UInt8(ascii: " ") { end += 1 }
-        let word = UnsafeRawBufferPointer(rebasing: rest[..<end])
-        rest = UnsafeRawBufferPointer(rebasing: rest[min(end + 1, rest.count)...])
-        return word
+        guard let line = rest else { return nil }
+        guard let space = line.offset(of: UInt8(ascii: " ")) else {
+            rest = nil
+            return line
+        }
+        rest = line.from(space + 1)
+        return line.upTo(space)
     }
 
     /// The first word of `line`.
     static func first(of line: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
-        var words = Words(line)
-        return words.next() ?? line
+        line.upTo(line.offset(of: UInt8(ascii: " ")) ?? line.count)
     }
 
     /// Refuses a line with a control character anywhere, then one whose words are not separated by exactly one space.
@@ -34,10 +37,8 @@ struct Words {
         var previous = UInt8(ascii: " ")
         var isWellSpaced = true
         for byte in line {
-            if byte <= 0x20 || byte == 0x7F {
-                if byte != UInt8(ascii: " ") { throw .controlCharacter(byte) }
-                if previous == UInt8(ascii: " ") { isWellSpaced = false }
-            }
+            if byte < 0x20 || byte == 0x7F { throw .controlCharacter(byte) }
+            if byte == UInt8(ascii: " "), previous == UInt8(ascii: " ") { isWellSpaced = false }
             previous = byte
         }
         if !isWellSpaced || previous == UInt8(ascii: " ") { throw .spacing }
@@ -62,12 +63,17 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
-    /// The index of the first `=`.
-    @inline(__always)
-    var equalsSign: Int? {
-        for index in 0..<count where self[index] == UInt8(ascii: "=") { return index }
-        return nil
+    /// Where `byte` stands first at or behind `start`.
+    func offset(of byte: UInt8, from start: Int = 0) -> Int? {
+        guard let base = baseAddress, let found = memchr(base + start, Int32(byte), count - start) else { return nil }
+        return UnsafeRawPointer(found) - base
     }
+
+    /// The bytes before `offset`.
+    func upTo(_ offset: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[..<offset]) }
+
+    /// The bytes at and behind `offset`.
+    func from(_ offset: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[offset...]) }
 }
 
 extension UInt64 {
@@ -88,14 +94,21 @@ extension UInt64 {
 }
 
 extension Milliseconds {
-    /// The duration spelled so: 1 to 15 digits and a unit. It may be longer than what a request may ask for.
+    /// The duration spelled so: 1 to 15 digits and a unit.
+    ///
+    /// It may be longer than what a request may ask for.
     package init?(spelling: UnsafeRawBufferPointer) {
+        var number: Int64 = 0
         var digitCount = 0
-        while digitCount < spelling.count, spelling[digitCount] &- UInt8(ascii: "0") <= 9 { digitCount += 1 }
-        guard digitCount <= 15, let number = UInt64(decimal: UnsafeRawBufferPointer(rebasing: spelling[..<digitCount])),
-            let unit = Self.unit(UnsafeRawBufferPointer(rebasing: spelling[digitCount...]))
-        else { return nil }
-        let (count, overflow) = Int64(number).multipliedReportingOverflow(by: unit)
+        while digitCount < spelling.count {
+            let digit = spelling[digitCount] &- UInt8(ascii: "0")
+            if digit > 9 { break }
+            // This wraps around only where there are too many digits anyhow.
+            number = number &* 10 &+ Int64(digit)
+            digitCount += 1
+        }
+        guard (1...15).contains(digitCount), let unit = Self.unit(spelling.from(digitCount)) else { return nil }
+        let (count, overflow) = number.multipliedReportingOverflow(by: unit)
         if overflow { return nil }
         self.init(count)
     }
@@ -112,9 +125,9 @@ extension Milliseconds {
 extension Cursor {
     /// The cursor spelled so: two numbers with a dot between them.
     init?(spelling: UnsafeRawBufferPointer) {
-        guard let dot = spelling.firstIndex(of: UInt8(ascii: ".")),
-            let lock = UInt64(decimal: UnsafeRawBufferPointer(rebasing: spelling[..<dot])),
-            let line = UInt64(decimal: UnsafeRawBufferPointer(rebasing: spelling[(dot + 1)...]))
+        guard let dot = spelling.offset(of: UInt8(ascii: ".")),
+            let lock = UInt64(decimal: spelling.upTo(dot)),
+            let line = UInt64(decimal: spelling.from(dot + 1))
         else { return nil }
         self.init(lock: lock, line: line)
     }
@@ -124,7 +137,7 @@ extension Tag {
     /// The tag that is written as this word, `#` included.
     init?(word: UnsafeRawBufferPointer) {
         guard word.first == UInt8(ascii: "#") else { return nil }
-        self.init(parsing: UnsafeRawBufferPointer(rebasing: word.dropFirst()))
+        self.init(parsing: word.from(1))
     }
 }
 

@@ -1,7 +1,9 @@
 import LockdCore
 import LockdModel
 
-/// How things stand between a session, which is Alice's, and a name, which is `db`. Bob and Carol are the others.
+/// How things stand between a session, which is Alice's, and a name, which is `db`.
+///
+/// Bob and Carol are the others.
 enum Situation: String, CaseIterable, Codable {
     case free
     case heldByMe
@@ -21,7 +23,9 @@ enum Situation: String, CaseIterable, Codable {
     case ended
     case endedWithALease
 
-    /// A table in this situation. Alice's waiting request is `#w`, the lease has token 1.
+    /// A table in this situation.
+    ///
+    /// Alice's waiting request is `#w`, the lease has token 1.
     func arrange() -> TableFixture {
         let table = TableFixture()
         switch self {
@@ -113,7 +117,9 @@ enum Happening: String, CaseIterable, Codable {
         }
     }
 
-    /// The columns for the kind of event that `event` is. Does not compile while a kind is missing.
+    /// The columns for the kind of event that `event` is.
+    ///
+    /// Does not compile while a kind is missing.
     static func columns(for event: Event) -> [Happening] {
         switch event {
         case .sessionOpened: [.opened]

@@ -1,5 +1,6 @@
 import LockdCore
 import LockdModel
+import Testing
 
 // Who asks. Alice and Bob are two processes of one user, Carol is somebody else's. An untagged request is its session's.
 let alice = RequestID(SessionID(1))
@@ -8,10 +9,11 @@ let carol = RequestID(SessionID(3))
 /// Not open unless a test opens it.
 let dave = RequestID(SessionID(4))
 
-/// A lock table with a clock that stands still until it is told to move, checked after every step.
+/// A lock table with a clock that stands still until it is told to move, checked and audited after every step.
 @dynamicMemberLookup
 final class TableFixture {
     private(set) var table: LockTable
+    private var auditor: Auditor
     private(set) var now = MonotonicInstant(nanoseconds: 1_000_000_000)
 
     /// A table that Alice, Bob and Carol have sessions with; the first token is 1.
@@ -19,6 +21,7 @@ final class TableFixture {
         var limits = Limits()
         changeLimits(&limits)
         table = LockTable(limits: limits, firstToken: 1, reservedThrough: lastToken)
+        auditor = Auditor(of: table, reservedThrough: lastToken)
         open(alice, user: UserID(1000))
         open(bob, user: UserID(1000))
         open(carol, user: UserID(1001))
@@ -28,6 +31,11 @@ final class TableFixture {
     func apply(_ event: Event) -> [Effect] {
         let effects = table.apply(event, at: now)
         table.checkInvariants()
+        do {
+            try auditor.observe(event, at: now, effects)
+        } catch {
+            Issue.record("\(error)")
+        }
         return effects
     }
 
@@ -117,7 +125,13 @@ final class TableFixture {
 
     /// When the table wants to be told the time, or `nil` if it does not.
     func nextInstant() -> MonotonicInstant? {
-        table.nextDeadline()
+        let instant = table.nextDeadline()
+        do {
+            try auditor.observe(nextDeadline: instant)
+        } catch {
+            Issue.record("\(error)")
+        }
+        return instant
     }
 
     /// How long until then, in whole milliseconds; 0 if it has passed.

@@ -4,7 +4,7 @@ import LockdModel
 @testable import LockdServer
 
 /// A ``LockService`` with a manual clock and without sockets: what it says is read at once.
-struct ServiceStage: TranscriptStage {
+final class ServiceStage: TranscriptStage {
     private final class Client {
         let session: Session
         var received: [UInt8] = []
@@ -15,7 +15,7 @@ struct ServiceStage: TranscriptStage {
         init(_ session: Session) { self.session = session }
     }
 
-    private let service: LockService
+    private var service: LockService
     private var now = MonotonicInstant(nanoseconds: 0)
     private var clients: [String: Client] = [:]
 
@@ -32,7 +32,8 @@ struct ServiceStage: TranscriptStage {
         )
     }
 
-    mutating func perform(_ action: Transcript.Action) throws {
+    func perform(_ action: Transcript.Action) throws {
+        service.passTime(at: now)
         switch action {
         case .open(let name, let user, let process, let command):
             let command = try Text(bytes: command.transcriptBytes, limit: Text.shortLimit)

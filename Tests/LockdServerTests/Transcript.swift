@@ -157,7 +157,7 @@ struct Transcript: Sendable, CustomTestStringConvertible {
             switch (parts.first, parts.last.flatMap { Int32($0) }) {
             case ("uid", let number?): user = UInt32(number)
             case ("pid", let number?): process = number
-            case ("command", _): command = parts.last ?? ""
+            case ("command", _): command = try unescape(parts[1][...])
             default: throw Problem(description: "unknown property \(word)")
             }
         }
@@ -205,6 +205,14 @@ struct Transcript: Sendable, CustomTestStringConvertible {
             }
         }
         return result + latin1(rest)
+    }
+
+    /// A reply as a transcript spells it.
+    static func escape(_ line: String) -> String {
+        let escaped = line.replacing("\\", with: "\\\\")
+        return escaped.replacing(/(%..|.)\1{15,}/) { match in
+            "\\(\(match.output.1)*\(match.output.0.count / match.output.1.count))"
+        }
     }
 
     private static func latin1(_ text: Substring) -> String {

@@ -121,11 +121,13 @@ struct TranscriptReplay<Stage: TranscriptStage> {
         if isRight && rest.values.allSatisfy(\.isEmpty) { return }
         variables = before
         let silent = step.expectations.filter { if case .nothing = $0.content { true } else { false } }.map(\.client)
+        variables.nameTokens(in: received.values.joined())
         var lines: [String] = []
         for client in clients {
             for item in received[client] ?? [] {
                 switch item {
-                case .line(let line): lines.append("\(client)< \(variables.generalize(line, stage.client))")
+                case .line(let line):
+                    lines.append("\(client)< \(Transcript.escape(variables.generalize(line, stage.client)))")
                 case .end: lines.append("\(client)< (end)")
                 }
             }
@@ -215,12 +217,22 @@ struct TranscriptVariables: CustomStringConvertible {
         }
     }
 
+    /// Gives numbers to the tokens in what was received, in their order.
+    mutating func nameTokens(in received: some Sequence<Received>) {
+        let words = received.flatMap { item -> [Substring] in
+            if case .line(let line) = item { line.split(separator: " ") } else { [] }
+        }
+        let tokens = words.filter { $0.hasPrefix("token=") }.compactMap { UInt64($0.dropFirst("token=".count)) }
+        let known = values.filter { Int($0.key) != nil }.values.compactMap { UInt64($0) }
+        for token in Set(tokens).subtracting(known).sorted() { _ = name("\(token)", nil) }
+    }
+
     /// The line that a transcript should have for `line`.
     mutating func generalize(_ line: String, _ client: (String) -> String?) -> String {
         let words = line.split(separator: " ", omittingEmptySubsequences: false).map(String.init)
         return words.map { word in
             guard let (key, value) = Self.field(Substring(word)) else { return word }
-            if words[0] == "WELCOME" || words[0] == "STAT", key == "pid" || key == "lockd" || key == "version" {
+            if words.contains("WELCOME") || words.contains("STAT"), key == "pid" || key == "lockd" || key == "version" {
                 return "\(key)=*"
             }
             guard ["token", "session", "holder-session", "next"].contains(key) else { return word }
@@ -231,9 +243,9 @@ struct TranscriptVariables: CustomStringConvertible {
     }
 
     private mutating func name(_ value: String, _ client: String?) -> String {
-        let isCursor = value.contains(".")
+        let cursorCount = values.keys.count { $0.hasPrefix("cursor") }
         let last = values.keys.compactMap { Int($0) }.max() ?? 0
-        let name = isCursor ? "cursor\(values.count)" : client ?? "\(last + 1)"
+        let name = value.contains(".") ? "cursor\(cursorCount + 1)" : client ?? "\(last + 1)"
         values[name] = value
         return name
     }

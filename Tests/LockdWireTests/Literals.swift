@@ -4,6 +4,7 @@ import LockdWire
 // So that a test reads `.released("a", token: 7)`.
 
 extension LockName: ExpressibleByStringLiteral {
+    /// The name of these characters.
     public init(stringLiteral string: String) {
         guard let name = try? LockName(string) else { preconditionFailure("not a name: \(string)") }
         self = name
@@ -11,6 +12,7 @@ extension LockName: ExpressibleByStringLiteral {
 }
 
 extension Text: ExpressibleByStringLiteral {
+    /// The text of these characters.
     public init(stringLiteral string: String) {
         guard let text = try? Text(string, limit: .max) else { preconditionFailure("not a text: \(string)") }
         self = text
@@ -18,6 +20,7 @@ extension Text: ExpressibleByStringLiteral {
 }
 
 extension Tag: ExpressibleByStringLiteral {
+    /// The tag of these characters, without `#`.
     public init(stringLiteral string: String) {
         guard let tag = bytes(string).withUnsafeBytes(Tag.init(parsing:)) else {
             preconditionFailure("not a tag: \(string)")
@@ -27,10 +30,12 @@ extension Tag: ExpressibleByStringLiteral {
 }
 
 extension FencingToken: ExpressibleByIntegerLiteral {
+    /// The token with this number.
     public init(integerLiteral value: UInt64) { self.init(value) }
 }
 
 extension Milliseconds: ExpressibleByIntegerLiteral {
+    /// So many milliseconds.
     public init(integerLiteral value: Int64) { self.init(value) }
 }
 

@@ -34,7 +34,8 @@ LINES: list[tuple[str, Reply]] = [
     ("CANCELLED #7", replies.WaitCancelled("#7")),
     ("NOTWAITING #7", replies.NotWaiting("#7")),
     (
-        "LEASE x token=5 session=3 pid=12 uid=0 command=app client=c/1 held=5ms ttl=10s left=9s owner=o note=n%20n waiters=1",
+        "LEASE x token=5 session=3 pid=12 uid=0 command=app client=c/1 held=5ms ttl=10s left=9s owner=o note=n%20n"
+        " waiters=1",
         replies.LeaseLine(b"x", 5, 3, 12, 0, b"app", b"c/1", 5, 10_000, 9000, b"o", b"n n", 1),
     ),
     (

@@ -120,7 +120,7 @@ def test_what_is_no_request(line: bytes) -> None:
         (lambda: Acquire(b""), "a lock name has 1 to 255 bytes, not 0"),
         (lambda: Acquire(b"x", wait=-1), "a wait is 0 ms to 366 days, not -1 ms"),
         (lambda: Acquire(b"x", ttl=0), "a ttl is 1 ms to 366 days, not 0 ms"),
-        (lambda: Acquire(b"x", owner=b""), "a owner has 1 to 64 bytes, not 0"),
+        (lambda: Acquire(b"x", owner=b""), "an owner has 1 to 64 bytes, not 0"),
         (lambda: Acquire(b"x", note=b"n" * 257), "a note has 1 to 256 bytes, not 257"),
         (lambda: Release(b"x", token=2**64), "a token is 0 to 18446744073709551615"),
         (lambda: Renew(b"x", ttl=0), "a ttl is 1 ms"),

@@ -35,7 +35,7 @@ from ._errors import DaemonUnavailable, LimitReached, LockdError, RemoteProtocol
 from ._protocol import Connection, HeldLease, Received
 from ._renewal import Renewer
 from ._replies import Reply
-from ._requests import Hello, Renew, Request
+from ._requests import Hello, Release, Renew, Request
 from ._version import __version__
 
 #: How long the daemon may take for what it answers at once, and by how much it may overrun a wait, in seconds.
@@ -92,7 +92,7 @@ class SharedConnection:
     def __init__(self, path: str, connected: socket.socket) -> None:
         self.path = path
         self.pid = os.getpid()
-        self.renewer = Renewer(self._renew)
+        self._renewer = Renewer()
         self._socket = connected
         self._file = os.fstat(connected.fileno())
         self._core = Connection()
@@ -124,7 +124,7 @@ class SharedConnection:
     def ask(self, pending: Pending, deadline: float | None) -> None:
         """Send a request and wait for its answer until ``deadline`` (by ``time.monotonic()``; ``None``: for ever).
 
-        Whatever it raises, the request is then to be given up with ``give_up``.
+        Whatever it raises, no lease comes of the request.
 
         :raises DaemonUnavailable: if the connection has ended, or the deadline has passed.
         :raises RequestRefused: if the answer is ERROR.
@@ -134,14 +134,11 @@ class SharedConnection:
             raise RuntimeError(
                 "lockd was called by a signal handler that interrupted a wait of lockd in the same thread"
             )
-        wait = self._step(lambda: self._begin(pending))
-        while wait is not None:
-            in_time = wait(deadline)
-            wait = self._step(lambda: self._turn(pending))
-            if wait is not None and not in_time:
-                raise DaemonUnavailable(self.path, "it does not answer", "Is it stopped, or the machine overloaded?")
-        if not pending.answered and self._failure is not None:
-            raise copy.copy(self._failure)
+        try:
+            self._await(pending, deadline)
+        except BaseException:
+            self.give_up(pending)
+            raise
         if isinstance(pending.reply, replies.Refused):
             raise refusal(pending.reply)
 
@@ -150,8 +147,28 @@ class SharedConnection:
         if os.getpid() == self.pid:
             self._step(lambda: self._give_up(pending))
 
+    def keep_alive(self, lease: HeldLease) -> None:
+        """Renew a lease until it ends, if it has a ttl."""
+        self._renewer.watch(lease, self._renew)
+
+    def release(self, lease: HeldLease) -> None:
+        """Release a lease, unless it is lost; then ``lease.loss`` says so.
+
+        :raises DaemonUnavailable: if the daemon does not answer. It will find the request when it goes on.
+        """
+        self._renewer.forget(lease)
+        try:
+            if lease.loss is None:
+                self.ask(Pending(Release(lease.name, lease.token)), time.monotonic() + ANSWER_TIMEOUT)
+        except BaseException as error:
+            self.give_back(lease)
+            # If the connection ended, so did the lease, before or after the daemon read the request: who can tell.
+            if lease.loss is None or not isinstance(error, LockdError):
+                raise
+
     def give_back(self, lease: HeldLease) -> None:
         """Release a lease without waiting for the answer. One that has ended is passed over. Does not block."""
+        self._renewer.forget(lease)
         if os.getpid() == self.pid:
             self._step(lambda: self._give_back(lease))
 
@@ -165,13 +182,8 @@ class SharedConnection:
         if os.getpid() == self.pid:
             self._step(lambda: self._end(self._gone(reason)))
 
-    def close_unless_used(self) -> None:
-        """End the connection if it holds no lease and nobody waits on it."""
-        if os.getpid() == self.pid:
-            self._step(self._close_unless_used)
-
     def forget(self) -> None:
-        """Close a forked child's copy of its parent's connection. The parent's goes on undisturbed."""
+        """Close this process's descriptor of the connection, and nothing more. Its parent's goes on undisturbed."""
         try:
             inherited = os.path.samestat(os.fstat(self._socket.fileno()), self._file)
         except OSError:
@@ -182,13 +194,26 @@ class SharedConnection:
         else:
             self._socket.detach()
 
+    # So that the interpreter does not warn of an open socket at its end, neither in the process that made it nor in a
+    # forked child that never used it.
+    __del__ = forget
+
     def _renew(self, lease: HeldLease) -> None:
-        pending = Pending(Renew(lease.name, lease.token))
         try:
-            self.ask(pending, time.monotonic() + ANSWER_TIMEOUT)
+            self.ask(Pending(Renew(lease.name, lease.token)), time.monotonic() + ANSWER_TIMEOUT)
         except LockdError:
-            # If the lease is lost by now, the lease says so. If it is not, the next renewal may come in time.
-            self.give_up(pending)
+            # If the lease is lost by now, it says so. If it is not, the next renewal may come in time.
+            pass
+
+    def _await(self, pending: Pending, deadline: float | None) -> None:
+        wait = self._step(lambda: self._begin(pending))
+        while wait is not None:
+            in_time = wait(deadline)
+            wait = self._step(lambda: self._turn(pending))
+            if wait is not None and not in_time:
+                raise DaemonUnavailable(self.path, "it does not answer", "Is it stopped, or the machine overloaded?")
+        if not pending.answered and self._failure is not None:
+            raise copy.copy(self._failure)
 
     # Steps, and what they are made of. All of it runs under the mutex.
 
@@ -365,10 +390,6 @@ class SharedConnection:
         except LockdError:
             # This is the copy of a greenlet, in a forked child. What it was to settle is its parent's.
             return
-
-    def _close_unless_used(self) -> None:
-        if not self._core.leases and self._core.idle and self._core.settled:
-            self._end(self._gone("it was closed"))
 
     def _gone(self, reason: str) -> DaemonUnavailable:
         return DaemonUnavailable(self.path, reason)

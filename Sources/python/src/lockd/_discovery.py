@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import grp
 import os
 
 from ._errors import DaemonUnavailable
@@ -60,9 +61,6 @@ def _permission_advice(path: str) -> str:
     try:
         number = os.stat(path).st_gid
         group = str(number)
-        # Not at the top: the name of a group may be asked of the network, and this module is imported by everybody.
-        import grp  # noqa: PLC0415
-
         group = grp.getgrgid(number).gr_name
     except (OSError, KeyError):
         pass

@@ -101,7 +101,7 @@ def check_text(what: str, text: str | bytes, limit: int) -> bytes:
 
     :raises LocalProtocolError: if it has not 1 to ``limit`` bytes.
     """
-    return _check_bytes(f"a {what}", text, limit)
+    return _check_bytes(what, text, limit)
 
 
 def check_duration(what: str, milliseconds: int, *, least: int = 0) -> int:

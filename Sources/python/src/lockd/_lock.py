@@ -13,10 +13,18 @@ from . import _grammar as grammar
 from . import _replies as replies
 from ._connection import ANSWER_TIMEOUT, Pending, SharedConnection
 from ._discovery import socket_path
-from ._errors import DaemonUnavailable, LeaseLost, LocalProtocolError, LockdError, NotHeld, RemoteProtocolError
+from ._errors import (
+    DaemonUnavailable,
+    LeaseLost,
+    LocalProtocolError,
+    LockdError,
+    NotHeld,
+    RemoteProtocolError,
+    show_name,
+)
 from ._process import endpoint
 from ._protocol import HeldLease
-from ._requests import FOREVER, Acquire, Release, Show
+from ._requests import FOREVER, Acquire, Show
 
 
 class Lease:
@@ -67,24 +75,12 @@ class Lease:
         return self._held.loss is not None
 
     def __repr__(self) -> str:
-        return f"<lockd.Lease of {self.name!r} token={self.token}>"
+        return f"<lockd.Lease of {show_name(self.name)} token={self.token}>"
 
     def _release(self) -> None:
-        self._connection.renewer.forget(self._held)
-        if self._held.loss is None:
-            request = Pending(Release(self.name, self.token))
-            try:
-                self._connection.ask(request, time.monotonic() + ANSWER_TIMEOUT)
-            except LockdError:
-                # If the connection ended, so did the lease, before or after the daemon read the request: who can tell.
-                if self._held.loss is None:
-                    raise
+        self._connection.release(self._held)
         if self._held.loss is not None:
             raise LeaseLost(self.name, self.token, self._held.loss.reason, self._held.loss.detail)
-
-    def _give_back(self) -> None:
-        self._connection.renewer.forget(self._held)
-        self._connection.give_back(self._held)
 
 
 class Lock:
@@ -134,7 +130,7 @@ class Lock:
         :raises LocalProtocolError: if the name, the note or the ttl is not one (it is a ``ValueError`` too).
         """
         self._name = grammar.check_name(name)
-        self._note = None if note is None else grammar.check_text("note", note, grammar.NOTE_LIMIT)
+        self._note = None if note is None else grammar.check_text("a note", note, grammar.NOTE_LIMIT)
         self._ttl = None if ttl is None else grammar.check_duration("a ttl", _milliseconds(ttl), least=1)
         self._path = socket_path(socket, user)
         self._connect_timeout = connect_timeout
@@ -186,7 +182,7 @@ class Lock:
             lease._release()
         except BaseException:
             self._remove(lease)
-            lease._give_back()
+            lease._connection.give_back(lease._held)
             raise
 
     def locked(self) -> bool:
@@ -226,7 +222,7 @@ class Lock:
         lease = self._current()
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
-        return f"<{held} lockd.Lock object {self._name!r}{token} at {id(self):#x}>"
+        return f"<{held} lockd.Lock object {show_name(self._name)}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
@@ -261,7 +257,7 @@ class Lock:
                 other._thread == lease._thread and other._held.loss is not None
             ):
                 self._remove(other)
-        connection.renewer.watch(pending.lease)
+        connection.keep_alive(pending.lease)
         self._leases.append(lease)
         return lease
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import copy
 import os
 import threading
@@ -51,6 +50,7 @@ class Endpoint:
                 connection.ask(pending, deadline)
                 return accept(connection, pending)
             except BaseException as error:
+                # For what `accept` raises; `connection.ask` has done it before.
                 connection.give_up(pending)
                 if is_new or not pending.unsent or not isinstance(error, LockdError):
                     raise
@@ -59,11 +59,6 @@ class Endpoint:
         """Close a forked child's copy of its parent's connection."""
         if self._connection is not None:
             self._connection.forget()
-
-    def close_unless_used(self) -> None:
-        """Close the connection if it holds no lease and nobody waits on it."""
-        if self._connection is not None:
-            self._connection.close_unless_used()
 
     def _connect(self, timeout: float) -> tuple[SharedConnection, bool]:
         connection = self._connection
@@ -99,20 +94,7 @@ def endpoint(path: str) -> Endpoint:
 
 def _adopt(pid: int) -> dict[str, Endpoint]:
     mine = _endpoints.setdefault(pid, {})
-    inherited = [other for other in list(_endpoints) if other != pid]
-    for other in inherited:
+    for other in [other for other in list(_endpoints) if other != pid]:
         for theirs in _endpoints.pop(other, {}).values():
             theirs.forget()
-    if not inherited:
-        atexit.register(_close_unused)
     return mine
-
-
-def _close_unused() -> None:
-    """Close what is not used, so that the interpreter does not warn of an open socket at its end.
-
-    A connection that holds leases stays open: those who run at exit after this may still need them, and the end of the
-    process ends them.
-    """
-    for unused in _endpoints.get(os.getpid(), {}).values():
-        unused.close_unless_used()

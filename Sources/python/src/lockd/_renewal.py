@@ -23,21 +23,20 @@ class Renewer:
     while its threads run keeps its leases.
     """
 
-    def __init__(self, renew: Callable[[HeldLease], None]) -> None:
-        self._renew = renew
+    def __init__(self) -> None:
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
         self._due: dict[HeldLease, float] = {}
         self._wakes_at = 0.0
 
-    def watch(self, lease: HeldLease) -> None:
-        """Renew ``lease`` until it ends, if it has a ttl."""
+    def watch(self, lease: HeldLease, renew: Callable[[HeldLease], None]) -> None:
+        """Call ``renew`` for ``lease`` in time until it ends, if it has a ttl."""
         if lease.ttl is None:
             return
         with self._condition:
             due = self._due[lease] = time.monotonic() + _interval(lease)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="lockd-renewal", daemon=True)
+                self._thread = threading.Thread(target=self._run, args=(renew,), name="lockd-renewal", daemon=True)
                 self._thread.start()
             elif due < self._wakes_at:
                 self._condition.notify()
@@ -48,7 +47,7 @@ class Renewer:
             with self._condition:
                 self._due.pop(lease, None)
 
-    def _run(self) -> None:
+    def _run(self, renew: Callable[[HeldLease], None]) -> None:
         while True:
             with self._condition:
                 now = time.monotonic()
@@ -60,7 +59,7 @@ class Renewer:
                     return
             for lease in due:
                 if lease.loss is None and not lease.released:
-                    self._renew(lease)
+                    renew(lease)
                 if lease.loss is not None or lease.released:
                     self.forget(lease)
 

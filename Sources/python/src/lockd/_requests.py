@@ -51,7 +51,7 @@ class Hello(Request):
 
     def __post_init__(self) -> None:
         if self.client is not None:
-            grammar.check_text("client", self.client, grammar.CLIENT_LIMIT)
+            grammar.check_text("a client", self.client, grammar.CLIENT_LIMIT)
 
     def _options(self) -> Options:
         yield "v", _number(self.version)
@@ -76,9 +76,9 @@ class Acquire(Request):
         if self.ttl is not None:
             grammar.check_duration("a ttl", self.ttl, least=1)
         if self.owner is not None:
-            grammar.check_text("owner", self.owner, grammar.OWNER_LIMIT)
+            grammar.check_text("an owner", self.owner, grammar.OWNER_LIMIT)
         if self.note is not None:
-            grammar.check_text("note", self.note, grammar.NOTE_LIMIT)
+            grammar.check_text("a note", self.note, grammar.NOTE_LIMIT)
 
     def _arguments(self) -> list[str]:
         return [grammar.spell_name(self.name)]
@@ -204,7 +204,7 @@ class Revoke(Request):
         grammar.check_name(self.name)
         _check_token(self.token)
         if self.reason is not None:
-            grammar.check_text("reason", self.reason, grammar.REASON_LIMIT)
+            grammar.check_text("a reason", self.reason, grammar.REASON_LIMIT)
 
     def _arguments(self) -> list[str]:
         return [grammar.spell_name(self.name)]

@@ -1,0 +1,345 @@
+import LockdCore
+import LockdModel
+
+/// What an auditor expects of events and effects.
+extension Auditor {
+    /// Notes what the event says, before its effects.
+    mutating func begin() {
+        switch event {
+        case .sessionOpened(let id, let user): clients[id] = Client(user: user)
+        case .acquireRequested(let request): asking = request.id
+        case .releaseRequested(let id, _, _): asking = id
+        case .renewRequested(let id, _, _, _): asking = id
+        case .cancelRequested(let id, _): asking = id
+        case .revokeRequested(let id, _, _, _): asking = id
+        case .nameInspected: break
+        case .inputEnded(let id): clients[id]?.isDraining = true
+        case .sessionEnded(let id):
+            abandonLeases(of: id)
+            clients[id] = nil
+        case .tokensReserved(let through): reservedThrough = through
+        case .timePassed: break
+        }
+    }
+
+    /// Looks for what should have come of the event and did not.
+    mutating func finish(_ effects: [Effect]) throws(Complaint) {
+        switch event {
+        case .acquireRequested(let request):
+            // What was not answered at once waits from now on.
+            guard asking != nil else { break }
+            let client = clients[request.id.session]
+            try require(request.wait != .none && client?.isDraining == false, "a request waits that cannot")
+            try requireSettled(request.name)
+            try require(accounts[request.name]?.holder != nil, "forgotten: a request waits for a free name")
+            enqueue(request)
+            try requireLimits(of: request.id.session)
+        case .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested:
+            try require(asking == nil, "no answer")
+        case .nameInspected(let name):
+            try requireSettled(name)
+        case .inputEnded(let id):
+            try require(clients[id]?.waitCount == 0, "a session waits that has no input")
+        case .sessionOpened, .sessionEnded, .tokensReserved:
+            try require(effects.isEmpty, "effects of an event that has none: \(effects)")
+        case .timePassed:
+            try require(endingCount <= limits.endingsPerTurn, "\(endingCount) endings in one turn")
+        }
+        try require(revokedToken == nil && cancelledTag == nil, "only one of two was told")
+        for name in vacated where !owed.contains(name) {
+            try require(
+                accounts[name]?.holder != nil || accounts[name]?.queue.isEmpty == true,
+                "forgotten: \(name) is free and waited for"
+            )
+        }
+    }
+
+    mutating func observe(_ effect: Effect) throws(Complaint) {
+        switch effect {
+        case .sendGranted(let id, let name, let token, let timeToLive):
+            try granted(id, name, token, timeToLive)
+        case .sendHeld(let id, let name, let token, let timeToLive):
+            let request = try answer(id, name, isAcquire: true)
+            let holder = accounts[name]?.holder
+            try require(holder?.token == token && holder?.timeToLive == timeToLive, "HELD of another lease")
+            try require(request.map(isHeldByItsOwner) == true, "HELD by another owner")
+        case .sendBusy(let id, let name, let holding, let waiterCount):
+            let request = try answer(id, name, isAcquire: true)
+            try require(request.map(isHeldByItsOwner) == false, "BUSY instead of HELD")
+            try require(
+                request?.wait == WaitTimeout.none || clients[id.session]?.isDraining == true,
+                "BUSY, but the request can wait"
+            )
+            try require(accounts[name]?.holder != nil, "BUSY, but nobody holds \(name)")
+            try requireSituation(name, holding, waiterCount)
+            totals.busy += 1
+        case .sendTimedOut(let id, let name, let waited, let holding, let waiterCount):
+            try timedOut(id, name, waited)
+            try requireSituation(name, holding, waiterCount)
+        case .sendCancelled(let id, let name, let waited):
+            try cancelled(id, name, waited)
+        case .sendReleased(let id, let name, let token):
+            try answer(id, name)
+            try require(isHeld(name, by: id.session, token: token), "RELEASED without lease")
+            guard case .releaseRequested = event else { throw Complaint("RELEASED after \(event)") }
+            vacate(name, at: now)
+            totals.released += 1
+        case .sendRenewed(let id, let name, let token, let timeToLive):
+            try answer(id, name)
+            try require(isHeld(name, by: id.session, token: token), "RENEWED without lease")
+            guard case .renewRequested(_, _, _, let asked) = event else { throw Complaint("RENEWED after \(event)") }
+            move(name, to: asked ?? accounts[name]?.holder?.timeToLive)
+            try require(accounts[name]?.holder?.timeToLive == timeToLive, "RENEWED for another time")
+        case .sendNotHeld(let id, let name):
+            try answer(id, name)
+            try require(isNotHeldAsAsked(name, by: id.session), "NOTHELD, but it is held")
+        case .sendWaitCancelled(let id, let tag):
+            try require(id == asking && tag == cancelledTag, "CANCELLED \(tag) that was not")
+            (asking, cancelledTag) = (nil, nil)
+        case .sendNotWaiting(let id, let tag):
+            try require(id == asking && event == .cancelRequested(id, tag: tag), "NOTWAITING to nobody")
+            try require(clients[id.session]?.tags[tag] == nil, "NOTWAITING, but \(tag) waits")
+            asking = nil
+        case .sendRevoked(let id, let name, let token):
+            guard case .revokeRequested(id, name, _, _) = event else { throw Complaint("REVOKED after \(event)") }
+            try require(id == asking && revokedToken == token, "REVOKED, but the holder was not told")
+            (asking, revokedToken) = (nil, nil)
+        case .sendDenied(let id, let name, let token, let user):
+            try answer(id, name)
+            let holder = accounts[name]?.holder
+            try require(holder?.token == token && !mayRevoke(id, name), "DENIED, but it is allowed")
+            try require(holder.flatMap { clients[$0.request.id.session]?.user } == user, "DENIED for another user")
+        case .sendRefused(let id, let refusal):
+            try refused(id, refusal)
+        case .sendLost(let session, let name, let token, let reason):
+            try lost(session, name, token, reason)
+        }
+    }
+}
+
+/// The effects that need more than a line.
+extension Auditor {
+    private mutating func granted(
+        _ id: RequestID,
+        _ name: LockName,
+        _ token: FencingToken,
+        _ timeToLive: Milliseconds?
+    ) throws(Complaint) {
+        let account = accounts[name, default: Account()]
+        try require(clients[id.session] != nil, "granted to \(id.session), which has ended")
+        try require(account.holder == nil, "granted \(name) while \(account.holder?.token as Any) holds it")
+        try require(token > lastToken && token <= reservedThrough, "token \(token) after \(lastToken)")
+        lastToken = token
+        let request: AcquireRequest
+        if let wait = account.queue.first {
+            try require(wait.request.id == id, "\(id) overtook \(wait.request.id) for \(name)")
+            let vacatedAt = account.vacatedAt ?? wait.since
+            if let deadline = wait.deadline { try require(vacatedAt <= deadline, "granted after its wait was over") }
+            if owed.contains(name) { endingCount += 1 }
+            try requireOrder(vacatedAt)
+            request = wait.request
+            dequeue(name, at: 0)
+        } else {
+            guard let asked = try answer(id, name, isAcquire: true) else { throw Complaint("granted unasked") }
+            request = asked
+        }
+        try require(request.timeToLive == timeToLive, "granted with another ttl")
+        occupy(request, token: token)
+        totals.granted += 1
+        try requireLimits(of: id.session)
+    }
+
+    private mutating func timedOut(_ id: RequestID, _ name: LockName, _ waited: Milliseconds) throws(Complaint) {
+        let account = accounts[name, default: Account()]
+        let mine = account.queue.indices.filter { account.queue[$0].request.id == id }
+        let next = mine.min { isDue(account.queue[$0], before: account.queue[$1]) }
+        guard let next, let deadline = account.queue[next].deadline else {
+            throw Complaint("TIMEOUT of \(id), which does not wait for \(name) at \(now)")
+        }
+        try require(deadline <= now, "TIMEOUT before the wait is over")
+        try require(
+            !account.queue.contains { $0.deadline.map { $0 < deadline } ?? false },
+            "another wait was over before"
+        )
+        let freeAt = account.holder.map(\.deadline) ?? account.vacatedAt
+        if let freeAt { try require(freeAt > deadline, "TIMEOUT, but \(name) was free in time") }
+        try require(waited == now - account.queue[next].since, "TIMEOUT after another time")
+        try requireOrder(deadline)
+        dequeue(name, at: next)
+        endingCount += 1
+        totals.timeouts += 1
+    }
+
+    private mutating func cancelled(_ id: RequestID, _ name: LockName, _ waited: Milliseconds) throws(Complaint) {
+        try requireSettled(name)
+        guard let index = accounts[name]?.queue.firstIndex(where: { $0.request.id == id }) else {
+            throw Complaint("CANCELLED \(id), which does not wait for \(name) at \(now)")
+        }
+        if case .cancelRequested(let canceller, let tag) = event {
+            try require(id == RequestID(canceller.session, tag: tag), "CANCELLED another wait")
+            cancelledTag = tag
+        } else {
+            try require(event == .inputEnded(id.session), "CANCELLED by nobody")
+        }
+        let since = accounts[name]?.queue[index].since
+        try require(since.map { waited == now - $0 } == true, "CANCELLED after another time")
+        dequeue(name, at: index)
+        totals.cancelled += 1
+    }
+
+    private mutating func lost(
+        _ session: SessionID,
+        _ name: LockName,
+        _ token: FencingToken,
+        _ reason: LossReason
+    ) throws(Complaint) {
+        try require(clients[session] != nil, "LOST told to \(session), which has ended")
+        let holder = accounts[name]?.holder
+        try require(
+            holder?.token == token && holder?.request.id.session == session,
+            "LOST \(name), which is not held so"
+        )
+        switch reason {
+        case .expired:
+            guard let deadline = holder?.deadline, deadline <= now else { throw Complaint("LOST before time") }
+            let waits = accounts[name]?.queue ?? []
+            try require(
+                !waits.contains { $0.deadline.map { $0 < deadline } ?? false },
+                "a wait was over before the lease"
+            )
+            try requireOrder(deadline)
+            vacate(name, at: deadline)
+            endingCount += 1
+            totals.expired += 1
+        case .revoked(let revoker, let why):
+            guard case .revokeRequested(let id, name, let asked, why) = event, id.session == revoker, id == asking
+            else {
+                throw Complaint("LOST by a revocation that was not asked for")
+            }
+            try requireSettled(name)
+            try require((asked ?? token) == token && mayRevoke(id, name), "\(id) may not revoke \(name)")
+            vacate(name, at: now)
+            revokedToken = token
+            totals.revoked += 1
+        }
+    }
+
+    private mutating func refused(_ id: RequestID, _ refusal: Refusal) throws(Complaint) {
+        guard case .acquireRequested(let request) = event, id == asking, let client = clients[id.session] else {
+            throw Complaint("refused \(id) after \(event)")
+        }
+        let requestCount = client.leases.count + client.waitCount
+        let isFree = accounts[request.name]?.holder == nil
+        switch refusal {
+        case .tagInUse(let tag):
+            guard tag == id.tag, let name = client.tags[tag] else { throw Complaint("tag \(tag) is free") }
+            try requireSettled(name)
+        case .tooManyLeasesOfSession(let limit):
+            try require(limit == limits.leasesPerSession && requestCount >= limit, "has only \(requestCount)")
+        case .tooManyLeases(let limit):
+            let most = leaseCount + owed.count + abandoned.count
+            try require(isFree && limit == limits.leases && most >= limit, "there are only \(most) leases")
+        case .tooManyWaitersOfSession(let limit):
+            try require(
+                !isFree && limit == limits.waitersPerSession && client.waitCount >= limit,
+                "it waits for \(client.waitCount) only"
+            )
+        case .tooManyWaiters(let limit):
+            try require(!isFree && limit == limits.waiters && waitCount >= limit, "there are only \(waitCount) waits")
+        }
+        asking = nil
+        totals.refused += 1
+    }
+}
+
+/// What must be so.
+extension Auditor {
+    /// Takes note that the event's request has its answer, which speaks of `name` as it is after everything due there has ended.
+    @discardableResult
+    private mutating func answer(
+        _ id: RequestID,
+        _ name: LockName,
+        isAcquire: Bool = false
+    ) throws(Complaint) -> AcquireRequest? {
+        try require(id == asking, "\(id) is answered, which did not ask or had its answer")
+        asking = nil
+        try requireSettled(name)
+        if case .acquireRequested(let request) = event, isAcquire, request.name == name { return request }
+        try require(!isAcquire, "an answer to another request")
+        return nil
+    }
+
+    /// Nothing is due on the name, and nobody waits for it without reason.
+    private func requireSettled(_ name: LockName) throws(Complaint) {
+        guard let account = accounts[name] else { return }
+        if let deadline = account.holder?.deadline { try require(deadline > now, "the lease on \(name) is over") }
+        try require(
+            !account.queue.contains { $0.deadline.map { $0 <= now } ?? false },
+            "a wait for \(name) is over"
+        )
+        try require(account.holder != nil || account.queue.isEmpty, "forgotten: \(name) is free and waited for")
+    }
+
+    /// What time ends, it ends in the order in which it was due.
+    private mutating func requireOrder(_ due: MonotonicInstant) throws(Complaint) {
+        guard case .timePassed = event else { return }
+        try require(due >= lastDue, "something due at \(due) ended after what was due at \(lastDue)")
+        lastDue = due
+    }
+
+    private func requireLimits(of id: SessionID) throws(Complaint) {
+        guard let client = clients[id] else { return }
+        try require(
+            client.leases.count + client.waitCount <= limits.leasesPerSession
+                && client.waitCount <= limits.waitersPerSession,
+            "session \(id) is over its limits"
+        )
+        try require(leaseCount <= limits.leases && waitCount <= limits.waiters, "the table is over its limits")
+    }
+
+    private func requireSituation(_ name: LockName, _ holding: Holding?, _ waiterCount: Int) throws(Complaint) {
+        let account = accounts[name, default: Account()]
+        let known = account.holder.map { Holding(session: $0.request.id.session, held: now - $0.grantedAt) }
+        try require(holding == known, "the holder is \(known as Any), not \(holding as Any)")
+        try require(waiterCount == account.queue.count, "\(account.queue.count) wait, not \(waiterCount)")
+    }
+
+    private func isDue(_ wait: Wait, before other: Wait) -> Bool {
+        guard let deadline = wait.deadline else { return false }
+        return other.deadline.map { deadline < $0 } ?? true
+    }
+
+    private func isHeldByItsOwner(_ request: AcquireRequest) -> Bool {
+        guard let held = accounts[request.name]?.holder?.request, held.id.session == request.id.session else {
+            return false
+        }
+        if let owner = request.owner { return owner == held.owner }
+        return request.id.tag == nil && held.id.tag == nil && held.owner == nil
+    }
+
+    private func isHeld(_ name: LockName, by session: SessionID, token: FencingToken) -> Bool {
+        accounts[name]?.holder?.request.id.session == session && accounts[name]?.holder?.token == token
+    }
+
+    /// Whether the lease that the event speaks of does not exist.
+    private func isNotHeldAsAsked(_ name: LockName, by session: SessionID) -> Bool {
+        guard let holder = accounts[name]?.holder else { return true }
+        let isMine = holder.request.id.session == session
+        if case .releaseRequested(_, name, let token) = event {
+            return !isMine || (token ?? holder.token) != holder.token
+        }
+        if case .renewRequested(_, name, let token, _) = event {
+            return !isMine || (token ?? holder.token) != holder.token
+        }
+        if case .revokeRequested(_, name, let token, _) = event { return (token ?? holder.token) != holder.token }
+        return false
+    }
+
+    private func mayRevoke(_ id: RequestID, _ name: LockName) -> Bool {
+        guard let holder = accounts[name]?.holder?.request.id.session, let user = clients[id.session]?.user else {
+            return false
+        }
+        if holder == id.session || user == UserID(0) { return true }
+        return user == clients[holder]?.user && user != UserID(65534)
+    }
+}

@@ -1,0 +1,281 @@
+import LockdCore
+import LockdModel
+
+/// The generator of pseudo-random numbers that Sebastiano Vigna calls SplitMix64: the same seed, the same numbers.
+struct SplitMix64: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var bits = state
+        bits = (bits ^ (bits >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        bits = (bits ^ (bits >> 27)) &* 0x94D0_49BB_1331_11EB
+        return bits ^ (bits >> 31)
+    }
+}
+
+/// What kind of day the lock table has.
+struct SimulationPlan: CustomStringConvertible, Sendable {
+    var name: String
+    var sessionCount = 200
+    var nameCount = 50
+    /// How often in a thousand steps the clock moves, and how often a table that has something to work off is told so.
+    var clockMoves = 300
+    var tellings = 900
+    /// How often in a thousand steps a session opens or goes on to end.
+    var churn = 30
+    var limits = Limits()
+
+    var description: String { name }
+
+    static let all = [
+        SimulationPlan(name: "crowd", sessionCount: 3000, nameCount: 1000, clockMoves: 20),
+        SimulationPlan(name: "contention", sessionCount: 300, nameCount: 4, clockMoves: 50, churn: 10),
+        SimulationPlan(name: "churn", sessionCount: 400, nameCount: 100, clockMoves: 100, churn: 250),
+        SimulationPlan(name: "late", sessionCount: 200, nameCount: 40, clockMoves: 500, tellings: 20),
+        slices, limited,
+    ]
+
+    /// Few endings in a turn, so that requests come in between.
+    private static var slices: SimulationPlan {
+        var plan = SimulationPlan(
+            name: "slices",
+            sessionCount: 100,
+            nameCount: 200,
+            clockMoves: 100,
+            tellings: 300,
+            churn: 100
+        )
+        plan.limits.endingsPerTurn = 3
+        plan.limits.waitersPerSession = 3
+        return plan
+    }
+
+    /// Every limit is met all the time.
+    private static var limited: SimulationPlan {
+        var plan = SimulationPlan(name: "limited", sessionCount: 60, nameCount: 80, clockMoves: 100, tellings: 500)
+        plan.limits.leases = 50
+        plan.limits.leasesPerSession = 5
+        plan.limits.waiters = 40
+        plan.limits.waitersPerSession = 3
+        plan.limits.endingsPerTurn = 3
+        return plan
+    }
+}
+
+/// Thousands of sessions that do what they like to a lock table, while an auditor watches.
+struct Simulation {
+    private let plan: SimulationPlan
+    private var random: SplitMix64
+    private var table: LockTable
+    private var auditor: Auditor
+    private var now = MonotonicInstant(nanoseconds: 1_000_000_000)
+    private var open: [SessionID] = []
+    private var draining: [SessionID] = []
+    private var sessionCount: UInt64 = 0
+    /// What was granted, as a client remembers it: it may be over.
+    private var remembered: [(id: RequestID, name: LockName, token: FencingToken)] = []
+    /// What had to wait, and under which tag: it may be over.
+    private var waited: [RequestID] = []
+    private var reservedThrough: FencingToken = 0
+    /// What all effects were, in short.
+    private(set) var fingerprint = 0
+
+    private static let tags = (0..<8).map { Tag($0) }
+    private static let owners: [Text] = ["reader", "writer", "sweeper"]
+
+    init(_ plan: SimulationPlan, seed: UInt64) {
+        self.plan = plan
+        random = SplitMix64(state: seed)
+        table = LockTable(limits: plan.limits, firstToken: 1, reservedThrough: 0)
+        auditor = Auditor(of: table, reservedThrough: 0)
+    }
+
+    /// Takes so many steps, and then ends all sessions and waits until the table is empty.
+    mutating func run(stepCount: Int) throws(Complaint) {
+        for _ in 0..<plan.sessionCount { try apply(openSession()) }
+        for step in 0..<stepCount {
+            try reserveTokens()
+            try moveClock()
+            try apply(nextEvent())
+            if step % 64 == 0 { table.checkInvariants() }
+            if step % 1024 == 0 { try list() }
+        }
+        for id in open { try apply(.inputEnded(id)) }
+        for id in open + draining { try apply(.sessionEnded(id)) }
+        try workOff()
+        try auditor.observeEnd(of: table)
+        table.checkInvariants()
+    }
+
+    private mutating func apply(_ event: Event) throws(Complaint) {
+        let effects = table.apply(event, at: now)
+        try auditor.observe(event, at: now, effects)
+        try auditor.observe(nextDeadline: table.nextDeadline())
+        if case .acquireRequested(let request) = event, request.id.tag != nil, effects.isEmpty {
+            waited.append(request.id)
+        }
+        for effect in effects {
+            if case .sendGranted(let id, let name, let token, _) = effect { remembered.append((id, name, token)) }
+            var hasher = Hasher()
+            hasher.combine(fingerprint)
+            hasher.combine(effect)
+            fingerprint = hasher.finalize()
+        }
+    }
+
+    private mutating func reserveTokens() throws(Complaint) {
+        guard table.tokensLeft <= plan.limits.endingsPerTurn else { return }
+        reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.endingsPerTurn) + 1)
+        try apply(.tokensReserved(through: reservedThrough))
+    }
+
+    /// Time goes by, often not at all, sometimes by a lot; now and then nobody tells the table.
+    private mutating func moveClock() throws(Complaint) {
+        guard chance(plan.clockMoves) else { return }
+        switch below(100) {
+        case 0: now = now + .seconds(Int64(below(100_000)))
+        case 1..<10: now = MonotonicInstant(nanoseconds: now.nanoseconds + Int64(below(1_000_000)))
+        case 10..<40: now = max(now, table.nextDeadline() ?? now)
+        default: now = now + duration(0...5)
+        }
+        if let deadline = table.nextDeadline(), deadline <= now, chance(plan.tellings) { try apply(.timePassed) }
+    }
+
+    /// Tells the table the time until it has nothing left to do at any time.
+    private mutating func workOff() throws(Complaint) {
+        while let deadline = table.nextDeadline() {
+            now = max(now, deadline)
+            let before = (table.leaseCount, table.waiterCount)
+            try apply(.timePassed)
+            guard before != (table.leaseCount, table.waiterCount) else { throw Complaint("nothing was worked off") }
+        }
+    }
+
+    private mutating func list() throws(Complaint) {
+        try workOffWhatIsDue()
+        var lines: [LockTable.Line] = []
+        var cursor: Cursor?
+        repeat {
+            let page = table.lines(
+                withPrefix: nil,
+                after: cursor,
+                lineLimit: 1 + below(100),
+                at: now
+            )
+            lines += page.lines
+            cursor = page.next
+        } while cursor != nil
+        try auditor.observe(listing: lines)
+    }
+
+    private mutating func workOffWhatIsDue() throws(Complaint) {
+        while let deadline = table.nextDeadline(), deadline <= now { try apply(.timePassed) }
+    }
+}
+
+/// What the sessions do.
+extension Simulation {
+    private mutating func nextEvent() -> Event {
+        if chance(plan.churn) || open.isEmpty { return sessionEvent() }
+        let session = draining.isEmpty || !chance(30) ? element(of: open) : element(of: draining)
+        let id = RequestID(session, tag: chance(700) ? element(of: Self.tags) : nil)
+        switch below(100) {
+        case 0..<50: return .acquireRequested(acquireRequest(id, name()))
+        case 50..<52:
+            guard let lease = rememberedLease(forgets: false) else { return .nameInspected(name()) }
+            return .acquireRequested(acquireRequest(RequestID(lease.id.session), lease.name))
+        case 52..<70:
+            guard let lease = rememberedLease(forgets: true) else { return .nameInspected(name()) }
+            return .releaseRequested(RequestID(lease.id.session, tag: id.tag), lease.name, token: lease.token)
+        case 70..<74: return .releaseRequested(id, name(), token: nil)
+        case 74..<82:
+            guard let lease = rememberedLease(forgets: false) else { return .timePassed }
+            let timeToLive = chance(500) ? duration(1...30) : nil
+            return .renewRequested(
+                RequestID(lease.id.session),
+                lease.name,
+                token: lease.token,
+                timeToLive: timeToLive
+            )
+        case 82..<85: return .cancelRequested(id, tag: element(of: Self.tags))
+        case 85..<90:
+            guard let wait = waited.popLast(), let tag = wait.tag else { return .timePassed }
+            return .cancelRequested(RequestID(wait.session), tag: tag)
+        case 90..<93: return .revokeRequested(id, name(), token: nil, reason: chance(500) ? "why not" : nil)
+        case 93..<96: return .nameInspected(name())
+        default: return .timePassed
+        }
+    }
+
+    /// Sessions come and go so that there are about as many as planned.
+    private mutating func sessionEvent() -> Event {
+        if open.count < plan.sessionCount && chance(open.count < plan.sessionCount / 2 ? 900 : 500) || open.isEmpty {
+            return openSession()
+        }
+        if !draining.isEmpty && chance(500) {
+            let id = draining.remove(at: below(draining.count))
+            remembered.removeAll { $0.id.session == id }
+            waited.removeAll { $0.session == id }
+            return .sessionEnded(id)
+        }
+        let id = open.remove(at: below(open.count))
+        draining.append(id)
+        return .inputEnded(id)
+    }
+
+    private mutating func openSession() -> Event {
+        sessionCount += 1
+        let id = SessionID(sessionCount)
+        open.append(id)
+        return .sessionOpened(id, user: element(of: [UserID.root, UserID(1000), UserID(1001), .overflow]))
+    }
+
+    private mutating func acquireRequest(_ id: RequestID, _ name: LockName) -> AcquireRequest {
+        let wait: WaitTimeout =
+            switch below(10) {
+            case 0..<2: .none
+            case 2..<5: .never
+            default: .after(duration(0...30))
+            }
+        return AcquireRequest(
+            id,
+            name,
+            wait: wait,
+            timeToLive: chance(500) ? duration(1...30) : nil,
+            owner: chance(300) ? element(of: Self.owners) : nil
+        )
+    }
+
+    /// A lease that was granted once, to a session that is not over.
+    private mutating func rememberedLease(forgets: Bool) -> (id: RequestID, name: LockName, token: FencingToken)? {
+        guard !remembered.isEmpty else { return nil }
+        let index = below(remembered.count)
+        guard forgets else { return remembered[index] }
+        remembered.swapAt(index, remembered.count - 1)
+        return remembered.removeLast()
+    }
+
+    /// Some names are asked for far more often than others.
+    private mutating func name() -> LockName {
+        let place = Double.random(in: 0..<1, using: &random)
+        return LockName(stringLiteral: "job/\(Int(place * place * place * Double(plan.nameCount)))")
+    }
+
+    /// Few different lengths, so that deadlines often coincide.
+    private mutating func duration(_ tenths: ClosedRange<Int64>) -> Milliseconds {
+        Milliseconds(Int64.random(in: tenths, using: &random) * 100)
+    }
+
+    private mutating func below(_ limit: Int) -> Int {
+        Int.random(in: 0..<limit, using: &random)
+    }
+
+    private mutating func chance(_ perThousand: Int) -> Bool {
+        below(1000) < perThousand
+    }
+
+    private mutating func element<Element>(of elements: [Element]) -> Element {
+        elements[below(elements.count)]
+    }
+}

@@ -1,0 +1,38 @@
+import Glibc
+import LockdCore
+import LockdModel
+import Testing
+
+/// Random days in the life of a lock table.
+///
+/// `SEED=…` repeats one of them, `SIMULATION_STEPS=…` makes them longer or shorter.
+@Suite struct SimulationTests {
+    private static let seeds: [UInt64] = number("SEED").map { [$0] } ?? [1, 2, 3]
+    private static let stepCount = Int(number("SIMULATION_STEPS") ?? 5000)
+
+    @Test(arguments: SimulationPlan.all, seeds)
+    func auditorHasNothingToComplainAbout(_ plan: SimulationPlan, _ seed: UInt64) {
+        // Said beforehand, because a broken invariant stops the program.
+        print("simulation of \(plan), SEED=\(seed), SIMULATION_STEPS=\(Self.stepCount)")
+        var simulation = Simulation(plan, seed: seed)
+        do {
+            try simulation.run(stepCount: Self.stepCount)
+        } catch {
+            Issue.record("\(plan), SEED=\(seed), SIMULATION_STEPS=\(Self.stepCount): \(error)")
+        }
+    }
+
+    @Test func sameSeedGivesTheSameEffects() throws {
+        var fingerprints: Set<Int> = []
+        for seed: UInt64 in [7, 7, 8] {
+            var simulation = Simulation(SimulationPlan.all[0], seed: seed)
+            try simulation.run(stepCount: 500)
+            fingerprints.insert(simulation.fingerprint)
+        }
+        #expect(fingerprints.count == 2)
+    }
+
+    private static func number(_ variable: String) -> UInt64? {
+        getenv(variable).flatMap { UInt64(String(cString: $0)) }
+    }
+}
