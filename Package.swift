@@ -2,7 +2,9 @@
 
 import PackageDescription
 
-/// What every Swift target is built with. Warnings are errors here and only here: a package that depends on this one sees none of it.
+/// What every Swift target is built with.
+///
+/// Warnings are errors here and only here: a package that depends on this one sees none of it.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
@@ -23,9 +25,8 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
-        .package(
-            url: "https://github.com/apple/swift-configuration", from: "1.0.0", traits: [.defaults, "YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
         // Floor 0: values, system headers.
@@ -40,7 +41,8 @@ let package = Package(
                 .product(name: "DequeModule", package: "swift-collections"),
                 .product(name: "HeapModule", package: "swift-collections"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .target(name: "LockdWire", dependencies: ["LockdModel"], swiftSettings: settings),
 
         // Floor 2: shells.
@@ -50,9 +52,13 @@ let package = Package(
                 "CLinux", "LockdCore", "LockdModel", "LockdWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .target(
-            name: "LockdClient", dependencies: ["CLinux", "LockdModel", "LockdWire"], swiftSettings: settings),
+            name: "LockdClient",
+            dependencies: ["CLinux", "LockdModel", "LockdWire"],
+            swiftSettings: settings
+        ),
 
         // Floor 3: programs.
         .executableTarget(
@@ -60,17 +66,19 @@ let package = Package(
             dependencies: [
                 "CLinux", "LockdModel", "LockdServer",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Yams", package: "Yams"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "lockctl",
             dependencies: [
                 "CLinux", "LockdClient", "LockdModel", "LockdWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
 
         // Tests, one for each of the above.
         .testTarget(name: "LockdModelTests", dependencies: ["LockdModel"], swiftSettings: settings),
@@ -78,11 +86,28 @@ let package = Package(
         .testTarget(name: "LockdWireTests", dependencies: ["LockdModel", "LockdWire"], swiftSettings: settings),
         .testTarget(
             name: "LockdServerTests",
-            dependencies: ["CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire"],
-            swiftSettings: settings),
+            dependencies: [
+                "CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "LockdClientTests",
             dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
-            swiftSettings: settings),
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockdTests",
+            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "lockctlTests",
+            dependencies: [
+                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: settings
+        ),
     ]
 )

@@ -3,51 +3,61 @@ import DequeModule
 /// Elements in ascending order, where new ones are always the largest.
 ///
 /// What arrives in order and leaves mostly at the front: wait queues by arrival, leases by token. Finding an element is a binary search;
-/// removing one moves the shorter side of the rest.
-struct AscendingDeque<Element: Comparable & Sendable>: Sendable {
-    private var elements: Deque<Element> = []
+/// removing one moves the shorter side of the rest. The first element lives outside of the deque, because most locks have one holder and
+/// nobody waiting: such a lock needs no memory of its own.
+struct AscendingDeque<Element: Comparable & Sendable>: Sendable, RandomAccessCollection {
+    private(set) var first: Element?
+    private var rest: Deque<Element> = []
 
-    var first: Element? { elements.first }
-    var count: Int { elements.count }
-    var isEmpty: Bool { elements.isEmpty }
+    var startIndex: Int { 0 }
+    var endIndex: Int { first == nil ? 0 : rest.count + 1 }
+    var isEmpty: Bool { first == nil }
+
+    subscript(index: Int) -> Element {
+        if index == 0, let first { return first }
+        return rest[index - 1]
+    }
 
     /// Adds `element`, which must be larger than all others.
     mutating func append(_ element: Element) {
-        if let last = elements.last {
-            precondition(last < element, "\(element) is not larger than the last element \(last)")
+        guard let last = rest.last ?? first else {
+            first = element
+            return
         }
-        elements.append(element)
+        precondition(last < element, "\(element) is not larger than the last element \(last)")
+        rest.append(element)
     }
 
     /// Removes `element`, which must be there.
     mutating func remove(_ element: Element) {
-        let index = firstIndex(notBelow: element)
-        precondition(index < elements.count && elements[index] == element, "\(element) is not an element")
-        elements.remove(at: index)
+        if first == element {
+            first = rest.popFirst()
+            return
+        }
+        let index = firstIndexOfRest(notBelow: element)
+        precondition(index < rest.count && rest[index] == element, "\(element) is not an element")
+        rest.remove(at: index)
     }
 
     func contains(_ element: Element) -> Bool {
-        let index = firstIndex(notBelow: element)
-        return index < elements.count && elements[index] == element
+        if first == element { return true }
+        let index = firstIndexOfRest(notBelow: element)
+        return index < rest.count && rest[index] == element
     }
 
-    /// The elements larger than `bound` in ascending order, each with its place counted from 0.
-    func elements(above bound: Element) -> some Sequence<(offset: Int, element: Element)> {
-        var start = firstIndex(notBelow: bound)
-        if start < elements.count && elements[start] == bound { start += 1 }
-        return zip(start..<elements.count, elements[start...]).lazy.map { (offset: $0, element: $1) }
+    /// The elements larger than `bound`.
+    func elements(above bound: Element) -> SubSequence {
+        if let first, first > bound { return self[...] }
+        var start = firstIndexOfRest(notBelow: bound)
+        if start < rest.count && rest[start] == bound { start += 1 }
+        return self[Swift.min(start + 1, endIndex)...]
     }
 
-    /// All elements in ascending order.
-    var all: some Collection<Element> { elements }
-
-    private func firstIndex(notBelow element: Element) -> Int {
-        var (low, high) = (0, elements.count)
-        // The oldest is asked for most often.
-        if let first = elements.first, first >= element { return 0 }
+    private func firstIndexOfRest(notBelow element: Element) -> Int {
+        var (low, high) = (0, rest.count)
         while low < high {
             let middle = low + (high - low) / 2
-            if elements[middle] < element { low = middle + 1 } else { high = middle }
+            if rest[middle] < element { low = middle + 1 } else { high = middle }
         }
         return low
     }

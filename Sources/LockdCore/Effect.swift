@@ -34,6 +34,11 @@ public enum Effect: Hashable, Sendable {
     case sendRefused(RequestID, Refusal)
     /// The session no longer holds the lease.
     case sendLost(SessionID, LockName, token: FencingToken, reason: LossReason)
+
+    /// Whether somebody is told of a loss.
+    public var isLoss: Bool {
+        if case .sendLost = self { true } else { false }
+    }
 }
 
 /// Who holds a lock, and for how long.

@@ -29,6 +29,9 @@ struct Arrival: Hashable, Comparable, Sendable {
     static let none = Arrival(number: 0)
 
     static func < (left: Self, right: Self) -> Bool { left.number < right.number }
+
+    /// As for tokens and sessions: nobody can choose these numbers.
+    func _rawHashValue(seed: Int) -> Int { number.mixed(with: seed) }
 }
 
 /// The right to a name.

@@ -6,7 +6,7 @@ extension LockTable {
     mutating func settledSlot(of name: LockName, _ effects: inout [Effect]) -> Int? {
         guard let slot = slots[name] else { return nil }
         settle(slot, &effects)
-        return slots[name]
+        return locks.isOccupied(slot) ? slot : nil
     }
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
@@ -90,7 +90,7 @@ extension LockTable {
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
         precondition(session(id).state == .open, "the input of session \(id) has ended already")
-        for arrival in Array(session(id).waiters.all) {
+        for arrival in Array(session(id).waiters) {
             // What was due before the input ended has ended before.
             if let waiter = waiters[arrival] { settle(waiter.lock, &effects) }
             if let waiter = waiters[arrival] { cancel(waiter, &effects) }
@@ -134,9 +134,11 @@ extension LockTable {
 
     /// Who holds the lock, unless that is a session that has ended, and how many wait.
     func situation(at slot: Int) -> (holder: Holding?, waiterCount: Int) {
-        let lock = locks[slot]
-        let lease = lock.holders.first.flatMap { leases[$0] }.flatMap { hasEnded($0.session) ? nil : $0 }
-        return (lease.map { Holding(session: $0.session, held: lastInstant - $0.grantedAt) }, lock.queue.count)
+        let waiterCount = locks[slot].queue.count
+        guard let token = locks[slot].holders.first, let lease = leases[token], !hasEnded(lease.session) else {
+            return (nil, waiterCount)
+        }
+        return (Holding(session: lease.session, held: lastInstant - lease.grantedAt), waiterCount)
     }
 
     /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.
@@ -145,9 +147,9 @@ extension LockTable {
         dueBy instant: MonotonicInstant,
         _ effects: inout [Effect]
     ) -> Bool {
-        guard let lock = locks.element(at: slot) else { return false }
+        guard locks.isOccupied(slot) else { return false }
         let wait = locks[slot].waitDeadlines.earliest(leases: leases, waiters: waiters)
-        if let lease = lock.holders.first.flatMap({ leases[$0] }), let due = dueInstant(of: lease),
+        if let token = locks[slot].holders.first, let lease = leases[token], let due = dueInstant(of: lease),
             due <= min(instant, wait?.instant ?? instant)
         {
             endDue(lease, &effects)
@@ -178,13 +180,13 @@ extension LockTable {
 
     /// When the lease ends if nobody does anything about it, or ended without having been worked off.
     private func dueInstant(of lease: Lease) -> MonotonicInstant? {
-        guard case .ended(let endedAt) = sessions[lease.session]?.state else { return lease.deadline }
+        guard let endedAt = endInstant(of: lease.session) else { return lease.deadline }
         return min(endedAt, lease.deadline ?? endedAt)
     }
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
     private mutating func endDue(_ lease: Lease, _ effects: inout [Effect]) {
-        if case .ended(let endedAt) = sessions[lease.session]?.state {
+        if let endedAt = endInstant(of: lease.session) {
             // There is nobody left to tell.
             let expired = lease.deadline.map { $0 <= endedAt } ?? false
             if expired { totals.expired += 1 } else { totals.ended += 1 }

@@ -20,8 +20,8 @@ extension LockTable {
             precondition(lock.name == name, "\(name) leads to the lock on \(lock.name)")
             precondition(!lock.isIdle, "the lock on \(name) is idle")
             precondition(lock.holders.count == 1, "the lock on \(name) has \(lock.holders.count) holders")
-            precondition(lock.holders.all.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
-            precondition(lock.queue.all.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
+            precondition(lock.holders.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
+            precondition(lock.queue.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
             if let lease = lock.holders.first.flatMap({ leases[$0] }), let waiter = lock.queue.first {
                 precondition(lease.arrival < waiter, "the holder of \(name) has overtaken a waiter")
             }
@@ -55,7 +55,7 @@ extension LockTable {
         let waiterCount = waiters.values.count { $0.deadline != nil }
         check(deadlines, count: leaseCount + waiterCount)
         for slot in slots.values {
-            check(locks[slot].waitDeadlines, count: locks[slot].queue.all.count { waiters[$0]?.deadline != nil })
+            check(locks[slot].waitDeadlines, count: locks[slot].queue.count { waiters[$0]?.deadline != nil })
         }
     }
 
@@ -70,7 +70,7 @@ extension LockTable {
         for (id, session) in sessions {
             leaseCount += session.leases.count
             waiterCount += session.waiters.count
-            let tagged = session.waiters.all.count { waiters[$0]?.request.id.tag != nil }
+            let tagged = session.waiters.count { waiters[$0]?.request.id.tag != nil }
             precondition(session.arrivalsByTag.count == tagged, "session \(id) has other tags than its waits")
             if case .ended = session.state {
                 precondition(!session.leases.isEmpty && endings.contains(id), "session \(id) has ended")

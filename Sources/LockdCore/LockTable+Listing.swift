@@ -100,16 +100,17 @@ extension LockTable {
     ) -> Cursor? {
         let lock = locks[slot]
         var last = line.map { Arrival(number: $0) } ?? .none
-        for token in lock.holders.all {
+        for token in lock.holders {
             guard let lease = leases[token], lease.arrival > last, !hasEnded(lease.session) else { continue }
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
             lines.append(.lease(describe(lease, lock, now)))
             last = lease.arrival
         }
-        for (offset, arrival) in lock.queue.elements(above: last) {
+        let waiting = lock.queue.elements(above: last)
+        for (index, arrival) in zip(waiting.indices, waiting) {
             guard let waiter = waiters[arrival] else { continue }
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
-            lines.append(.waiter(describe(waiter, position: offset + 1, now)))
+            lines.append(.waiter(describe(waiter, position: index + 1, now)))
             last = arrival
         }
         return nil

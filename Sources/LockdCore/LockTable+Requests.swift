@@ -4,20 +4,19 @@ import LockdModel
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
         let id = request.id
+        _ = state(of: id.session)
         if let tag = id.tag, settledWait(under: tag, of: id.session, &effects) != nil {
             return refuse(id, .tagInUse(tag), &effects)
         }
         let slot = settledSlot(of: request.name, &effects)
-        // Only now: what was due on the name may have been the session's own.
-        let session = session(id.session)
-        guard let slot else { return acquireFree(request, session, &effects) }
+        guard let slot else { return acquireFree(request, &effects) }
         if let lease = lease(of: Owner(of: request), in: id.session, on: slot) {
             effects.append(.sendHeld(id, request.name, token: lease.token, timeToLive: lease.timeToLive))
-        } else if request.wait == .none || session.state != .open {
+        } else if request.wait == .none || state(of: id.session) != .open {
             totals.busy += 1
             let (holder, waiterCount) = situation(at: slot)
             effects.append(.sendBusy(id, request.name, holder: holder, waiterCount: waiterCount))
-        } else if let refusal = refusalToQueue(session) {
+        } else if let refusal = refusalToQueue(in: id.session) {
             refuse(id, refusal, &effects)
         } else {
             enqueue(request, on: slot)
@@ -96,10 +95,9 @@ extension LockTable {
 
     private mutating func acquireFree(
         _ request: AcquireRequest,
-        _ session: Session,
         _ effects: inout [Effect]
     ) {
-        if session.leases.count + session.waiters.count >= limits.leasesPerSession {
+        if load(of: request.id.session) >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
         } else if leases.count >= limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
@@ -110,11 +108,11 @@ extension LockTable {
         }
     }
 
-    private func refusalToQueue(_ session: Session) -> Refusal? {
-        if session.leases.count + session.waiters.count >= limits.leasesPerSession {
+    private mutating func refusalToQueue(in id: SessionID) -> Refusal? {
+        if load(of: id) >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
-        if session.waiters.count >= limits.waitersPerSession {
+        if session(id).waiters.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
         return waiters.count >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
@@ -142,6 +140,11 @@ extension LockTable {
         }
     }
 
+    /// How many leases a session has, its waiting requests counted in.
+    private mutating func load(of id: SessionID) -> Int {
+        change(id) { $0.leases.count + $0.waiters.count }
+    }
+
     private mutating func nextArrival() -> Arrival {
         lastArrival = Arrival(number: lastArrival.number + 1)
         return lastArrival
@@ -158,7 +161,7 @@ extension LockTable {
         of id: SessionID,
         _ effects: inout [Effect]
     ) -> Waiter? {
-        guard let arrival = session(id).arrivalsByTag[tag], let waiter = waiters[arrival] else { return nil }
+        guard let arrival = arrival(under: tag, of: id), let waiter = waiters[arrival] else { return nil }
         settle(waiter.lock, &effects)
         return waiters[arrival]
     }
@@ -170,9 +173,9 @@ extension LockTable {
         _ token: FencingToken?,
         _ effects: inout [Effect]
     ) -> Lease? {
-        _ = session(id.session)
+        _ = state(of: id.session)
         if let slot = settledSlot(of: name, &effects) {
-            for held in locks[slot].holders.all where token == nil || token == held {
+            for held in locks[slot].holders where token == nil || token == held {
                 if let lease = leases[held], lease.session == id.session { return lease }
             }
         }
@@ -182,7 +185,7 @@ extension LockTable {
 
     /// The lease that `owner` holds, if it is one of the holders.
     private func lease(of owner: Owner, in session: SessionID, on slot: Int) -> Lease? {
-        for held in locks[slot].holders.all {
+        for held in locks[slot].holders {
             if let lease = leases[held], lease.session == session, lease.owner.isSame(as: owner) { return lease }
         }
         return nil

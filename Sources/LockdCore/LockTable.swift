@@ -88,14 +88,34 @@ public struct LockTable: Sendable {
         reservedThrough = through
     }
 
+    /// A copy of a session that has not ended.
     func session(_ id: SessionID) -> Session {
         guard let session = sessions[id] else { preconditionFailure("session \(id) is not open") }
         if case .ended = session.state { preconditionFailure("session \(id) has ended") }
         return session
     }
 
+    /// The state of a session that has not ended.
+    mutating func state(of id: SessionID) -> SessionState {
+        let state = change(id) { $0.state }
+        if case .ended = state { preconditionFailure("session \(id) has ended") }
+        return state
+    }
+
+    mutating func arrival(under tag: Tag, of id: SessionID) -> Arrival? {
+        _ = state(of: id)
+        return change(id) { $0.arrivalsByTag.isEmpty ? nil : $0.arrivalsByTag[tag] }
+    }
+
     func hasEnded(_ id: SessionID) -> Bool {
-        if case .ended = sessions[id]?.state { true } else { false }
+        endInstant(of: id) != nil
+    }
+
+    /// When a session ended that has leases still.
+    func endInstant(of id: SessionID) -> MonotonicInstant? {
+        // Nearly always there is none, and this is asked for every request.
+        guard !endings.isEmpty, case .ended(let instant) = sessions[id]?.state else { return nil }
+        return instant
     }
 
     /// Changes a session where it is.

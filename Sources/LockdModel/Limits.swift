@@ -1,7 +1,8 @@
 /// The bounds of the protocol: fixed, part of version 1.
 public enum ProtocolLimits {
-    /// The most bytes of a request line, without its LF. A name of 255 bytes, a note and an owner, all escaped, need 1.8 KiB; the rest is
-    /// room for several names.
+    /// The most bytes of a request line, without its LF.
+    ///
+    /// A name of 255 bytes, a note and an owner, all escaped, need 1.8 KiB; the rest is room for several names.
     public static let lineByteCount = 8192
     /// The most lines in one page of SHOW or LIST.
     public static let pageLineCount = 500
@@ -11,7 +12,8 @@ public enum ProtocolLimits {
 public struct Limits: Hashable, Sendable {
     /// The most sessions at a time.
     public var sessions = 8192
-    /// How many of ``sessions`` only root and the daemon's own user may use, so that an operator gets in during a flood.
+    /// How many of ``sessions`` only root and the daemon's own user may use, so that an operator gets in during a
+    /// flood.
     public var reservedSessions = 8
     /// The most leases at a time.
     public var leases = 100_000
@@ -19,7 +21,9 @@ public struct Limits: Hashable, Sendable {
     public var leasesPerSession = 10_000
     /// The most waiting requests at a time.
     public var waiters = 100_000
-    /// The most waiting requests of one session. They all end in one turn, so this is no more than ``endingsPerTurn``.
+    /// The most waiting requests of one session.
+    ///
+    /// They all end in one turn, so this is no more than ``endingsPerTurn``.
     public var waitersPerSession = 1000
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000

@@ -1,7 +1,8 @@
 /// The name of a lock.
 ///
-/// A name is 1 to 255 bytes, compared as bytes. It is kept in its canonical spelling (`docs/protocol.md`, *Grammar*), which is ASCII,
-/// so that it can be written to a socket, a terminal or a log as it is, and two names are equal exactly if their bytes are.
+/// A name is 1 to 255 bytes, compared as bytes. It is kept in its canonical spelling (`docs/protocol.md`, *Grammar*),
+/// which is ASCII, so that it can be written to a socket, a terminal or a log as it is, and two names are equal exactly
+/// if their bytes are.
 public struct LockName: Hashable, Sendable, CustomStringConvertible {
     /// The most bytes that a name may have, before escaping: Linux's NAME_MAX.
     public static let maximumByteCount = 255
@@ -14,7 +15,10 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
     /// The name that a client spelled so on the wire.
     public init(parsing spelling: UnsafeRawBufferPointer) throws(EscapingProblem) {
         self.spelling = try Escaping.canonicalSpelling(
-            of: spelling, plain: Self.plain, limit: Self.maximumByteCount)
+            of: spelling,
+            plain: Self.plain,
+            limit: Self.maximumByteCount
+        )
     }
 
     /// The name that consists of `bytes`.
@@ -32,7 +36,8 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
 
     /// Whether the bytes of this name begin with those of `prefix`.
     public func hasPrefix(_ prefix: LockName) -> Bool {
-        // Each byte has one canonical spelling, and none of them begins another, so prefixes of spellings are prefixes of bytes.
+        // Each byte has one canonical spelling, and none of them begins another, so prefixes of spellings are prefixes
+        // of bytes.
         spelling.utf8.starts(with: prefix.spelling.utf8)
     }
 

@@ -10,7 +10,7 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
     public init?(parsing characters: UnsafeRawBufferPointer) {
         guard (1...Self.maximumByteCount).contains(characters.count), characters.allSatisfy(Self.isTagCharacter)
         else { return nil }
-        spelling = String(decoding: characters, as: UTF8.self)
+        spelling = String(ascii: characters)
     }
 
     /// The tag that is the decimal spelling of `number`.

@@ -27,6 +27,17 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
         try self.init(bytes: string.utf8, limit: limit)
     }
 
+    /// A tag as a line spells it, with its `#`.
+    public init(_ tag: Tag) {
+        spelling = "#" + tag.spelling
+    }
+
+    /// The UTF-8 bytes of `string`, as many of them as `limit` allows; nothing if there are none.
+    public init?(cutting string: String, limit: Int) {
+        guard let text = try? Text(bytes: string.utf8.prefix(limit), limit: limit) else { return nil }
+        self = text
+    }
+
     /// The bytes of the text.
     public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
 

@@ -15,13 +15,19 @@ public struct Milliseconds: Hashable, Comparable, Sendable, CustomStringConverti
     /// A time of `count` seconds.
     public static func seconds(_ count: Int64) -> Self { Self(count * 1000) }
 
+    /// The time in the largest unit that says it exactly: `(90, "s")`, `(2, "m")`, `(1500, "ms")`.
+    public var inLargestExactUnit: (count: Int64, unit: StaticString) {
+        if count % 1000 != 0 || count == 0 { return (count, "ms") }
+        if count % 60_000 != 0 { return (count / 1000, "s") }
+        if count % 3_600_000 != 0 { return (count / 60_000, "m") }
+        if count % 86_400_000 != 0 { return (count / 3_600_000, "h") }
+        return (count / 86_400_000, "d")
+    }
+
     /// The time in the largest unit that says it exactly, as the protocol spells it: `90s`, `2m`, `1500ms`.
     public var description: String {
-        let units: [(String, Int64)] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)]
-        for (unit, length) in units where count > 0 && count % length == 0 {
-            return "\(count / length)\(unit)"
-        }
-        return "\(count)ms"
+        let (count, unit) = inLargestExactUnit
+        return "\(count)\(unit)"
     }
 
     /// Whether `left` is shorter than `right`.
@@ -30,8 +36,8 @@ public struct Milliseconds: Hashable, Comparable, Sendable, CustomStringConverti
 
 /// A reading of CLOCK_MONOTONIC, in nanoseconds.
 ///
-/// The clock stands still while the machine is suspended, so that a laptop's sleep expires nothing, and nobody can set it. Its readings
-/// mean something until the machine boots again, in every process of the machine.
+/// The clock stands still while the machine is suspended, so that a laptop's sleep expires nothing, and nobody can set
+/// it. Its readings mean something until the machine boots again, in every process of the machine.
 public struct MonotonicInstant: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Nanoseconds since some moment in the past, the boot as a rule.
     public let nanoseconds: Int64

@@ -2,28 +2,47 @@ public import LockdModel
 
 /// What the daemon says: one case for each line that `docs/protocol.md` lets it send.
 public enum Reply: Hashable, Sendable {
+    /// What the daemon is and can do: the answer to HELLO.
     case welcome(Welcome)
+    /// The session holds the lease from now on. `timeToLive` is the ttl that was asked for.
     case granted(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// The owner that asks holds the lease already, under this token; nothing has changed.
     case held(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// The lease is not free, and the request was not to wait.
     case busy(LockName, holder: Holder?, waiterCount: Int)
+    /// The wait ran out; `waiterCount` others wait still.
     case timedOut(LockName, waited: Milliseconds, holder: Holder?, waiterCount: Int)
+    /// The wait ended without a lease, by CANCEL or with the session.
     case cancelled(LockName, waited: Milliseconds)
+    /// The lease with this token has ended.
     case released(LockName, token: FencingToken)
+    /// The deadline has moved; `timeToLive` holds from now on.
     case renewed(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    /// There is no such lease: none of this session, or, for REVOKE, none at all.
     case notHeld(LockName)
+    /// The wait under this tag has ended: the answer to CANCEL.
     case waitCancelled(Tag)
+    /// Nothing waits under this tag: the other answer to CANCEL.
     case notWaiting(Tag)
+    /// One lease of a listing.
     case lease(LeaseLine)
+    /// One waiting request of a listing.
     case waiter(WaiterLine)
+    /// The end of a listing, or of one page of it if there is a `next`.
     case end(next: Cursor?)
+    /// The lease with this token was taken from its holder.
     case revoked(LockName, token: FencingToken)
+    /// The lease is held by this user, and is not the asking session's to revoke.
     case denied(LockName, token: FencingToken, holder: UserID)
     /// One line of STATS; the key is lower-case ASCII with dashes, the value has no space.
     case statistic(key: String, value: String)
+    /// The answer to PING.
     case pong
+    /// The answer to QUIT, the last line of the session.
     case bye
+    /// The request was refused and has changed nothing.
     case error(WireError)
-    /// The event `* LOST`.
+    /// The event `* LOST`: the lease with this token is not held any more.
     case lost(LockName, token: FencingToken, reason: LossReason)
 
     /// The answer to HELLO.
@@ -45,8 +64,13 @@ public enum Reply: Hashable, Sendable {
 
         /// A welcome with these values.
         public init(
-            daemonVersion: String, version: UInt64, session: SessionID, process: ProcessID, features: [String],
-            lineByteCount: Int, nameByteCount: Int
+            daemonVersion: String,
+            version: UInt64,
+            session: SessionID,
+            process: ProcessID,
+            features: [String],
+            lineByteCount: Int,
+            nameByteCount: Int
         ) {
             self.daemonVersion = daemonVersion
             self.version = version
@@ -94,23 +118,38 @@ public enum Reply: Hashable, Sendable {
 
     /// A lease in a listing.
     public struct LeaseLine: Hashable, Sendable {
+        /// The name of the lock.
         public var name: LockName
+        /// The token of the grant.
         public var token: FencingToken
+        /// Who holds it.
         public var peer: Peer
         /// The client library, if it said HELLO.
         public var client: Text?
+        /// How long it has been held.
         public var held: Milliseconds
+        /// The longest it may be held without renewal, if there is such a bound.
         public var timeToLive: Milliseconds?
         /// The time to the deadline, if there is a ttl.
         public var left: Milliseconds?
+        /// The logical thread within the session, if the client named one.
         public var owner: Text?
+        /// What the holder says about itself.
         public var note: Text?
+        /// How many requests wait for it.
         public var waiterCount: Int
 
         /// A line with these values.
         public init(
-            name: LockName, token: FencingToken, peer: Peer, client: Text? = nil, held: Milliseconds,
-            timeToLive: Milliseconds? = nil, left: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil,
+            name: LockName,
+            token: FencingToken,
+            peer: Peer,
+            client: Text? = nil,
+            held: Milliseconds,
+            timeToLive: Milliseconds? = nil,
+            left: Milliseconds? = nil,
+            owner: Text? = nil,
+            note: Text? = nil,
             waiterCount: Int
         ) {
             self.name = name
@@ -128,23 +167,36 @@ public enum Reply: Hashable, Sendable {
 
     /// A waiting request in a listing.
     public struct WaiterLine: Hashable, Sendable {
+        /// The name of the lock.
         public var name: LockName
         /// 1 for the next to be granted.
         public var position: Int
+        /// Who waits.
         public var peer: Peer
         /// The client library, if it said HELLO.
         public var client: Text?
+        /// How long it has been waiting.
         public var waited: Milliseconds
         /// The time to the end of the wait, if it has one.
         public var left: Milliseconds?
+        /// The ttl that the request asks for, if any.
         public var timeToLive: Milliseconds?
+        /// The logical thread within the session, if the client names one.
         public var owner: Text?
+        /// What the client says about itself.
         public var note: Text?
 
         /// A line with these values.
         public init(
-            name: LockName, position: Int, peer: Peer, client: Text? = nil, waited: Milliseconds,
-            left: Milliseconds? = nil, timeToLive: Milliseconds? = nil, owner: Text? = nil, note: Text? = nil
+            name: LockName,
+            position: Int,
+            peer: Peer,
+            client: Text? = nil,
+            waited: Milliseconds,
+            left: Milliseconds? = nil,
+            timeToLive: Milliseconds? = nil,
+            owner: Text? = nil,
+            note: Text? = nil
         ) {
             self.name = name
             self.position = position
@@ -164,19 +216,22 @@ public enum Reply: Hashable, Sendable {
         case expired
         /// Somebody revoked it.
         case revoked(by: UserID?, process: ProcessID?, why: Text?)
+        /// A reason that this version does not know: a newer daemon's. The lease is lost all the same.
+        case other(Text)
     }
 }
 
 /// A line from the daemon, with its tag.
 public struct TaggedReply: Hashable, Sendable {
-    /// The tag of the request that it answers, if that had one. Events have none.
+    /// The tag of the request that it answers, if that had one; events have none.
     public var tag: Tag?
     /// What the daemon says.
     public var reply: Reply
+}
 
+extension TaggedReply {
     /// `reply` under `tag`.
     public init(tag: Tag? = nil, _ reply: Reply) {
-        self.tag = tag
-        self.reply = reply
+        self.init(tag: tag, reply: reply)
     }
 }

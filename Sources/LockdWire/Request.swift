@@ -2,16 +2,27 @@ public import LockdModel
 
 /// What a client asks for: one case for each verb of `docs/protocol.md`.
 public enum Request: Hashable, Sendable {
+    /// Says who the client is, before anything else.
     case hello(Hello)
+    /// Asks for a lease.
     case acquire(Acquire)
+    /// Ends the lease of this session, if it is the one with `token`.
     case release(LockName, token: FencingToken?)
+    /// Moves the deadline of the lease of this session to now plus `timeToLive`, or plus the ttl that it has.
     case renew(LockName, token: FencingToken?, timeToLive: Milliseconds?)
+    /// Ends the wait under this tag.
     case cancel(Tag)
+    /// Lists the lease of this name and its waiters.
     case show(LockName, Page)
+    /// Lists the leases and waiters of all names that begin with `prefix`.
     case list(prefix: LockName?, Page)
+    /// Takes the lease from its holder, whoever that is, and tells it `reason`.
     case revoke(LockName, token: FencingToken?, reason: Text?)
+    /// Asks for the daemon's gauges and counters.
     case stats
+    /// Asks for a sign of life.
     case ping
+    /// Ends the session.
     case quit
 
     /// The first line of a session that wants to be known.
@@ -32,26 +43,15 @@ public enum Request: Hashable, Sendable {
     public struct Acquire: Hashable, Sendable {
         /// The name of the lock.
         public var name: LockName
-        /// How long the request may queue.
-        public var wait: WaitTimeout
         /// The longest the lease may be held without renewal; `nil` for no bound.
         public var timeToLive: Milliseconds?
         /// The logical thread within the session, if the client names one.
         public var owner: Text?
         /// What the holder says about itself to whoever looks.
         public var note: Text?
+        /// How long the request may queue.
+        public var wait: WaitTimeout
 
-        /// A request for `name` that waits for ever and asks for nothing else.
-        public init(
-            name: LockName, wait: WaitTimeout = .never, timeToLive: Milliseconds? = nil, owner: Text? = nil,
-            note: Text? = nil
-        ) {
-            self.name = name
-            self.wait = wait
-            self.timeToLive = timeToLive
-            self.owner = owner
-            self.note = note
-        }
     }
 
     /// Which part of a long answer is wanted.
@@ -75,10 +75,27 @@ public struct TaggedRequest: Hashable, Sendable {
     public var tag: Tag?
     /// What is asked for.
     public var request: Request
+}
 
+// The initialisers below delegate to the ones that the compiler makes. Those put a value together where it is wanted,
+// while one that assigns property by property costs the decoder a copy of the whole request.
+
+extension TaggedRequest {
     /// `request` under `tag`.
     public init(tag: Tag? = nil, _ request: Request) {
-        self.tag = tag
-        self.request = request
+        self.init(tag: tag, request: request)
+    }
+}
+
+extension Request.Acquire {
+    /// A request for `name` that waits for ever and asks for nothing else.
+    public init(
+        name: LockName,
+        wait: WaitTimeout = .never,
+        timeToLive: Milliseconds? = nil,
+        owner: Text? = nil,
+        note: Text? = nil
+    ) {
+        self.init(name: name, timeToLive: timeToLive, owner: owner, note: note, wait: wait)
     }
 }

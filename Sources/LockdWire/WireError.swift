@@ -2,31 +2,62 @@ public import LockdModel
 
 /// The line `ERROR CODE …`: a refused request, in the words of `docs/protocol.md`, *Errors*.
 public struct WireError: Error, Hashable, Sendable {
-    /// The closed list of reasons.
-    public enum Code: String, Hashable, Sendable, CaseIterable {
-        case lineTooLong = "line-too-long"
-        case emptyLine = "empty-line"
-        case badCharacter = "bad-character"
-        case badSpacing = "bad-spacing"
-        case badTag = "bad-tag"
-        case tagInUse = "tag-in-use"
-        case unknownVerb = "unknown-verb"
-        case missingArgument = "missing-argument"
-        case unexpectedArgument = "unexpected-argument"
-        case unknownOption = "unknown-option"
-        case repeatedOption = "repeated-option"
-        case badName = "bad-name"
-        case nameTooLong = "name-too-long"
-        case badText = "bad-text"
-        case textTooLong = "text-too-long"
-        case badDuration = "bad-duration"
-        case badNumber = "bad-number"
-        case badCursor = "bad-cursor"
-        case badVersion = "bad-version"
-        case lateHello = "late-hello"
-        case tooManySessions = "too-many-sessions"
-        case tooManyLeases = "too-many-leases"
-        case tooManyWaiters = "too-many-waiters"
+    /// Why a request was refused.
+    ///
+    /// The daemon's list is closed. A client keeps a code that it does not know as it is: a newer daemon may have more.
+    public struct Code: RawRepresentable, Hashable, Sendable {
+        /// The code as the protocol spells it: lower-case words with dashes.
+        public let rawValue: String
+
+        /// The code with this spelling.
+        public init(rawValue: String) { self.rawValue = rawValue }
+
+        /// The line has more bytes than a line may have.
+        public static let lineTooLong = Code(rawValue: "line-too-long")
+        /// There is no verb.
+        public static let emptyLine = Code(rawValue: "empty-line")
+        /// There is a control character in the line.
+        public static let badCharacter = Code(rawValue: "bad-character")
+        /// The words are not separated by exactly one space, or there is one at the beginning or end.
+        public static let badSpacing = Code(rawValue: "bad-spacing")
+        /// The first word begins with `#` and is no tag, or the argument of CANCEL is none.
+        public static let badTag = Code(rawValue: "bad-tag")
+        /// Another ACQUIRE of the session waits under this tag.
+        public static let tagInUse = Code(rawValue: "tag-in-use")
+        /// The first word is no verb.
+        public static let unknownVerb = Code(rawValue: "unknown-verb")
+        /// The name, or the tag to cancel, is missing.
+        public static let missingArgument = Code(rawValue: "missing-argument")
+        /// There is a word without `=` where an option, or nothing, may stand.
+        public static let unexpectedArgument = Code(rawValue: "unexpected-argument")
+        /// The verb has no such option.
+        public static let unknownOption = Code(rawValue: "unknown-option")
+        /// The option was given before.
+        public static let repeatedOption = Code(rawValue: "repeated-option")
+        /// The name is not spelled as names are.
+        public static let badName = Code(rawValue: "bad-name")
+        /// The name has more bytes than a name may have.
+        public static let nameTooLong = Code(rawValue: "name-too-long")
+        /// The text is empty, or is not spelled as texts are.
+        public static let badText = Code(rawValue: "bad-text")
+        /// The text has more bytes than this one may have.
+        public static let textTooLong = Code(rawValue: "text-too-long")
+        /// The duration is not spelled as durations are, or is out of range.
+        public static let badDuration = Code(rawValue: "bad-duration")
+        /// The number is none, or is out of range.
+        public static let badNumber = Code(rawValue: "bad-number")
+        /// The cursor is not what an END line said.
+        public static let badCursor = Code(rawValue: "bad-cursor")
+        /// The daemon does not speak that version of the protocol.
+        public static let badVersion = Code(rawValue: "bad-version")
+        /// HELLO is not the first line of its session.
+        public static let lateHello = Code(rawValue: "late-hello")
+        /// The daemon has as many sessions as it takes.
+        public static let tooManySessions = Code(rawValue: "too-many-sessions")
+        /// The session or the daemon has as many leases as it takes.
+        public static let tooManyLeases = Code(rawValue: "too-many-leases")
+        /// The session or the daemon has as many waiting requests as it takes.
+        public static let tooManyWaiters = Code(rawValue: "too-many-waiters")
     }
 
     /// Whose limit was met.
@@ -50,7 +81,12 @@ public struct WireError: Error, Hashable, Sendable {
 
     /// An error with these fields.
     public init(
-        _ code: Code, key: Text? = nil, got: Text? = nil, want: String? = nil, limit: Int? = nil, scope: Scope? = nil
+        _ code: Code,
+        key: Text? = nil,
+        got: Text? = nil,
+        want: String? = nil,
+        limit: Int? = nil,
+        scope: Scope? = nil
     ) {
         self.code = code
         self.key = key

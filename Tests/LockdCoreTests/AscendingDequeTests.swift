@@ -17,7 +17,7 @@ import Testing
         #expect(!deque.isEmpty)
         #expect(deque.first == 1)
         #expect(deque.count == 3)
-        #expect(Array(deque.all) == [1, 3, 5])
+        #expect(Array(deque) == [1, 3, 5])
     }
 
     @Test func elementsAreFoundAndOthersAreNot() {
@@ -31,7 +31,7 @@ import Testing
         for place in 0..<9 {
             var deque = filled(Array(0..<9))
             deque.remove(place)
-            #expect(Array(deque.all) == (0..<9).filter { $0 != place })
+            #expect(Array(deque) == (0..<9).filter { $0 != place })
         }
     }
 
@@ -80,6 +80,7 @@ import Testing
 
 extension AscendingDeque {
     fileprivate func places(above bound: Element) -> [Int: Element] {
-        Dictionary(uniqueKeysWithValues: elements(above: bound).map { ($0.offset, $0.element) })
+        let above = elements(above: bound)
+        return Dictionary(uniqueKeysWithValues: zip(above.indices, above))
     }
 }

@@ -1,0 +1,113 @@
+# Everything that one does with this repository. `make` alone lists it.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+swift_flags := --explicit-target-dependency-import-check error
+swift_code := Package.swift Sources Tests
+
+environment := .build/venv/bin
+python := $(environment)/python
+pytest := $(python) -m pytest --quiet -o cache_dir=$(CURDIR)/.build/pytest
+ruff_flags := --quiet --config Tests/ruff.toml --cache-dir .build/ruff
+mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-dir .build/mypy
+python_code := Sources/python Tests docs/examples
+
+# Each is checked on its own, because all of them have a conftest.py.
+typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools
+
+.PHONY: help
+help: ## list the targets
+	@echo 'usage: make TARGET'
+	@sed -n -e 's/^##### \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+##### Set up and build
+
+.PHONY: setup
+setup: ## install what is missing here: Debian packages, a Python environment in .build/venv
+	@Tests/Tools/set-up.sh
+
+.PHONY: build
+build: setup ## build everything for debugging, tests included
+	swift build --build-tests $(swift_flags)
+
+.PHONY: release
+release: setup ## build lockd and lockctl, optimised: .build/release/lockd, .build/release/lockctl
+	swift build --configuration release $(swift_flags) --product lockd
+	swift build --configuration release $(swift_flags) --product lockctl
+
+.PHONY: clean
+clean: ## delete everything that was built, the Python environment included
+	rm -rf .build Tests/*/.build
+
+##### See it work
+
+.PHONY: demo
+demo: release ## gunicorn workers that lose updates, and then do not
+	@$(python) Tests/Demo/demo.py
+
+.PHONY: bench
+bench: release ## measure lockd beside the limit of the machine and beside Redis, if that is installed
+	swift build --package-path Tests/Benchmarks --configuration release
+	$(python) Tests/Benchmarks/run.py
+
+##### Test
+
+.PHONY: test
+test: ## run everything that fits into 20 minutes: checks, tests, simulation, fuzzing, demo
+	@FUZZ_SECONDS=10 Tests/Tools/steps.sh setup lint build test-swift fuzz release test-python demo
+
+.PHONY: test-swift
+test-swift: setup ## run the Swift tests
+	swift test $(swift_flags)
+
+.PHONY: test-python
+test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo
+	$(pytest) Tests/python
+	$(pytest) Tests/Tools
+	$(pytest) Tests/Demo
+
+.PHONY: simulate
+simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
+	SIMULATION_STEPS=$(or $(SIMULATION_STEPS),100000) $(if $(SEED),SEED=$(SEED)) swift test $(swift_flags) --filter SimulationTests
+
+.PHONY: fuzz
+fuzz: setup ## feed the protocol and the daemon what nobody would think of, for FUZZ_SECONDS (60) each
+	Tests/Tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
+
+.PHONY: transcripts-rewrite
+transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew; then read the difference
+	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests
+
+.PHONY: sanitize-thread
+sanitize-thread: setup ## run the Swift tests with the thread sanitizer
+	swift test $(swift_flags) --sanitize=thread --scratch-path .build/sanitize-thread
+
+.PHONY: sanitize-address
+sanitize-address: setup ## run the Swift tests with the address sanitizer
+	swift test $(swift_flags) --sanitize=address --scratch-path .build/sanitize-address
+
+.PHONY: nightly
+nightly: ## run what takes too long for `make test`: sanitizers, long simulations, fuzzing
+	@FUZZ_SECONDS=1800 SIMULATION_STEPS=1000000 Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate fuzz
+
+##### Check
+
+.PHONY: lint
+lint: setup ## check whatever can be checked without running it: format, floors, links, types
+	@failed=0; check() { echo "$$*"; "$$@" || failed=1; }; \
+	check swift format lint --strict --parallel --recursive $(swift_code); \
+	check $(python) Tests/Tools/floors.py; \
+	check $(python) Tests/Tools/tidy.py; \
+	check $(python) Tests/Tools/links.py; \
+	check $(environment)/ruff check $(ruff_flags) $(python_code); \
+	check $(environment)/ruff format --check $(ruff_flags) $(python_code); \
+	for code in $(typed_code); do check $(mypy) $$code; done; \
+	exit $$failed
+
+.PHONY: format
+format: setup ## format the Swift and the Python code
+	swift format --in-place --parallel --recursive $(swift_code)
+	$(environment)/ruff check --fix $(ruff_flags) $(python_code)
+	$(environment)/ruff format $(ruff_flags) $(python_code)

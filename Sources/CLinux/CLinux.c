@@ -1,0 +1,139 @@
+#define _GNU_SOURCE
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Older headers lack it; the number is the kernel's, the same on every architecture that Swift runs on.
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77
+#endif
+
+int clinux_peer_credentials(int socket, struct clinux_credentials *credentials) {
+    struct ucred from_kernel;
+    socklen_t length = sizeof from_kernel;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &from_kernel, &length) != 0) return -1;
+    credentials->process = from_kernel.pid;
+    credentials->user = from_kernel.uid;
+    credentials->group = from_kernel.gid;
+    return 0;
+}
+
+int clinux_peer_pidfd(int socket) {
+    int pidfd = -1;
+    socklen_t length = sizeof pidfd;
+    if (getsockopt(socket, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &length) != 0) return -1;
+    return pidfd;
+}
+
+int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+int clinux_pidfd_send_signal(int pidfd, int signal) {
+    return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+}
+
+int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return epoll_ctl(epoll, operation, descriptor, &event);
+}
+
+int clinux_unix_stream_socket(bool nonblocking) {
+    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
+}
+
+static int unix_address(struct sockaddr_un *address, socklen_t *address_length, const char *path, size_t length) {
+    if (length > clinux_unix_path_maximum()) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    memcpy(address->sun_path, path, length);
+    *address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
+    return 0;
+}
+
+int clinux_bind_unix(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, path, length) != 0) return -1;
+    return bind(socket, (struct sockaddr *)&address, address_length);
+}
+
+int clinux_connect_unix(int socket, const char *path, size_t length) {
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, path, length) != 0) return -1;
+    return connect(socket, (struct sockaddr *)&address, address_length);
+}
+
+size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
+
+int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+
+int clinux_termination_signalfd(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals) {
+    posix_spawnattr_t attributes;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0) return error;
+    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
+    error = posix_spawnattr_setsigmask(&attributes, signals);
+    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    if (error == 0) error = posix_spawnp(&child->process, file, NULL, &attributes, arguments, environment);
+    posix_spawnattr_destroy(&attributes);
+    if (error != 0) return error;
+    // The child is not waited for yet, so its number is its own.
+    child->pidfd = clinux_pidfd_open(child->process);
+    return child->pidfd == -1 ? errno : 0;
+}
+
+int clinux_forwarded_signalfd(sigset_t *former) {
+    static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
+    int error = pthread_sigmask(SIG_BLOCK, &signals, former);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_read_signal(int signalfd, bool *from_terminal) {
+    struct signalfd_siginfo information;
+    if (read(signalfd, &information, sizeof information) != sizeof information) return 0;
+    *from_terminal = information.ssi_code == SI_KERNEL;
+    return (int)information.ssi_signo;
+}
+
+uint64_t clinux_raise_descriptor_limit(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+    rlim_t soft = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : soft;
+}
+
+int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

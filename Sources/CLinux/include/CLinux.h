@@ -1,0 +1,82 @@
+// What the Glibc module of Swift does not show: epoll, eventfd, signalfd, pidfds, and a few variadic or macro calls.
+//
+// Every function returns what the system call returns, -1 with errno set on failure, unless it says otherwise.
+
+#ifndef CLINUX_H
+#define CLINUX_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/un.h>
+
+// The credentials that the kernel took from a peer when it called connect().
+struct clinux_credentials {
+    pid_t process;
+    uid_t user;
+    gid_t group;
+};
+
+// SO_PEERCRED.
+int clinux_peer_credentials(int socket, struct clinux_credentials *credentials);
+
+// SO_PEERPIDFD (Linux 6.5): a close-on-exec pidfd of the process that called connect().
+int clinux_peer_pidfd(int socket);
+
+// pidfd_open(2): a close-on-exec pidfd.
+int clinux_pidfd_open(pid_t process);
+
+// pidfd_send_signal(2) without siginfo.
+int clinux_pidfd_send_signal(int pidfd, int signal);
+
+// epoll_ctl(2) with a number as user data.
+int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data);
+
+// socket(2), AF_UNIX, SOCK_STREAM, close-on-exec; non-blocking if asked.
+int clinux_unix_stream_socket(bool nonblocking);
+
+// bind(2) or connect(2) to a path of `length` bytes. Fails with ENAMETOOLONG if it does not fit.
+int clinux_bind_unix(int socket, const char *path, size_t length);
+int clinux_connect_unix(int socket, const char *path, size_t length);
+
+// The most bytes that a socket's path may have.
+size_t clinux_unix_path_maximum(void);
+
+// accept4(2), non-blocking and close-on-exec.
+int clinux_accept(int listener);
+
+// A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
+int clinux_termination_signalfd(void);
+
+// A child of this process, and what to watch it by.
+struct clinux_child {
+    pid_t process;
+    int pidfd;
+};
+
+// Starts `file`, found through $PATH, with `arguments` and `environment` (both end with NULL); the child has `signals` as its signal
+// mask. Returns 0, or the error number of what failed.
+int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals);
+
+// Blocks the signals that are to be passed on to a child, in the calling thread, and keeps the former mask in `former`. Returns a
+// close-on-exec, non-blocking signalfd for them.
+int clinux_forwarded_signalfd(sigset_t *former);
+
+// One signal from a signalfd: its number, or 0 if there is none. `from_terminal` says whether the kernel sent it, as it does on Ctrl-C, to
+// the child as well.
+int clinux_read_signal(int signalfd, bool *from_terminal);
+
+// Raises the soft limit of descriptors to the hard one, as far as that is allowed, and returns the soft limit.
+uint64_t clinux_raise_descriptor_limit(void);
+
+// open(2) with a mode.
+int clinux_open(const char *path, int flags, mode_t mode);
+
+#endif

@@ -1,0 +1,124 @@
+import CLinux
+import Glibc
+package import LockdWire
+
+/// A connection whose caller's own thread writes the request and reads the reply: for command-line tools.
+///
+/// Requests are untagged, so replies come in order. Not thread-safe. Of a process that forks, only the one that made the connection may use it;
+/// it is closed on exec.
+package final class BlockingConnection {
+    /// The socket, for whoever waits for several things at once.
+    ///
+    /// Only this object reads it and writes to it.
+    package let descriptor: CInt
+
+    private var framer = LineFramer(limit: replyLineLimit)
+    private var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+
+    /// The longest line that a daemon of this version sends is a listing line with a name, a note and an owner, all escaped, below 3 KiB; the rest is
+    /// room for later versions.
+    private static let replyLineLimit = 64 * 1024
+
+    /// Why the connection is of no use any more.
+    package enum Failure: Error, CustomStringConvertible {
+        /// The daemon has closed it.
+        case closed
+        /// The system refused to read or write.
+        case system(CInt)
+        /// What came is not of this protocol.
+        case malformed(MalformedReply)
+
+        /// What happened.
+        package var description: String {
+            switch self {
+            case .closed: "lockd has closed the connection"
+            case .system(let number): "the connection to lockd is broken: \(String(cString: strerror(number)))"
+            case .malformed(let reply): "\(reply)"
+            }
+        }
+    }
+
+    /// Connects to the daemon at `path`.
+    ///
+    /// Blocks while the daemon's backlog is full.
+    ///
+    /// - Throws: ``ConnectFailure``.
+    package init(path: String) throws {
+        descriptor = try ConnectFailure.check(path, clinux_unix_stream_socket(false))
+        do {
+            var result: CInt
+            repeat {
+                result = clinux_connect_unix(descriptor, path, path.utf8.count)
+            } while result == -1 && errno == EINTR
+            _ = try ConnectFailure.check(path, result)
+        } catch {
+            close(descriptor)
+            throw error
+        }
+    }
+
+    deinit {
+        close(descriptor)
+    }
+
+    /// Sends a request.
+    ///
+    /// A broken connection is not reported here: what the daemon said before it closed can still be read.
+    package func send(_ request: Request) {
+        var line: [UInt8] = []
+        RequestEncoder.encode(TaggedRequest(request), to: &line)
+        var rest = line[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            if count == -1 && errno == EINTR { continue }
+            if count == -1 { return }
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// The next line from the daemon, events included.
+    ///
+    /// Blocks until it is there.
+    ///
+    /// - Throws: ``Failure``.
+    package func receive() throws -> Reply {
+        while true {
+            if let reply = try nextBuffered() { return reply }
+            let count = recv(descriptor, &buffer, buffer.count, 0)
+            if count == 0 { throw Failure.closed }
+            if count == -1 {
+                if errno == EINTR { continue }
+                throw errno == ECONNRESET ? Failure.closed : Failure.system(errno)
+            }
+            buffer[..<count].withUnsafeBytes { framer.append($0) }
+        }
+    }
+
+    /// The next line that has been read already.
+    ///
+    /// Does not block.
+    package func nextBuffered() throws -> Reply? {
+        while true {
+            let reply = try framer.nextLine { line throws(MalformedReply) -> TaggedReply? in
+                switch line {
+                case .complete(let bytes), .tooLong(let bytes): try ReplyDecoder.decode(bytes)
+                }
+            }
+            guard let reply else { return nil }
+            // Nothing comes of a line that a newer daemon has and this version does not know.
+            if let reply { return reply.reply }
+        }
+    }
+
+    /// The answer to `request`; the events before it go to `onEvent`.
+    ///
+    /// - Throws: ``Failure``.
+    package func ask(_ request: Request, onEvent: (Reply) -> Void = { _ in }) throws -> Reply {
+        send(request)
+        while true {
+            let reply = try receive()
+            guard case .lost = reply else { return reply }
+            onEvent(reply)
+        }
+    }
+}

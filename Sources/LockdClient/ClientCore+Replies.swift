@@ -1,0 +1,129 @@
+import LockdModel
+import LockdWire
+
+/// What the answers of the daemon, and its events, mean.
+extension ClientCore {
+    mutating func apply(_ line: TaggedReply, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        if let tag = line.tag {
+            // A tag that is not the client's cannot be the answer to anything.
+            guard let id = RequestID(tag), let purpose = outstanding.removeValue(forKey: id) else { return }
+            answer(id, purpose, line.reply, now, &actions)
+        } else if case .lost(_, let token, let reason) = line.reply {
+            endLease(token, Ending(reason), &actions)
+        } else if case .error(let error) = line.reply {
+            // Every request has a tag, so it is the session that is refused.
+            breakOff(.refused(error, name: nil), &actions)
+        } else {
+            breakOff(unexpected(line.reply), &actions)
+        }
+    }
+
+    private mutating func answer(
+        _ id: RequestID,
+        _ purpose: Outstanding,
+        _ reply: Reply,
+        _ now: MonotonicInstant,
+        _ actions: inout [ClientAction]
+    ) {
+        switch purpose {
+        case .hello:
+            if case .welcome = reply { return }
+            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
+        case .acquire(let name, let timeToLive):
+            guard let completion = completion(of: name, reply) else {
+                // Still to be answered, like all the others.
+                outstanding[id] = purpose
+                return breakOff(unexpected(reply), &actions)
+            }
+            if case .granted(_, let token) = completion { hold(token, name, timeToLive, now) }
+            actions.append(.complete(id, completion))
+        case .abandonedAcquire:
+            if case .granted(let name, let token, _) = reply { send(.release(name, token: token), .unwanted) }
+        case .release(let token):
+            if case .released = reply { return endLease(token, .released, &actions) }
+            if case .notHeld = reply { return endLease(token, .lost(.unknown), &actions) }
+            breakOff(unexpected(reply), &actions)
+        case .renew(let token, let sentAt):
+            if case .renewed(_, _, let timeToLive) = reply { return renewed(token, timeToLive, sentAt) }
+            if case .notHeld = reply { return endLease(token, .lost(.unknown), &actions) }
+            breakOff(unexpected(reply), &actions)
+        case .ping:
+            if case .pong = reply { return actions.append(.complete(id, .done)) }
+            outstanding[id] = purpose
+            breakOff(unexpected(reply), &actions)
+        case .unwanted: break
+        }
+    }
+
+    /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
+    private func completion(of name: LockName, _ reply: Reply) -> ClientAction.Completion? {
+        switch reply {
+        case .granted(_, let token, _): .granted(name, token)
+        case .held(_, let token, _): .failed(.alreadyHeld(name, token))
+        case .busy(_, let holder, let waiterCount):
+            .failed(.waitTimedOut(name, waited: nil, holder, waiterCount: waiterCount))
+        case .timedOut(_, let waited, let holder, let waiterCount):
+            .failed(.waitTimedOut(name, waited: waited, holder, waiterCount: waiterCount))
+        // Nobody here has cancelled it, so the daemon ends the session.
+        case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(name))
+        case .error(let error): .failed(.refused(error, name: name))
+        case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
+            .denied, .statistic, .pong, .bye, .lost:
+            nil
+        }
+    }
+
+    private mutating func hold(
+        _ token: FencingToken,
+        _ name: LockName,
+        _ timeToLive: Milliseconds?,
+        _ now: MonotonicInstant
+    ) {
+        leases[token] = Lease(name: name, timeToLive: timeToLive, renewal: .never)
+        // The daemon's deadline counts from the grant, which is a little earlier; from the first renewal on, it is this process that is early.
+        planRenewal(of: token, from: now)
+    }
+
+    private mutating func renewed(_ token: FencingToken, _ timeToLive: Milliseconds?, _ sentAt: MonotonicInstant) {
+        guard leases[token] != nil else { return }
+        if let timeToLive { leases[token]?.timeToLive = timeToLive }
+        planRenewal(of: token, from: sentAt)
+    }
+
+    /// Ends a lease, unless it has ended, and answers whoever waits for that.
+    mutating func endLease(_ token: FencingToken, _ ending: Ending, _ actions: inout [ClientAction]) {
+        guard let lease = leases.removeValue(forKey: token) else { return }
+        switch ending {
+        case .released: actions.append(.endLease(token, .released))
+        case .lost(let reason, let revocation):
+            let loss = LeaseLoss(reason, revocation, lockName: lease.name.string, token: token.value)
+            actions.append(.endLease(token, .lost(loss)))
+        }
+        for id in lease.releasedFor { actions.append(.complete(id, .done)) }
+    }
+
+    /// How a lease ends.
+    enum Ending {
+        case released
+        case lost(LeaseLoss.Reason, LeaseLoss.Revocation? = nil)
+
+        init(_ reason: Reply.LossReason) {
+            switch reason {
+            case .expired: self = .lost(.expired)
+            case .revoked(let user, let process, let why):
+                self = .lost(.revoked, LeaseLoss.Revocation(user: user, process: process, why: why))
+            case .other: self = .lost(.unknown)
+            }
+        }
+    }
+
+    private func unexpected(_ reply: Reply) -> LockdClientError {
+        .incompatibleDaemon(path, "it said, where that does not belong, \(Self.line(of: reply))")
+    }
+
+    private static func line(of reply: Reply) -> String {
+        var line: [UInt8] = []
+        ReplyEncoder.encode(reply, tag: nil, to: &line)
+        return String(decoding: line.dropLast(), as: UTF8.self)
+    }
+}

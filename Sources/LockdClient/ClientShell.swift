@@ -1,0 +1,193 @@
+import Glibc
+import LockdModel
+import LockdWire
+import Synchronization
+
+/// Does what a ``ClientCore`` says, for all tasks of the process and the one thread that reads.
+///
+/// The calling task writes its request itself. One thread per connection connects, reads, resumes whoever is answered, and renews leases; it sleeps in
+/// poll() while there is nothing to do. It keeps the shell alive as long as the connection lasts.
+final class ClientShell: Sendable {
+    private typealias Caller = CheckedContinuation<Lease?, any Error>
+
+    private struct State {
+        var core: ClientCore
+        var callers: [RequestID: Caller] = [:]
+        var leases: [FencingToken: Lease] = [:]
+        var transports: [ConnectionID: Transport] = [:]
+    }
+
+    /// What is done after the lock was left.
+    private enum Effect: Sendable {
+        case startReader(ConnectionID)
+        case send(Transport, ConnectionID, [UInt8])
+        case wake(Transport)
+        case shutDown(Transport)
+        case resume(Caller, Result<Lease?, any Error>)
+        case tell([Lease.Watcher], LeaseLoss?)
+    }
+
+    /// How long a connection may wait for room in the daemon's backlog.
+    static let connectTimeout = Milliseconds.seconds(5)
+
+    private let path: String
+    private let connectTimeout: Milliseconds
+    private let process: pid_t
+    private let state: Mutex<State>
+
+    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: pid_t = getpid()) {
+        self.path = path
+        self.connectTimeout = connectTimeout
+        self.process = process
+        state = Mutex(State(core: ClientCore(path: path)))
+    }
+
+    /// Whether this is the process that made the client, and not a forked child of it.
+    ///
+    /// In a child nothing of the shell may be touched: the lock may have been held by a thread that does not exist there, and what is written to the socket
+    /// would be the parent's words.
+    var isInOwnProcess: Bool { getpid() == process }
+
+    /// Asks the core by an event, and returns when it is answered.
+    ///
+    /// - Throws: ``LockdClientError``, or `CancellationError` if the task was cancelled before the answer came. What ends something is done all the same.
+    nonisolated(nonsending) func ask(_ event: (RequestID) -> ClientEvent) async throws -> Lease? {
+        guard isInOwnProcess else { throw LockdClientError.forked }
+        let id = state.withLock { $0.core.makeRequestID() }
+        let event = event(id)
+        return try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { begin(event, id, $0) }
+        } onCancel: {
+            if isInOwnProcess { apply(.requestCancelled(id)) }
+        }
+    }
+
+    private func begin(_ event: ClientEvent, _ id: RequestID, _ caller: Caller) {
+        modifyStateAndRunActions { state in
+            // A cancellation that is not seen here finds the request when it comes: both are under the lock.
+            let isCancelled = Task.isCancelled
+            if isCancelled, !event.endsSomething { return [.resume(caller, .failure(CancellationError()))] }
+            state.callers[id] = caller
+            var effects = effects(of: event, &state)
+            if isCancelled { effects += self.effects(of: .requestCancelled(id), &state) }
+            return effects
+        }
+    }
+
+    func apply(_ event: ClientEvent) {
+        modifyStateAndRunActions { effects(of: event, &$0) }
+    }
+
+    // MARK: The one door
+
+    /// Changes the state, and then, without the lock, does what follows from that.
+    private func modifyStateAndRunActions(_ modify: (inout State) -> [Effect]) {
+        var effects = state.withLock { modify(&$0) }
+        while !effects.isEmpty {
+            for effect in exchange(&effects, with: []) {
+                guard let news = perform(effect) else { continue }
+                effects += state.withLock { self.effects(of: news, &$0) }
+            }
+        }
+    }
+
+    /// Applies an event, and looks up what the actions speak of.
+    private func effects(of event: ClientEvent, _ state: inout State) -> [Effect] {
+        let actions = state.core.apply(event, at: .now())
+        return actions.compactMap { effect(of: $0, &state) }
+    }
+
+    private func effect(of action: ClientAction, _ state: inout State) -> Effect? {
+        switch action {
+        case .connect(let id): .startReader(id)
+        case .send(let id, let bytes): state.transports[id].map { .send($0, id, bytes) }
+        case .awaitWritability(let id): state.transports[id].map { .wake($0) }
+        case .shutDown(let id): state.transports[id].map { .shutDown($0) }
+        case .complete(let id, let completion):
+            state.callers.removeValue(forKey: id).map { .resume($0, result(of: completion, &state)) }
+        case .endLease(let token, let ending):
+            // What the lease says of itself changes under the lock, before anybody is answered.
+            state.leases.removeValue(forKey: token).map { .tell($0.end(ending), $0.loss) }
+        }
+    }
+
+    private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Lease?, any Error> {
+        switch completion {
+        case .granted(let name, let token):
+            let lease = Lease(name: name.string, token: token, shell: self)
+            state.leases[token] = lease
+            return .success(lease)
+        case .done: return .success(nil)
+        case .cancelled: return .failure(CancellationError())
+        case .failed(let error): return .failure(error)
+        }
+    }
+
+    /// Does one thing; returns the news of it, if the core has to know.
+    private func perform(_ effect: Effect) -> ClientEvent? {
+        switch effect {
+        case .startReader(let id): return startReader(id)
+        case .send(let transport, let id, let bytes):
+            guard let count = transport.send(bytes) else { return .sendFailed(id) }
+            return .sent(id, byteCount: count)
+        case .wake(let transport): transport.wake()
+        case .shutDown(let transport): transport.shutDown()
+        case .resume(let caller, let result): caller.resume(with: result)
+        case .tell(let watchers, let loss): for watcher in watchers { watcher.resume(returning: loss) }
+        }
+        return nil
+    }
+
+    // MARK: The reader
+
+    private func startReader(_ id: ConnectionID) -> ClientEvent? {
+        let number = ReaderThread.start { self.read(id) }
+        return number == 0 ? nil : .ended(id, .noThread(number))
+    }
+
+    private func read(_ id: ConnectionID) {
+        do throws(ConnectFailure) {
+            let transport = try Transport(path: path, timeout: connectTimeout)
+            modifyStateAndRunActions { state in
+                state.transports[id] = transport
+                return effects(of: .connected(id), &state)
+            }
+            let problem = readToTheEnd(id, transport)
+            modifyStateAndRunActions { state in
+                state.transports[id] = nil
+                return effects(of: .ended(id, .connectionLost(path, problem)), &state)
+            }
+        } catch {
+            apply(.ended(id, .daemonUnavailable(error)))
+        }
+    }
+
+    /// Returns why there is nothing more to read.
+    private func readToTheEnd(_ id: ConnectionID, _ transport: Transport) -> String {
+        while true {
+            let (deadline, isFull) = state.withLock { ($0.core.nextRenewal, $0.core.awaitsWritability) }
+            let readiness = transport.wait(isFull: isFull, until: deadline)
+            if readiness.isWritable { apply(.becameWritable(id)) }
+            if readiness.isReadable {
+                switch transport.receive() {
+                case .bytes(let bytes): apply(.received(id, bytes))
+                case .nothing: break
+                case .end(let problem): return problem
+                }
+            }
+            if let deadline, deadline <= .now() { apply(.timePassed) }
+        }
+    }
+}
+
+extension ClientEvent {
+    /// Whether a cancelled task may still ask for it: what was begun has to be ended.
+    fileprivate var endsSomething: Bool {
+        switch self {
+        case .releaseRequested, .closeRequested: true
+        case .acquireRequested, .pingRequested, .requestCancelled, .clientDropped, .connected, .received, .sent,
+            .sendFailed, .becameWritable, .ended, .timePassed:
+            false
+        }
+    }
+}

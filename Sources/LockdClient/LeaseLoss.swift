@@ -1,0 +1,101 @@
+import LockdModel
+import LockdWire
+
+/// How a lease was lost: it ended before it was released.
+///
+/// Work that was done under the lease since then may overlap that of the next holder.
+public struct LeaseLoss: Hashable, Sendable, CustomStringConvertible {
+    /// Why a lease was lost.
+    ///
+    /// Later versions may have more reasons than this one.
+    public struct Reason: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String {
+            case expired
+            case revoked
+            case connectionLost
+            case closed
+            case forked
+            case unknown
+        }
+
+        private let value: Value
+
+        private init(_ value: Value) { self.value = value }
+
+        /// The ttl ran out before it was renewed.
+        ///
+        /// A client renews by itself, so this process must have been stopped, or starved of processor time, for longer than two thirds of the ttl.
+        public static let expired = Reason(.expired)
+        /// Somebody took it away; ``LeaseLoss/revocation`` says who.
+        public static let revoked = Reason(.revoked)
+        /// The connection to the daemon ended, as a rule because the daemon did.
+        public static let connectionLost = Reason(.connectionLost)
+        /// The client was closed.
+        public static let closed = Reason(.closed)
+        /// This process is a fork of the one that holds the lease.
+        public static let forked = Reason(.forked)
+        /// The daemon says that it is not held, and not why.
+        public static let unknown = Reason(.unknown)
+
+        /// The name of the reason.
+        public var description: String { value.rawValue }
+    }
+
+    /// Who took a lease away.
+    public struct Revocation: Hashable, Sendable {
+        /// The number of the user.
+        public let userID: UInt32?
+        /// The number of the process, 0 if it is outside of the daemon's pid namespace.
+        public let processID: Int32?
+        /// What that process said for a reason, with replacements for bytes that are not UTF-8.
+        public let why: String?
+    }
+
+    /// Why the lease was lost.
+    public let reason: Reason
+    /// Who took it away, if somebody did.
+    public let revocation: Revocation?
+    /// The name of the lock.
+    public let lockName: String
+    /// The fencing token of the lease.
+    public let token: UInt64
+
+    init(_ reason: Reason, _ revocation: Revocation? = nil, lockName: String, token: UInt64) {
+        self.reason = reason
+        self.revocation = revocation
+        self.lockName = lockName
+        self.token = token
+    }
+
+    /// What happened, in a sentence for a person.
+    public var description: String {
+        "the lease on lock \"\(Sentence.quotable(lockName))\" (token \(token)) was lost: \(explanation)"
+    }
+
+    private var explanation: String {
+        switch reason {
+        case .expired: "it was not renewed in time; this process was stopped or starved for most of the ttl"
+        case .revoked: revocation.map(Self.explanation) ?? "it was revoked"
+        case .connectionLost: "the connection to lockd ended, and with it the session that held it"
+        case .closed: "the client was closed before it was released"
+        case .forked: "this process is a fork of the one that holds it"
+        default: "lockd says that it is not held"
+        }
+    }
+
+    private static func explanation(_ revocation: Revocation) -> String {
+        var words = "it was revoked"
+        if let process = revocation.processID { words += " by pid \(process)" }
+        if let user = revocation.userID { words += " of uid \(user)" }
+        if let why = revocation.why { words += ": \(Sentence.quotable(why))" }
+        return words
+    }
+}
+
+extension LeaseLoss.Revocation {
+    init(user: UserID?, process: ProcessID?, why: Text?) {
+        userID = user?.value
+        processID = process?.value
+        self.why = why.map { String(decoding: $0.bytes, as: UTF8.self) }
+    }
+}

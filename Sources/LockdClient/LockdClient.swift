@@ -1,0 +1,202 @@
+import LockdModel
+import LockdWire
+
+/// Exclusive leases by name, granted by the daemon `lockd` to the processes of one machine.
+///
+/// ```swift
+/// let client = LockdClient()
+/// try await client.withLease("reports/nightly", waitTimeout: .seconds(10)) { lease in
+///     try await writeReport(fencingToken: lease.token)
+/// }
+/// ```
+///
+/// One client serves all tasks of a process: they share one connection, which is made with the first request and, if it was lost, anew with the next. A
+/// process needs one client, unless it speaks to several daemons. What is asked for is answered in the order in which the daemon can grant it; requests for
+/// one name are granted in their order of arrival at the daemon.
+///
+/// **Leases belong to the process.** When it ends, however it ends, its leases end, and the next waiters go on at once. When the daemon ends, every lease is
+/// lost, and told to be.
+///
+/// **Fork.** A client must not be used in a forked child: it belongs to the parent, and so do its leases. The child is told so
+/// (``LockdClientError/Code/forked``), writes nothing to the connection, and may make a client of its own. `exec` is fine: the connection is closed on exec.
+///
+/// **Names are bytes**: those of the string in UTF-8. Two strings that Swift takes for equal, because they differ only in how an accent is composed, are two
+/// names.
+public final class LockdClient: Sendable {
+    private let shell: Result<ClientShell, LockdClientError>
+
+    /// A client of the daemon at `socket`; without it, of the one at `$LOCKD_SOCKET`, else `/run/lockd/lockd.sock`.
+    ///
+    /// Nothing is connected yet, and a path that cannot be is reported by the first request.
+    ///
+    /// - Parameters:
+    ///   - socket: the path of the daemon's socket.
+    ///   - user: the user's own daemon, at `$XDG_RUNTIME_DIR/lockd/lockd.sock`. Not together with `socket`.
+    public init(socket: String? = nil, user: Bool = false) {
+        shell = Result { () throws(LockdClientError) in
+            ClientShell(path: try SocketPath.find(argument: socket, user: user))
+        }
+    }
+
+    init(shell: ClientShell) { self.shell = .success(shell) }
+
+    deinit {
+        if case .success(let shell) = shell, shell.isInOwnProcess { shell.apply(.clientDropped) }
+    }
+
+    /// Acquires the lock `name`, calls `body` with the lease, and releases it, also if `body` throws or the task is cancelled.
+    ///
+    /// The parameters and errors are those of ``acquire(_:waitTimeout:ttl:owner:note:)``. `body` runs where the caller runs. An error of `body` is passed on
+    /// as it is.
+    ///
+    /// - Throws: also ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if `body` returned, but the lease was lost, or may have been,
+    ///   before it did.
+    public nonisolated(nonsending) func withLease<Result>(
+        _ name: String,
+        waitTimeout: Duration? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil,
+        _ body: (Lease) async throws -> Result
+    ) async throws -> Result {
+        let lease = try await acquire(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
+        let result: Result
+        do {
+            result = try await body(lease)
+        } catch {
+            // Whatever comes of the release, the error of the body says more about what happened.
+            try? await lease.release()
+            throw error
+        }
+        try await lease.release()
+        return result
+    }
+
+    /// Acquires the lock `name`, waiting for it if need be.
+    ///
+    /// If the task is cancelled while it waits, the wait ends at the daemon too: what this client asks for afterwards comes behind that, and a grant that was
+    /// on its way already is given back.
+    ///
+    /// - Parameters:
+    ///   - name: 1 to 255 bytes.
+    ///   - waitTimeout: how long the request may wait in the daemon's queue, rounded up to milliseconds; `nil` for as long as it takes, zero for not at all.
+    ///     The time that it takes to connect is not counted, at most 5 seconds.
+    ///   - ttl: the longest the lease may go on without a renewal, rounded up to milliseconds; `nil` for no bound but the life of this process. The client
+    ///     renews by itself after every third of it, on a thread of its own, until the lease is released. So a ttl bounds how long a process keeps the lease
+    ///     that is stopped or hangs as a whole, not one whose task hangs.
+    ///   - owner: the logical thread that asks, 1 to 64 bytes. An owner that asks for what it holds is refused
+    ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself; without it, every request is an owner of its own.
+    ///   - note: shown to whoever looks at the lease, 1 to 256 bytes.
+    /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
+    public nonisolated(nonsending) func acquire(
+        _ name: String,
+        waitTimeout: Duration? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil
+    ) async throws -> Lease {
+        let request = try Request.Acquire(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
+        guard let lease = try await shell.get().ask({ .acquireRequested($0, request) }) else {
+            preconditionFailure("lock \(name) was acquired without a lease")
+        }
+        return lease
+    }
+
+    /// Acquires the lock `name` if it is free; returns `nil` if it is not.
+    ///
+    /// The parameters and errors are those of ``acquire(_:waitTimeout:ttl:owner:note:)``.
+    public nonisolated(nonsending) func tryAcquire(
+        _ name: String,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil
+    ) async throws -> Lease? {
+        do {
+            return try await acquire(name, waitTimeout: .zero, ttl: ttl, owner: owner, note: note)
+        } catch let error as LockdClientError where error.code == .waitTimedOut {
+            return nil
+        }
+    }
+
+    /// Makes sure that the daemon answers, and that it has seen everything this client asked for before.
+    ///
+    /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
+    public nonisolated(nonsending) func ping() async throws {
+        _ = try await shell.get().ask { .pingRequested($0) }
+    }
+
+    /// Ends everything: who waits gets an error (``LockdClientError/Code/closed``), every lease is lost, and the client cannot be used any more.
+    ///
+    /// Returns when the daemon has taken note, so that the locks are free, or when the task is cancelled. To close a closed client does nothing.
+    public nonisolated(nonsending) func close() async {
+        // It cannot fail: there is nothing to close in a forked child, nor behind a path that cannot be.
+        _ = try? await shell.get().ask { .closeRequested($0) }
+    }
+}
+
+/// What the client library says of itself to the daemon, shown to operators.
+enum ClientLibrary {
+    static let text = try? Text("lockd-swift/\(LockdVersion.current)", limit: Text.shortLimit)
+}
+
+extension Request.Acquire {
+    /// The request, if every value is in its range.
+    fileprivate init(
+        _ name: String,
+        waitTimeout: Duration?,
+        ttl: Duration?,
+        owner: String?,
+        note: String?
+    ) throws(LockdClientError) {
+        let lockName: LockName
+        do {
+            lockName = try LockName(name)
+        } catch {
+            throw .invalidName(name, error)
+        }
+        self.init(
+            name: lockName,
+            wait: try WaitTimeout(waitTimeout),
+            timeToLive: try ttl.map(Self.timeToLive),
+            owner: try Self.text(owner, "the owner", limit: Text.shortLimit),
+            note: try Self.text(note, "the note", limit: Text.longLimit)
+        )
+    }
+
+    private static func timeToLive(_ duration: Duration) throws(LockdClientError) -> Milliseconds {
+        let timeToLive = try Milliseconds(roundingUp: duration, "the ttl")
+        if timeToLive.count == 0 { throw .invalidArgument("the ttl is zero: the lease would end as it begins") }
+        return timeToLive
+    }
+
+    private static func text(_ text: String?, _ what: String, limit: Int) throws(LockdClientError) -> Text? {
+        guard let text else { return nil }
+        do {
+            return try Text(text, limit: limit)
+        } catch {
+            throw .invalidArgument("\(what) has \(text.utf8.count) bytes; it can have 1 to \(limit), or be left out")
+        }
+    }
+}
+
+extension WaitTimeout {
+    fileprivate init(_ duration: Duration?) throws(LockdClientError) {
+        guard let duration else {
+            self = .never
+            return
+        }
+        let timeout = try Milliseconds(roundingUp: duration, "the wait timeout")
+        self = timeout.count == 0 ? .none : .after(timeout)
+    }
+}
+
+extension Milliseconds {
+    fileprivate init(roundingUp duration: Duration, _ what: String) throws(LockdClientError) {
+        guard (.zero ... .milliseconds(Milliseconds.maximum.count)).contains(duration) else {
+            throw .invalidArgument("\(what) is \(duration); it can be 0 to 366 days")
+        }
+        let attosecondsPerMillisecond: Int64 = 1_000_000_000_000_000
+        let (seconds, attoseconds) = duration.components
+        self.init(seconds * 1000 + (attoseconds + attosecondsPerMillisecond - 1) / attosecondsPerMillisecond)
+    }
+}

@@ -1,0 +1,191 @@
+import Glibc
+import LockdModel
+import LockdWire
+
+/// An error thrown by a lock client.
+///
+/// Decide by ``code``; ``description`` is a sentence for the person who has to do something about it.
+public struct LockdClientError: Error, Sendable, CustomStringConvertible {
+    /// What went wrong.
+    ///
+    /// Later versions may have more codes than this one.
+    public struct Code: Hashable, Sendable, CustomStringConvertible {
+        private enum Value: String {
+            case waitTimedOut
+            case alreadyHeld
+            case leaseLost
+            case daemonUnavailable
+            case connectionLost
+            case limitReached
+            case refused
+            case incompatibleDaemon
+            case invalidName
+            case invalidArgument
+            case forked
+            case closed
+        }
+
+        private let value: Value
+
+        private init(_ value: Value) { self.value = value }
+
+        /// The wait timeout passed before the lock was granted.
+        ///
+        /// Nothing is held and nothing waits.
+        public static let waitTimedOut = Code(.waitTimedOut)
+        /// The owner that the request names holds the lock already, and would wait for itself.
+        ///
+        /// That lease goes on unchanged.
+        public static let alreadyHeld = Code(.alreadyHeld)
+        /// The lease ended before it was released.
+        ///
+        /// Work done since then may overlap another holder's.
+        public static let leaseLost = Code(.leaseLost)
+        /// No daemon could be reached.
+        ///
+        /// Nothing was asked for.
+        public static let daemonUnavailable = Code(.daemonUnavailable)
+        /// The connection ended before the answer came.
+        ///
+        /// Nothing is held and nothing waits; the next request connects again.
+        public static let connectionLost = Code(.connectionLost)
+        /// The daemon, or this process, has as many sessions, leases or waiting requests as the daemon takes.
+        ///
+        /// It may work later.
+        public static let limitReached = Code(.limitReached)
+        /// The daemon did not accept the request, and never will.
+        public static let refused = Code(.refused)
+        /// What listens at the socket does not speak version 1 of the lockd protocol.
+        public static let incompatibleDaemon = Code(.incompatibleDaemon)
+        /// The name is empty or has more than 255 bytes.
+        public static let invalidName = Code(.invalidName)
+        /// Another argument is out of its range.
+        public static let invalidArgument = Code(.invalidArgument)
+        /// The client was made before this process was forked, and belongs to the parent.
+        public static let forked = Code(.forked)
+        /// The client was closed.
+        public static let closed = Code(.closed)
+
+        /// The name of the code.
+        public var description: String { value.rawValue }
+    }
+
+    /// What went wrong.
+    public let code: Code
+    /// The lock that was asked for, if the error is about one.
+    public let lockName: String?
+    /// How the lease was lost, if the code is ``Code/leaseLost``.
+    public let loss: LeaseLoss?
+    /// What went wrong and what can be done about it, in a sentence for a person.
+    public let message: String
+
+    init(_ code: Code, lockName: String? = nil, loss: LeaseLoss? = nil, _ message: String) {
+        self.code = code
+        self.lockName = lockName
+        self.loss = loss
+        self.message = message
+    }
+
+    /// The same as ``message``.
+    public var description: String { message }
+}
+
+extension LockdClientError: Equatable {
+    /// Whether both have the same code: the rest is for people.
+    public static func == (left: Self, right: Self) -> Bool { left.code == right.code }
+}
+
+/// The errors of this library, each with its sentence.
+extension LockdClientError {
+    static func invalidArgument(_ message: String) -> Self { Self(.invalidArgument, message) }
+
+    static func invalidName(_ name: String, _ problem: EscapingProblem) -> Self {
+        let message =
+            switch problem {
+            case .empty: "a lock needs a name of 1 to \(LockName.maximumByteCount) bytes, this one is empty"
+            case .badSpelling, .tooLong:
+                "the name of a lock has at most \(LockName.maximumByteCount) bytes, this one has "
+                    + "\(name.utf8.count): \"\(Sentence.quotable(name))\""
+            }
+        return Self(.invalidName, lockName: name, message)
+    }
+
+    static func waitTimedOut(
+        _ name: LockName,
+        waited: Milliseconds?,
+        _ holder: Reply.Holder?,
+        waiterCount: Int
+    ) -> Self {
+        let waiting = waited.map { " after a wait of \(Sentence.roughly($0))" } ?? ""
+        let sentence = Sentence.holding(holder, waiterCount: waiterCount)
+        return Self(.waitTimedOut, "lock \(name.quoted) was not granted\(waiting): it \(sentence)").about(name)
+    }
+
+    static func alreadyHeld(_ name: LockName, _ token: FencingToken) -> Self {
+        Self(
+            .alreadyHeld,
+            "lock \(name.quoted) is held already by the owner that asks for it, with the token \(token); "
+                + "release it first, or ask as another owner"
+        ).about(name)
+    }
+
+    static func leaseLost(_ loss: LeaseLoss) -> Self {
+        Self(.leaseLost, lockName: loss.lockName, loss: loss, "\(loss)")
+    }
+
+    static func daemonUnavailable(_ failure: ConnectFailure) -> Self { Self(.daemonUnavailable, "\(failure)") }
+
+    static func noThread(_ number: CInt) -> Self {
+        Self(.daemonUnavailable, "cannot make the thread that speaks to lockd: \(String(cString: strerror(number)))")
+    }
+
+    static func connectionLost(_ path: String, _ problem: String) -> Self {
+        Self(
+            .connectionLost,
+            "the connection to lockd at \(path) ended before it answered (\(problem)); nothing is held, the request can be repeated"
+        )
+    }
+
+    /// The daemon has refused a request, or the session itself.
+    static func refused(_ error: WireError, name: LockName?) -> Self {
+        let what = name.map { "the request for lock \($0.quoted)" } ?? "the session"
+        let limits: Set<WireError.Code> = [.tooManySessions, .tooManyLeases, .tooManyWaiters]
+        guard limits.contains(error.code) else {
+            var details = "\(error.code.rawValue)"
+            if let key = error.key { details += ", \(key)" }
+            if let got = error.got { details += ", got \(got)" }
+            if let want = error.want { details += ", want \(want)" }
+            return Self(.refused, lockName: name?.string, "lockd has refused \(what): \(details)")
+        }
+        let limit = error.limit.map { " \($0)" } ?? ""
+        let scope = error.scope.map { " for one \($0.rawValue)" } ?? ""
+        return Self(
+            .limitReached,
+            lockName: name?.string,
+            "lockd has refused \(what): \(error.code.rawValue), the limit is\(limit)\(scope); try again when some have ended"
+        )
+    }
+
+    static func incompatibleDaemon(_ path: String, _ problem: String) -> Self {
+        Self(.incompatibleDaemon, "what listens at \(path) does not speak the lockd protocol, version 1: \(problem)")
+    }
+
+    static var forked: Self {
+        Self(
+            .forked,
+            "this lockd client was made before the process was forked and belongs to the parent; make a new one in the child"
+        )
+    }
+
+    static var closed: Self { Self(.closed, "the lockd client was closed; make a new one") }
+
+    /// The same error, for one who asked for the lock `name`.
+    func about(_ name: LockName) -> Self { Self(code, lockName: name.string, loss: loss, message) }
+}
+
+extension LockName {
+    /// The name as a string, with replacements for bytes that are not UTF-8.
+    var string: String { String(decoding: bytes, as: UTF8.self) }
+
+    fileprivate var quoted: String { "\"\(Sentence.quotable(string))\"" }
+}

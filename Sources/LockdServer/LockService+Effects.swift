@@ -1,0 +1,87 @@
+import LockdCore
+import LockdModel
+import LockdWire
+
+/// Effects to replies.
+extension LockService {
+    mutating func perform(_ effect: Effect) {
+        switch effect {
+        case .sendGranted(let id, let name, let token, let timeToLive):
+            answer(id, .granted(name, token: token, timeToLive: timeToLive))
+        case .sendHeld(let id, let name, let token, let timeToLive):
+            answer(id, .held(name, token: token, timeToLive: timeToLive))
+        case .sendBusy(let id, let name, let holder, let waiterCount):
+            answer(id, .busy(name, holder: describe(holder), waiterCount: waiterCount))
+        case .sendTimedOut(let id, let name, let waited, let holder, let waiterCount):
+            answer(id, .timedOut(name, waited: waited, holder: describe(holder), waiterCount: waiterCount))
+        case .sendCancelled(let id, let name, let waited): answer(id, .cancelled(name, waited: waited))
+        case .sendReleased(let id, let name, let token): answer(id, .released(name, token: token))
+        case .sendRenewed(let id, let name, let token, let timeToLive):
+            answer(id, .renewed(name, token: token, timeToLive: timeToLive))
+        case .sendNotHeld(let id, let name): answer(id, .notHeld(name))
+        case .sendWaitCancelled(let id, let tag): answer(id, .waitCancelled(tag))
+        case .sendNotWaiting(let id, let tag): answer(id, .notWaiting(tag))
+        case .sendRevoked(let id, let name, let token): answer(id, .revoked(name, token: token))
+        case .sendDenied(let id, let name, let token, let holder):
+            answer(id, .denied(name, token: token, holder: holder))
+        case .sendRefused(let id, let refusal): answer(id, .error(describe(refusal)))
+        case .sendLost: break  // Told before all other effects of its event.
+        }
+    }
+
+    func describe(_ reason: LossReason) -> Reply.LossReason {
+        switch reason {
+        case .expired: .expired
+        case .revoked(let by, let why):
+            .revoked(by: sessions[by]?.peer.user, process: sessions[by]?.peer.process, why: why)
+        }
+    }
+
+    func describe(_ lease: LockTable.LeaseLine) -> Reply.LeaseLine {
+        Reply.LeaseLine(
+            name: lease.name,
+            token: lease.token,
+            peer: describe(lease.session),
+            client: sessions[lease.session]?.client,
+            held: lease.held,
+            timeToLive: lease.timeToLive,
+            left: lease.left,
+            owner: lease.owner,
+            note: lease.note,
+            waiterCount: lease.waiterCount
+        )
+    }
+
+    func describe(_ waiter: LockTable.WaiterLine) -> Reply.WaiterLine {
+        Reply.WaiterLine(
+            name: waiter.name,
+            position: waiter.position,
+            peer: describe(waiter.session),
+            client: sessions[waiter.session]?.client,
+            waited: waiter.waited,
+            left: waiter.left,
+            timeToLive: waiter.timeToLive,
+            owner: waiter.owner,
+            note: waiter.note
+        )
+    }
+
+    private func describe(_ holder: Holding?) -> Reply.Holder? {
+        holder.map { Reply.Holder(peer: describe($0.session), held: $0.held) }
+    }
+
+    private func describe(_ id: SessionID) -> Reply.Peer {
+        let peer = sessions[id]?.peer
+        return Reply.Peer(session: id, process: peer?.process, user: peer?.user, command: peer?.command)
+    }
+
+    private func describe(_ refusal: Refusal) -> WireError {
+        switch refusal {
+        case .tagInUse(let tag): WireError(.tagInUse, got: Text(tag))
+        case .tooManyLeasesOfSession(let limit): WireError(.tooManyLeases, limit: limit, scope: .session)
+        case .tooManyLeases(let limit): WireError(.tooManyLeases, limit: limit, scope: .daemon)
+        case .tooManyWaitersOfSession(let limit): WireError(.tooManyWaiters, limit: limit, scope: .session)
+        case .tooManyWaiters(let limit): WireError(.tooManyWaiters, limit: limit, scope: .daemon)
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import LockdCore
+import LockdModel
+import LockdWire
+
+/// Requests to events.
+extension LockService {
+    mutating func perform(_ tagged: TaggedRequest, of session: Session, at now: MonotonicInstant) {
+        let id = RequestID(session.id, tag: tagged.tag)
+        switch tagged.request {
+        case .hello(let hello): greet(session, hello, id)
+        case .acquire(let acquire): perform(acquire, id, of: session, at: now)
+        case .release(let name, let token): apply(.releaseRequested(id, name, token: token), at: now)
+        case .renew(let name, let token, let timeToLive):
+            apply(.renewRequested(id, name, token: token, timeToLive: timeToLive), at: now)
+        case .cancel(let tag): apply(.cancelRequested(id, tag: tag), at: now)
+        case .revoke(let name, let token, let reason):
+            apply(.revokeRequested(id, name, token: token, reason: reason), at: now)
+        case .show(let name, let page): show(name, page, id, at: now)
+        case .list(let prefix, let page): list(prefix, page, id, at: now)
+        case .stats: sayStatistics(id, at: now)
+        case .ping: answer(id, .pong)
+        case .quit: quit(session, id, at: now)
+        }
+    }
+
+    private mutating func perform(_ acquire: Request.Acquire, _ id: RequestID, of session: Session, at now: MonotonicInstant) {
+        // Until its answer comes, an untagged request holds back what follows it. It may come at once.
+        session.isBlocked = id.tag == nil
+        apply(
+            .acquireRequested(
+                AcquireRequest(
+                    id,
+                    acquire.name,
+                    wait: acquire.wait,
+                    timeToLive: acquire.timeToLive,
+                    owner: acquire.owner,
+                    note: acquire.note
+                )
+            ),
+            at: now
+        )
+    }
+
+    private mutating func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
+        if session.hasSpoken {
+            counts.refusedLines += 1
+            return answer(id, .error(WireError(.lateHello, want: "first-line")))
+        }
+        session.client = hello.client
+        answer(
+            id,
+            .welcome(
+                Reply.Welcome(
+                    daemonVersion: identity.version,
+                    version: 1,
+                    session: session.id,
+                    process: identity.process,
+                    features: Self.features,
+                    lineByteCount: ProtocolLimits.lineByteCount,
+                    nameByteCount: LockName.maximumByteCount
+                )
+            )
+        )
+    }
+
+    private mutating func quit(_ session: Session, _ id: RequestID, at now: MonotonicInstant) {
+        if session.state == .open {
+            session.state = .draining
+            apply(.inputEnded(session.id), at: now)
+        }
+        answer(id, .bye)
+        session.state = .ended
+        sessions[session.id] = nil
+        apply(.sessionEnded(session.id), at: now)
+    }
+
+    private mutating func show(_ name: LockName, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
+        apply(.nameInspected(name), at: now)
+        let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
+        answer(id, with: table.lines(of: name, after: page.after, lineLimit: limit, at: now))
+    }
+
+    private mutating func list(_ prefix: LockName?, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
+        let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
+        answer(id, with: table.lines(withPrefix: prefix, after: page.after, lineLimit: limit, at: now))
+    }
+
+    private mutating func answer(_ id: RequestID, with page: (lines: [LockTable.Line], next: Cursor?)) {
+        for line in page.lines {
+            switch line {
+            case .lease(let lease): answer(id, .lease(describe(lease)))
+            case .waiter(let waiter): answer(id, .waiter(describe(waiter)))
+            }
+        }
+        answer(id, .end(next: page.next))
+    }
+
+    private mutating func sayStatistics(_ id: RequestID, at now: MonotonicInstant) {
+        let totals = table.totals
+        let statistics: [(String, String)] = [
+            ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
+            ("sessions", "\(sessions.count)"), ("locks", "\(table.lockCount)"), ("leases", "\(table.leaseCount)"),
+            ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
+            ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),
+            ("timeouts", "\(totals.timeouts)"), ("cancelled", "\(totals.cancelled)"), ("busy", "\(totals.busy)"),
+            ("refused", "\(totals.refused + counts.refusedLines)"), ("sessions-accepted", "\(counts.accepted)"),
+            ("sessions-refused", "\(counts.refused)"), ("sessions-limit", "\(limits.sessions)"),
+            ("leases-limit", "\(limits.leases)"), ("waiters-limit", "\(limits.waiters)"),
+        ]
+        for (key, value) in statistics { answer(id, .statistic(key: key, value: value)) }
+        answer(id, .end(next: nil))
+    }
+}

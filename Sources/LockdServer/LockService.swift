@@ -1,0 +1,249 @@
+import LockdCore
+public import LockdModel
+import LockdWire
+
+/// The daemon without its descriptors: bytes from sessions in, bytes to sessions out, and the one door into the lock table.
+///
+/// It performs no I/O and reads no clock. Not thread-safe: one thread owns it.
+public struct LockService {
+    /// How many bytes of replies may wait for a session before its requests are left unread.
+    public static let outputLimit = 64 * 1024
+
+    /// What this daemon can do, as WELCOME says it.
+    static let features = ["cancel", "list", "note", "owner", "renew", "revoke", "show", "stats", "ttl"]
+
+    let identity: Identity
+    let limits: Limits
+    var table: LockTable
+    var sessions: [SessionID: Session] = [:]
+    var counts = SessionCounts()
+    let startedAt: MonotonicInstant
+
+    private let tokens: any TokenSupply
+    private let flush: (Session) -> Void
+    private var lastSession = SessionID(0)
+    private var effects: [Effect] = []
+    private var dirty: [Session] = []
+    private var runnable: [Session] = []
+    /// The session whose lines are being taken.
+    private var current: Session?
+
+    /// Who answers: what WELCOME and STATS say of the daemon.
+    public struct Identity: Hashable, Sendable {
+        /// The daemon's version.
+        public var version: String
+        /// The daemon's process.
+        public var process: ProcessID
+
+        /// A daemon of this version in this process.
+        public init(version: String, process: ProcessID) {
+            self.version = version
+            self.process = process
+        }
+    }
+
+    /// How many sessions came.
+    struct SessionCounts {
+        var accepted: UInt64 = 0
+        var refused: UInt64 = 0
+        var refusedLines: UInt64 = 0
+    }
+
+    /// A service with an empty table.
+    ///
+    /// `firstBlock` are tokens that `tokens` has reserved already. `flush` is called with a session that is to be told of a loss before anybody else is
+    /// told of the grant that follows: it writes that session's output as far as its socket takes it.
+    public init(
+        identity: Identity,
+        limits: Limits,
+        firstBlock: ClosedRange<FencingToken>,
+        tokens: any TokenSupply,
+        at now: MonotonicInstant,
+        flush: @escaping (Session) -> Void
+    ) {
+        self.identity = identity
+        self.limits = limits
+        self.tokens = tokens
+        self.flush = flush
+        startedAt = now
+        table = LockTable(
+            limits: limits,
+            firstToken: firstBlock.lowerBound,
+            reservedThrough: firstBlock.upperBound
+        )
+    }
+
+    /// Begins a session for `peer`.
+    public mutating func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
+        lastSession = SessionID(lastSession.value + 1)
+        let session = Session(id: lastSession, peer: peer)
+        sessions[session.id] = session
+        counts.accepted += 1
+        apply(.sessionOpened(session.id, user: peer.user), at: now)
+        return session
+    }
+
+    /// Takes bytes that came from a session and does what its complete lines ask for, as far as it may go on.
+    public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: Session, at now: MonotonicInstant) {
+        guard session.state != .ended else { return }
+        session.input.append(bytes)
+        takeLines(of: session, at: now)
+    }
+
+    /// Records that no more bytes will come from a session than are received until ``end(_:at:)``.
+    ///
+    /// Its waits end.
+    public mutating func endInput(of session: Session, at now: MonotonicInstant) {
+        guard session.state == .open else { return }
+        session.state = .draining
+        apply(.inputEnded(session.id), at: now)
+        takeLines(of: session, at: now)
+    }
+
+    /// Ends a session, with its leases.
+    ///
+    /// Its output can still be written.
+    public mutating func end(_ session: Session, at now: MonotonicInstant) {
+        endInput(of: session, at: now)
+        guard session.state == .draining else { return }
+        session.state = .ended
+        sessions[session.id] = nil
+        apply(.sessionEnded(session.id), at: now)
+    }
+
+    /// Goes on with the lines of sessions that could not go on before.
+    ///
+    /// Sessions that can go on only because of this are left for the next call.
+    public mutating func resume(at now: MonotonicInstant) {
+        let batch = runnable
+        runnable.removeAll(keepingCapacity: true)
+        for session in batch {
+            session.isRunnable = false
+            takeLines(of: session, at: now)
+            // Perhaps nothing was to be said; its socket is to be read again all the same.
+            markDirty(session)
+        }
+    }
+
+    /// Works off what is due, a bounded amount of it.
+    public mutating func passTime(at now: MonotonicInstant) {
+        guard let deadline = table.nextDeadline(), deadline <= now else { return }
+        apply(.timePassed, at: now)
+    }
+
+    /// Whether some session can go on with lines that it has.
+    public var hasRunnableSessions: Bool { !runnable.isEmpty }
+
+    /// The earliest instant at which ``passTime(at:)`` has something to do.
+    public mutating func nextDeadline() -> MonotonicInstant? { table.nextDeadline() }
+
+    /// The sessions that have something to write, or may be read again, since the last call.
+    public mutating func takeDirtySessions() -> [Session] {
+        let batch = dirty
+        dirty.removeAll(keepingCapacity: true)
+        for session in batch { session.isDirty = false }
+        return batch
+    }
+
+    /// Records that output of a session was written, so that it may go on if it was backed up.
+    public mutating func outputWasWritten(of session: Session) {
+        if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
+    }
+
+    /// Counts a connection that became no session, for STATS.
+    public mutating func countRefusedSession() {
+        counts.refused += 1
+    }
+
+    // MARK: Inside
+
+    private mutating func takeLines(of session: Session, at now: MonotonicInstant) {
+        current = session
+        defer { current = nil }
+        while session.mayTakeLine {
+            var request: TaggedRequest?
+            var refused: RefusedLine?
+            session.input.takeLine { line in
+                do throws(RefusedLine) {
+                    request = try Self.decode(line)
+                } catch {
+                    refused = error
+                }
+            }
+            if let request {
+                perform(request, of: session, at: now)
+            } else if let refused {
+                counts.refusedLines += 1
+                say(.error(refused.error), tag: refused.tag, to: session)
+            } else {
+                session.hasLinesLeft = false
+                return
+            }
+            session.hasSpoken = true
+        }
+        session.hasLinesLeft = session.input.bufferedByteCount > 0
+    }
+
+    private static func decode(_ line: LineFramer.Line) throws(RefusedLine) -> TaggedRequest {
+        switch line {
+        case .complete(let bytes): try RequestDecoder.decode(bytes)
+        case .tooLong(let head): throw RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
+        }
+    }
+
+    mutating func apply(_ event: Event, at now: MonotonicInstant) {
+        supplyTokens(at: now)
+        table.apply(event, at: now, effects: &effects)
+        if effects.isEmpty { return }
+        if effects.contains(where: \.isLoss) { tellLosses() }
+        for index in effects.indices { perform(effects[index]) }
+        effects.removeAll(keepingCapacity: true)
+    }
+
+    /// Puts word of every loss on its way before any grant of the same event is as much as written down.
+    private mutating func tellLosses() {
+        var losers: [Session] = []
+        for case .sendLost(let id, let name, let token, let reason) in effects {
+            guard let session = sessions[id] else { continue }
+            say(.lost(name, token: token, reason: describe(reason)), to: session)
+            if losers.last !== session { losers.append(session) }
+        }
+        losers.forEach(flush)
+    }
+
+    private mutating func supplyTokens(at now: MonotonicInstant) {
+        if table.tokensLeft > TokenFile.blockSize / 2 { return }
+        tokens.beginReservation()
+        let needed = UInt64(limits.endingsPerTurn)
+        let through = table.tokensLeft > needed ? tokens.takeReservation() : tokens.waitForReservation()
+        if let through { table.apply(.tokensReserved(through: through), at: now, effects: &effects) }
+    }
+
+    mutating func say(_ reply: Reply, tag: Tag? = nil, to session: Session) {
+        session.output.append { ReplyEncoder.encode(reply, tag: tag, to: &$0) }
+        markDirty(session)
+    }
+
+    /// Answers a request of a session that is there still.
+    mutating func answer(_ id: RequestID, _ reply: Reply) {
+        // Nearly always it is the one whose line is being taken.
+        guard let session = current?.id == id.session ? current : sessions[id.session] else { return }
+        say(reply, tag: id.tag, to: session)
+        if id.tag == nil, session.isBlocked {
+            session.isBlocked = false
+            if session.state == .open, session !== current, session.hasLinesLeft { makeRunnable(session) }
+        }
+    }
+
+    private mutating func markDirty(_ session: Session) {
+        guard !session.isDirty else { return }
+        session.isDirty = true
+        dirty.append(session)
+    }
+
+    private mutating func makeRunnable(_ session: Session) {
+        guard !session.isRunnable else { return }
+        session.isRunnable = true
+        runnable.append(session)
+    }
+}

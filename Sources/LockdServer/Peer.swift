@@ -1,0 +1,96 @@
+import CLinux
+import Glibc
+public import LockdModel
+
+/// The process at the other end of a connection: the one that called connect(), by the kernel's word.
+public struct Peer: Hashable, Sendable {
+    /// Its number, 0 if it is outside of the daemon's pid namespace.
+    public var process: ProcessID
+    /// Its user.
+    public var user: UserID
+    /// The kernel's command name of it when it connected, if that could be read.
+    public var command: Text?
+
+    /// A process with these properties.
+    public init(process: ProcessID, user: UserID, command: Text? = nil) {
+        self.process = process
+        self.user = user
+        self.command = command
+    }
+}
+
+/// Finds out who is at the other end of a connection, and gets hold of that process.
+enum PeerIdentification {
+    /// The peer of a connected socket, with a pidfd that becomes readable when that process ends.
+    ///
+    /// The caller owns the descriptor. Nothing if the process is gone already.
+    static func identify(_ socket: CInt) -> (peer: Peer, pidfd: CInt)? {
+        var credentials = clinux_credentials()
+        guard clinux_peer_credentials(socket, &credentials) == 0 else { return nil }
+        var pidfd = clinux_peer_pidfd(socket)
+        if pidfd == -1 && errno == ENOPROTOOPT { pidfd = openByNumber(credentials) }
+        guard pidfd != -1 else { return nil }
+        let command = ProcessStatus.command(of: credentials.process)
+        let peer = Peer(
+            process: ProcessID(credentials.process),
+            user: UserID(credentials.user),
+            command: command
+        )
+        return (peer, pidfd)
+    }
+
+    /// A pidfd of the process with the peer's number, for kernels before 6.5, or -1 if it is not the peer any more.
+    ///
+    /// The number may have been given to another process since connect(). That is noticed if the other process has another user, or if it
+    /// takes over between the two readings of the start time; what stays unnoticed is a new process of the same user that got the number
+    /// between connect() and accept().
+    static func openByNumber(_ credentials: clinux_credentials) -> CInt {
+        guard credentials.process > 0, let before = ProcessStatus(of: credentials.process) else { return -1 }
+        let pidfd = clinux_pidfd_open(credentials.process)
+        guard pidfd != -1 else { return -1 }
+        guard before.user == credentials.user, ProcessStatus(of: credentials.process) == before else {
+            close(pidfd)
+            return -1
+        }
+        return pidfd
+    }
+}
+
+/// What /proc says of a process.
+struct ProcessStatus: Equatable {
+    /// The effective user.
+    let user: uid_t
+    /// When it started, in clock ticks since the boot: with the number, a process's identity.
+    let startTime: UInt64
+
+    init?(of process: pid_t) {
+        var status = stat()
+        guard stat("/proc/\(process)", &status) == 0, let line = Self.read("/proc/\(process)/stat", limit: 1024)
+        else { return nil }
+        // The second field is the command in parentheses and may hold anything; the start time is the 20th behind it.
+        guard let end = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = line[(end + 1)...].split(separator: UInt8(ascii: " "))
+        guard fields.count >= 20, let startTime = UInt64(String(decoding: fields[19], as: UTF8.self)) else {
+            return nil
+        }
+        self.user = status.st_uid
+        self.startTime = startTime
+    }
+
+    /// The kernel's command name of a process.
+    static func command(of process: pid_t) -> Text? {
+        guard process > 0, var name = read("/proc/\(process)/comm", limit: 64) else { return nil }
+        if name.last == UInt8(ascii: "\n") { name.removeLast() }
+        return try? Text(bytes: name, limit: Text.shortLimit)
+    }
+
+    private static func read(_ path: String, limit: Int) -> [UInt8]? {
+        let descriptor = clinux_open(path, O_RDONLY | O_CLOEXEC, 0)
+        guard descriptor != -1 else { return nil }
+        defer { close(descriptor) }
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            count = max(0, retryingOnInterrupt { Glibc.read(descriptor, buffer.baseAddress, limit) })
+        }
+        return bytes.isEmpty ? nil : bytes
+    }
+}

@@ -1,0 +1,100 @@
+import CLinux
+import Glibc
+import LockdModel
+import LockdWire
+import Logging
+
+/// How clients come in.
+extension Server {
+    func accept(_ now: MonotonicInstant) {
+        for _ in 0..<Self.acceptsPerTurn {
+            let socket = clinux_accept(listener.descriptor)
+            if socket != -1 {
+                admit(socket, now)
+            } else if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM {
+                // The connection stays in the backlog, so the listener stays readable: without a pause the loop would spin.
+                return pauseAccepting(now)
+            } else if errno != EINTR && errno != ECONNABORTED {
+                return
+            }
+        }
+    }
+
+    /// Reads the wall clock, for the least token: microseconds since 1970.
+    static func wallClockMicroseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+    }
+
+    /// As many sessions as are configured, but no more than there are descriptors for: two for each.
+    ///
+    /// Raises the soft limit of descriptors to the hard limit first.
+    static func sessionLimit(_ limits: Limits) -> Int {
+        let available = Int(clamping: clinux_raise_descriptor_limit()) - descriptorsKeptBack
+        return max(1, min(limits.sessions, available / 2))
+    }
+
+    func acceptAgainIfDue(_ now: MonotonicInstant) {
+        guard let due = acceptsAgainAt, due <= now else { return }
+        acceptsAgainAt = nil
+        epoll.modify(listener.descriptor, .input, EpollKey(.listener))
+    }
+
+    private func pauseAccepting(_ now: MonotonicInstant) {
+        logger.warning(
+            "cannot accept connections",
+            metadata: ["error": "\(SystemError("accept"))"]
+        )
+        acceptsAgainAt = now + Self.acceptPause
+        epoll.modify(listener.descriptor, [], EpollKey(.listener))
+    }
+
+    private func admit(_ socket: CInt, _ now: MonotonicInstant) {
+        guard let (peer, pidfd) = PeerIdentification.identify(socket) else {
+            // The process is gone already, so it holds nothing and reads nothing.
+            Glibc.close(socket)
+            return
+        }
+        guard hasRoom(for: peer) else {
+            Glibc.close(pidfd)
+            return refuse(socket, peer)
+        }
+        let session = service.open(peer, at: now)
+        let connection = connections.insert { slot, generation in
+            Connection(session: session, socket: socket, pidfd: pidfd, slot: slot, generation: generation)
+        }
+        do {
+            try epoll.add(socket, connection.interest, connection.socketKey)
+            try epoll.add(pidfd, .input, connection.processKey)
+        } catch {
+            logger.warning("cannot watch a connection", metadata: ["error": "\(error)"])
+            service.end(session, at: now)
+            close(connection, now)
+        }
+    }
+
+    /// Whether one more session of this user is within the limits.
+    private func hasRoom(for peer: Peer) -> Bool {
+        let isOperator = peer.user == .root || peer.user == UserID(geteuid())
+        let reserved = isOperator ? 0 : min(configuration.limits.reservedSessions, sessionLimit - 1)
+        return connections.count < sessionLimit - reserved
+    }
+
+    private func refuse(_ socket: CInt, _ peer: Peer) {
+        service.countRefusedSession()
+        if !hasWarnedOfSessionLimit {
+            hasWarnedOfSessionLimit = true
+            logger.warning(
+                "too many sessions, refusing new ones",
+                metadata: [
+                    "sessions.limit": "\(sessionLimit)", "peer.uid": "\(peer.user)", "peer.pid": "\(peer.process)",
+                ]
+            )
+        }
+        var line: [UInt8] = []
+        ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)
+        _ = send(socket, line, line.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
+        Glibc.close(socket)
+    }
+}

@@ -1,0 +1,242 @@
+import CLinux
+import Glibc
+import LockdCore
+public import LockdModel
+import LockdWire
+public import Logging
+
+/// The daemon: one thread that reads all ready sessions, applies what they ask for, and writes once to each that has something to be told.
+///
+/// ``run()`` occupies the calling thread until ``stop()``. Everything else belongs to that thread.
+public final class Server {
+    let configuration: ServerConfiguration
+    let logger: Logger
+    private let clock: () -> MonotonicInstant
+    private let locks: [InstanceLock]
+    let listener: Listener
+    let epoll: Epoll
+    private let wakeUp: CInt
+    private let tokens: TokenReserver
+    var service: LockService
+    let connections: ConnectionTable
+    let sessionLimit: Int
+
+    private var isStopped = false
+    /// The listener is left alone until then, because descriptors have run out.
+    var acceptsAgainAt: MonotonicInstant?
+    var hasWarnedOfSessionLimit = false
+    private let inputBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: inputPerTurn, alignment: 16)
+
+    /// How many bytes are read from one session in one turn.
+    private static let inputPerTurn = 16 * 1024
+    /// How many bytes are read from a session that ends: more than a socket buffer holds by default.
+    private static let inputAtEnd = 256 * 1024
+    /// How many connections are accepted in one turn.
+    static let acceptsPerTurn = 64
+    /// How long the listener is left alone when descriptors have run out and none is given back.
+    static let acceptPause = Milliseconds(1000)
+    /// Descriptors for everything but sessions.
+    static let descriptorsKeptBack = 64
+
+    /// Takes the locks, reserves the first tokens, and listens.
+    ///
+    /// Nobody is served before ``run()``.
+    ///
+    /// - Parameter clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
+    /// - Throws: ``SystemError`` and errors that say in their description what stands in the way and what to do.
+    public init(
+        configuration: ServerConfiguration,
+        logger: Logger,
+        clock: (() -> MonotonicInstant)? = nil
+    ) throws {
+        self.configuration = configuration
+        self.logger = logger
+        self.clock = clock ?? MonotonicInstant.now
+        // Before anything is touched, so that of two daemons that start at once only one goes on.
+        locks = [
+            try InstanceLock(path: configuration.stateDirectory + "/lock"),
+            try InstanceLock(path: configuration.socketPath + ".lock"),
+        ]
+        let file = TokenFile(directory: configuration.stateDirectory)
+        let block = try file.reserve(atLeast: Self.wallClockMicroseconds())
+        let last = FencingToken(block.upperBound)
+        tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
+        sessionLimit = Self.sessionLimit(configuration.limits)
+        var limits = configuration.limits
+        limits.sessions = sessionLimit
+        let connections = ConnectionTable()
+        self.connections = connections
+        service = LockService(
+            identity: .init(version: configuration.version, process: ProcessID(getpid())),
+            limits: limits,
+            firstBlock: FencingToken(block.lowerBound)...last,
+            tokens: tokens,
+            at: self.clock(),
+            flush: { connections[$0]?.writeOutput() }
+        )
+        epoll = try Epoll()
+        wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
+        listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
+        try epoll.add(listener.descriptor, .input, EpollKey(.listener))
+        try epoll.add(wakeUp, .input, EpollKey(.wakeUp))
+        if let stop = configuration.stopDescriptor { try epoll.add(stop, .input, EpollKey(.stop)) }
+    }
+
+    deinit {
+        Glibc.close(wakeUp)
+        inputBuffer.deallocate()
+    }
+
+    /// Serves until ``stop()`` or until the stop descriptor is readable; then removes the socket and ends every session.
+    public func run() throws {
+        logger.notice(
+            "started",
+            metadata: [
+                "socket": "\(configuration.socketPath)", "state": "\(configuration.stateDirectory)",
+                "sessions.limit": "\(sessionLimit)",
+            ]
+        )
+        defer { shutDown() }
+        while !isStopped { try turn() }
+    }
+
+    /// Makes ``run()`` return.
+    ///
+    /// May be called from any thread.
+    public func stop() {
+        eventfd_write(wakeUp, 1 << 32)
+    }
+
+    /// Makes the loop take a turn, so that it reads its clock.
+    ///
+    /// May be called from any thread.
+    public func wake() {
+        eventfd_write(wakeUp, 1)
+    }
+
+    private func shutDown() {
+        listener.shutDown()
+        for connection in connections.all { connection.close() }
+        logger.notice("stopped")
+    }
+
+    // MARK: The turn
+
+    private func turn() throws {
+        let timeout = timeout()
+        var ready: [(EpollKey, Epoll.Interest)] = []
+        try epoll.wait(timeout: timeout) { ready.append(($0, $1)) }
+        let now = clock()
+        acceptAgainIfDue(now)
+        // What is due has ended before anything is looked at that was read now.
+        service.passTime(at: now)
+        for (key, interest) in ready { handle(key, interest, now) }
+        service.resume(at: now)
+        // What has ended by that.
+        service.passTime(at: now)
+        writeOutputs(now)
+    }
+
+    /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
+    private func timeout() -> CInt {
+        if service.hasRunnableSessions { return 0 }
+        let deadlines = [service.nextDeadline(), acceptsAgainAt].compactMap { $0 }
+        guard let next = deadlines.min() else { return -1 }
+        let nanoseconds = next.nanoseconds - clock().nanoseconds
+        return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)
+    }
+
+    private func handle(_ key: EpollKey, _ interest: Epoll.Interest, _ now: MonotonicInstant) {
+        switch key.kind {
+        case .listener: accept(now)
+        case .wakeUp: takeWakeUp()
+        case .stop: isStopped = true
+        case .socket:
+            guard let connection = connections[key] else { return }
+            if interest.isDisjoint(with: [.peerShutDown, .hangUp]) {
+                if interest.contains(.input) { receive(from: connection, now) }
+                if interest.contains(.output) { write(to: connection, now) }
+            } else {
+                hangUp(connection, now)
+            }
+        case .process:
+            guard let connection = connections[key] else { return }
+            hangUp(connection, now)
+            close(connection, now)
+        }
+    }
+
+    private func takeWakeUp() {
+        var count: eventfd_t = 0
+        eventfd_read(wakeUp, &count)
+        if count >= 1 << 32 { isStopped = true }
+    }
+
+    private func writeOutputs(_ now: MonotonicInstant) {
+        for session in service.takeDirtySessions() {
+            guard let connection = connections[session] else { continue }
+            write(to: connection, now)
+        }
+    }
+
+    // MARK: One connection
+
+    private func receive(from connection: Connection, _ now: MonotonicInstant) {
+        guard connection.session.wantsInput else { return watch(connection, forInput: false) }
+        switch connection.read(into: inputBuffer) {
+        case .bytes(let bytes): service.receive(bytes, from: connection.session, at: now)
+        case .nothing: break
+        case .end: hangUp(connection, now)
+        }
+    }
+
+    private func write(to connection: Connection, _ now: MonotonicInstant) {
+        connection.writeOutput()
+        service.outputWasWritten(of: connection.session)
+        if connection.session.state == .ended && connection.session.output.isEmpty {
+            close(connection, now)
+        } else {
+            watch(connection)
+        }
+    }
+
+    /// Makes epoll watch the socket for what can be done with it now.
+    ///
+    /// Input that is not wanted is watched for until it comes (`forInput` is false then), which saves two system calls for every short wait.
+    private func watch(_ connection: Connection, forInput: Bool = true) {
+        let session = connection.session
+        var interest: Epoll.Interest = []
+        if session.state == .open {
+            interest.insert(.peerShutDown)
+            if session.wantsInput || (forInput && connection.interest.contains(.input)) { interest.insert(.input) }
+        }
+        if !session.output.isEmpty { interest.insert(.output) }
+        guard interest != connection.interest else { return }
+        connection.interest = interest
+        epoll.modify(connection.socket, interest, connection.socketKey)
+    }
+
+    /// The client has hung up or its process has ended: takes the lines that it has sent, and ends its session.
+    private func hangUp(_ connection: Connection, _ now: MonotonicInstant) {
+        let session = connection.session
+        if session.state == .ended {
+            // It had half-closed before and now has closed: nobody is there to read what is left.
+            return close(connection, now)
+        }
+        service.endInput(of: session, at: now)
+        var rest = Self.inputAtEnd
+        while rest > 0, case .bytes(let bytes) = connection.read(into: inputBuffer) {
+            service.receive(bytes, from: session, at: now)
+            rest -= bytes.count
+        }
+        service.end(session, at: now)
+        write(to: connection, now)
+    }
+
+    func close(_ connection: Connection, _ now: MonotonicInstant) {
+        guard connections.remove(connection) else { return }
+        connection.close()
+        if connections.count < sessionLimit / 2 { hasWarnedOfSessionLimit = false }
+        if acceptsAgainAt != nil { acceptsAgainAt = now }
+    }
+}

@@ -1,0 +1,56 @@
+public import LockdModel
+import LockdWire
+
+/// One client's session, as the protocol sees it: lines in, replies out.
+///
+/// Which descriptors carry them is not known here.
+public final class Session {
+    /// Where the session is in its life.
+    enum State: Hashable {
+        /// Lines may come.
+        case open
+        /// No more lines will come than have come.
+        case draining
+        /// All is said, but perhaps not read.
+        case ended
+    }
+
+    /// Its number, unique within this run of the daemon.
+    public let id: SessionID
+    /// The process that called connect().
+    public let peer: Peer
+    /// What the client library calls itself, if it said HELLO.
+    var client: Text?
+    var state = State.open
+    /// An untagged request waits: the lines behind it stay unread.
+    var isBlocked = false
+    /// A line has come, so HELLO is late.
+    var hasSpoken = false
+    /// The input may hold complete lines that were not taken yet, because the session could not go on.
+    var hasLinesLeft = false
+    /// In the list of those with something to write, or whose socket may be read again.
+    var isDirty = false
+    /// In the list of those that may go on with the lines that they have.
+    var isRunnable = false
+    var input = LineFramer(limit: ProtocolLimits.lineByteCount)
+    var output = OutputBuffer()
+
+    init(id: SessionID, peer: Peer) {
+        self.id = id
+        self.peer = peer
+    }
+
+    /// Hands out the bytes that are to be written to the client, and drops as many from the front as `body` says it has taken.
+    public func drainOutput(_ body: (UnsafeRawBufferPointer) -> Int) {
+        output.drain(body)
+    }
+
+    /// Whether so many replies wait to be read that nothing more is done for this client before it has read them.
+    var isBackedUp: Bool { output.count > LockService.outputLimit }
+
+    /// Whether the next line may be taken now.
+    var mayTakeLine: Bool { state != .ended && !isBlocked && !isBackedUp }
+
+    /// Whether the client's socket should be read.
+    var wantsInput: Bool { state == .open && !isBlocked && !isBackedUp && !isRunnable }
+}

@@ -1,0 +1,82 @@
+import LockdModel
+
+/// A line from the daemon that is no reply: what is at the other end does not speak this protocol, or not this version.
+public struct MalformedReply: Error, Hashable, Sendable, CustomStringConvertible {
+    /// The line, with `%XX` for every byte that is not printable ASCII, and for `%` itself.
+    public let line: String
+    /// What is wrong with it, in a few words.
+    public let problem: String
+
+    init(_ line: UnsafeRawBufferPointer, _ problem: String) {
+        var printable: [UInt8] = []
+        for byte in line { printable.write(printable: byte) }
+        self.line = String(decoding: printable, as: UTF8.self)
+        self.problem = problem
+    }
+
+    /// A sentence for whoever has to find out what is at the other end of the socket.
+    public var description: String { "not a reply of the lockd protocol, version 1 (\(problem)): \(line)" }
+}
+
+/// Reads what the daemon says.
+///
+/// It follows the protocol's rules of growth: keys and events that it does not know are ignored, a field that may be
+/// missing is `nil` when it is, and an error code or a reason of loss that it does not know is kept as it is.
+public enum ReplyDecoder {
+    /// The reply or event that `line`, without its LF, says; `nil` for an event of a kind that this version does not
+    /// know.
+    ///
+    /// - Throws: if the line is no reply. Whatever follows on that connection cannot be relied on either.
+    public static func decode(_ line: UnsafeRawBufferPointer) throws(MalformedReply) -> TaggedReply? {
+        do throws(ReplyProblem) {
+            guard line.allSatisfy({ $0 < 0x80 }), (try? Words.check(line)) != nil else { throw .notWords }
+            var words = ReplyWords(line)
+            if words.skip("*") { return try event(&words).map { TaggedReply($0) } }
+            let tag = words.isAtTag ? try words.tag() : nil
+            return TaggedReply(tag: tag, try reply(&words))
+        } catch {
+            throw MalformedReply(line, error.description)
+        }
+    }
+
+    private static func event(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply? {
+        guard words.skip("LOST") else { return nil }
+        return .lost(try words.name(), token: try words.token(), reason: try words.lossReason())
+    }
+
+    private static func reply(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply {
+        switch try words.verb() {
+        case .welcome: .welcome(try words.welcome())
+        case .granted: .granted(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .held: .held(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .busy: .busy(try words.name(), holder: try words.holder(), waiterCount: try words.waiterCount())
+        case .timedOut:
+            .timedOut(
+                try words.name(),
+                waited: try words.waited(),
+                holder: try words.holder(),
+                waiterCount: try words.waiterCount()
+            )
+        case .cancelled where words.isAtTag: .waitCancelled(try words.tag())
+        case .cancelled: .cancelled(try words.name(), waited: try words.waited())
+        case .released: .released(try words.name(), token: try words.token())
+        case .renewed: .renewed(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .notHeld: .notHeld(try words.name())
+        case .notWaiting: .notWaiting(try words.tag())
+        case .lease: .lease(try words.lease())
+        case .waiter: .waiter(try words.waiter())
+        case .end: .end(next: try words.optional("next", Cursor.init(spelling:)))
+        case .revoked: .revoked(try words.name(), token: try words.token())
+        case .denied:
+            .denied(
+                try words.name(),
+                token: try words.token(),
+                holder: try words.required("uid", UserID.init(decimal:))
+            )
+        case .statistic: try words.statistic()
+        case .pong: .pong
+        case .bye: .bye
+        case .error: .error(try words.error())
+        }
+    }
+}

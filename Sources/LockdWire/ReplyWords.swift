@@ -1,0 +1,263 @@
+import LockdModel
+
+/// The first words of replies.
+enum ReplyVerb: String {
+    case welcome = "WELCOME"
+    case granted = "GRANTED"
+    case held = "HELD"
+    case busy = "BUSY"
+    case timedOut = "TIMEOUT"
+    case cancelled = "CANCELLED"
+    case released = "RELEASED"
+    case renewed = "RENEWED"
+    case notHeld = "NOTHELD"
+    case notWaiting = "NOTWAITING"
+    case lease = "LEASE"
+    case waiter = "WAITER"
+    case end = "END"
+    case revoked = "REVOKED"
+    case denied = "DENIED"
+    case statistic = "STAT"
+    case pong = "PONG"
+    case bye = "BYE"
+    case error = "ERROR"
+}
+
+/// Why a line is no reply.
+enum ReplyProblem: Error, CustomStringConvertible {
+    case notWords
+    case unknownVerb
+    case missing(StaticString)
+    case bad(StaticString)
+
+    var description: String {
+        switch self {
+        case .notWords: "not words of visible ASCII with one space between them"
+        case .unknownVerb: "unknown reply"
+        case .missing(let what): "no \(what)"
+        case .bad(let what): "bad \(what)"
+        }
+    }
+}
+
+/// What is left of a reply: first its arguments, which are taken one after the other, then its fields, which are found
+/// by their keys.
+struct ReplyWords {
+    private var words: Words
+
+    init(_ line: UnsafeRawBufferPointer) { words = Words(line) }
+
+    /// Whether the next word is a tag.
+    var isAtTag: Bool {
+        var ahead = words
+        return ahead.next()?.first == UInt8(ascii: "#")
+    }
+
+    /// Takes the next word if it is `word`.
+    mutating func skip(_ word: StaticString) -> Bool {
+        var ahead = words
+        guard ahead.next()?.isSpelled(word) == true else { return false }
+        words = ahead
+        return true
+    }
+
+    mutating func verb() throws(ReplyProblem) -> ReplyVerb {
+        guard let verb = ReplyVerb(rawValue: .verbatim(try argument("verb"))) else { throw .unknownVerb }
+        return verb
+    }
+
+    mutating func tag() throws(ReplyProblem) -> Tag {
+        guard let tag = Tag(word: try argument("tag")) else { throw .bad("tag") }
+        return tag
+    }
+
+    mutating func name() throws(ReplyProblem) -> LockName {
+        let word = try argument("name")
+        guard let name = try? LockName(parsing: word) else { throw .bad("name") }
+        return name
+    }
+
+    private mutating func argument(_ what: StaticString) throws(ReplyProblem) -> UnsafeRawBufferPointer {
+        guard let word = words.next() else { throw .missing(what) }
+        return word
+    }
+
+    /// What `read` makes of the value of the field `key`, or `nil` if there is no such field.
+    func optional<Value>(
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
+    ) throws(ReplyProblem) -> Value? {
+        var rest = words
+        while let word = rest.next() {
+            guard let equalsSign = word.offset(of: UInt8(ascii: "=")),
+                word.upTo(equalsSign).isSpelled(key)
+            else { continue }
+            guard let value = read(word.from(equalsSign + 1)) else {
+                throw .bad(key)
+            }
+            return value
+        }
+        return nil
+    }
+
+    /// What `read` makes of the value of the field `key`.
+    func required<Value>(
+        _ key: StaticString,
+        _ read: (UnsafeRawBufferPointer) -> Value?
+    ) throws(ReplyProblem) -> Value {
+        guard let value = try optional(key, read) else { throw .missing(key) }
+        return value
+    }
+}
+
+/// The fields that several replies have.
+extension ReplyWords {
+    func token() throws(ReplyProblem) -> FencingToken {
+        FencingToken(try required("token", UInt64.init(decimal:)))
+    }
+
+    func timeToLive() throws(ReplyProblem) -> Milliseconds? {
+        try optional("ttl", Milliseconds.init(spelling:))
+    }
+
+    func waited() throws(ReplyProblem) -> Milliseconds {
+        try required("waited", Milliseconds.init(spelling:))
+    }
+
+    func waiterCount() throws(ReplyProblem) -> Int { try required("waiters", Int.init(decimal:)) }
+
+    /// The holder, if the reply says how long somebody has been holding.
+    func holder() throws(ReplyProblem) -> Reply.Holder? {
+        guard let held = try optional("held", Milliseconds.init(spelling:)) else { return nil }
+        let peer = Reply.Peer(
+            session: try optional("holder-session", SessionID.init(decimal:)),
+            process: try optional("holder-pid", ProcessID.init(decimal:)),
+            user: try optional("holder-uid", UserID.init(decimal:)),
+            command: try text("holder-command")
+        )
+        return Reply.Holder(peer: peer, held: held)
+    }
+
+    private func peer() throws(ReplyProblem) -> Reply.Peer {
+        Reply.Peer(
+            session: try optional("session", SessionID.init(decimal:)),
+            process: try optional("pid", ProcessID.init(decimal:)),
+            user: try optional("uid", UserID.init(decimal:)),
+            command: try text("command")
+        )
+    }
+
+    /// A text of any length: the bounds of what a client may send are the daemon's to keep.
+    private func text(_ key: StaticString) throws(ReplyProblem) -> Text? {
+        try optional(key) { try? Text(parsing: $0, limit: $0.count) }
+    }
+}
+
+/// The fields of one reply each.
+extension ReplyWords {
+    func welcome() throws(ReplyProblem) -> Reply.Welcome {
+        Reply.Welcome(
+            daemonVersion: try required("lockd", String.verbatim),
+            version: try required("v", UInt64.init(decimal:)),
+            session: try required("session", SessionID.init(decimal:)),
+            process: try required("pid", ProcessID.init(decimal:)),
+            features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
+            lineByteCount: try required("line", Int.init(decimal:)),
+            nameByteCount: try required("name", Int.init(decimal:))
+        )
+    }
+
+    mutating func lease() throws(ReplyProblem) -> Reply.LeaseLine {
+        Reply.LeaseLine(
+            name: try name(),
+            token: try token(),
+            peer: try peer(),
+            client: try text("client"),
+            held: try required("held", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            owner: try text("owner"),
+            note: try text("note"),
+            waiterCount: try waiterCount()
+        )
+    }
+
+    mutating func waiter() throws(ReplyProblem) -> Reply.WaiterLine {
+        Reply.WaiterLine(
+            name: try name(),
+            position: try required("position", Int.init(decimal:)),
+            peer: try peer(),
+            client: try text("client"),
+            waited: try waited(),
+            left: try optional("left", Milliseconds.init(spelling:)),
+            timeToLive: try timeToLive(),
+            owner: try text("owner"),
+            note: try text("note")
+        )
+    }
+
+    mutating func statistic() throws(ReplyProblem) -> Reply {
+        let word = try argument("statistic")
+        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else { throw .bad("statistic") }
+        return .statistic(key: .verbatim(word[..<equalsSign]), value: .verbatim(word[(equalsSign + 1)...]))
+    }
+
+    mutating func error() throws(ReplyProblem) -> WireError {
+        WireError(
+            WireError.Code(rawValue: .verbatim(try argument("code"))),
+            key: try text("key"),
+            got: try text("got"),
+            want: try optional("want", String.verbatim),
+            limit: try optional("limit", Int.init(decimal:)),
+            // Somebody else's limit that this version does not know is nobody's in particular.
+            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:))
+        )
+    }
+
+    func lossReason() throws(ReplyProblem) -> Reply.LossReason {
+        guard let reason = try text("reason") else { throw .missing("reason") }
+        switch reason.spelling {
+        case "expired": return .expired
+        case "revoked":
+            return .revoked(
+                by: try optional("by-uid", UserID.init(decimal:)),
+                process: try optional("by-pid", ProcessID.init(decimal:)),
+                why: try text("why")
+            )
+        default: return .other(reason)
+        }
+    }
+}
+
+extension String {
+    /// The string of these bytes, which are ASCII.
+    static func verbatim(_ bytes: some Collection<UInt8>) -> String { String(decoding: bytes, as: UTF8.self) }
+}
+
+extension Int {
+    init?(decimal digits: UnsafeRawBufferPointer) {
+        guard let number = UInt64(decimal: digits), let value = Int(exactly: number) else { return nil }
+        self = value
+    }
+}
+
+extension SessionID {
+    init?(decimal digits: UnsafeRawBufferPointer) {
+        guard let value = UInt64(decimal: digits) else { return nil }
+        self.init(value)
+    }
+}
+
+extension UserID {
+    init?(decimal digits: UnsafeRawBufferPointer) {
+        guard let number = UInt64(decimal: digits), let value = UInt32(exactly: number) else { return nil }
+        self.init(value)
+    }
+}
+
+extension ProcessID {
+    init?(decimal digits: UnsafeRawBufferPointer) {
+        guard let number = UInt64(decimal: digits), let value = Int32(exactly: number) else { return nil }
+        self.init(value)
+    }
+}

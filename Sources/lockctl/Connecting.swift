@@ -1,0 +1,113 @@
+import ArgumentParser
+import Glibc
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// Which daemon is meant.
+struct DaemonOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("The daemon's socket (default: $LOCKD_SOCKET or /run/lockd/lockd.sock).", valueName: "path")
+    )
+    var socket: String?
+
+    @Flag(help: "The user's own daemon: the socket in $XDG_RUNTIME_DIR/lockd.")
+    var user = false
+
+    /// Connects and greets.
+    func connect() throws -> (connection: BlockingConnection, welcome: Reply.Welcome, path: String) {
+        let path = try SocketPath.find(argument: socket, user: user)
+        let connection = try BlockingConnection(path: path)
+        let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
+        switch try connection.ask(.hello(Request.Hello(client: client))) {
+        case .welcome(let welcome): return (connection, welcome, path)
+        case .error(let error): throw Refused(error)
+        case let reply: throw Unexpected(reply)
+        }
+    }
+}
+
+/// The daemon has refused a request.
+struct Refused: Error, CustomStringConvertible {
+    let error: WireError
+
+    init(_ error: WireError) { self.error = error }
+
+    var description: String {
+        var words = ["lockd refused: \(error.code.rawValue)"]
+        if let key = error.key { words.append("(\(key))") }
+        if let got = error.got { words.append("got \(got)") }
+        if let want = error.want { words.append("want \(want)") }
+        if let limit = error.limit { words.append("limit \(limit)") }
+        if let scope = error.scope { words.append("per \(scope.rawValue)") }
+        return words.joined(separator: " ")
+    }
+}
+
+/// The daemon has answered something else than the protocol says.
+struct Unexpected: Error, CustomStringConvertible {
+    let reply: Reply
+
+    init(_ reply: Reply) { self.reply = reply }
+
+    var description: String { "lockd answered out of turn: \(reply)" }
+}
+
+/// The ways to end, besides success and the exit code of the command that was run; numbers of sysexits.h.
+enum Ending {
+    /// EX_UNAVAILABLE: the daemon cannot be reached, or went away.
+    static let unavailable = ExitCode(69)
+    /// EX_TEMPFAIL: the lease was not to be had.
+    static let notAcquired = ExitCode(75)
+    /// EX_NOPERM: it is not for this user to do.
+    static let denied = ExitCode(77)
+    /// There is nothing to do it to.
+    static let nothingThere = ExitCode(1)
+}
+
+/// Runs `body`; whatever it throws is said on stderr and becomes an exit code.
+func reportingFailures(_ body: () throws -> Void) throws {
+    do {
+        try body()
+    } catch let exit as ExitCode {
+        throw exit
+    } catch let problem as ValidationError {
+        throw problem
+    } catch {
+        complain("\(error)")
+        throw Ending.unavailable
+    }
+}
+
+/// Says `message` on stderr.
+func complain(_ message: String) {
+    let line = Array("lockctl: \(message)\n".utf8)
+    _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+}
+
+/// A lock name from the command line: its bytes as they are.
+func lockName(_ argument: String) throws -> LockName {
+    do {
+        return try LockName(argument)
+    } catch {
+        switch error {
+        case .empty: throw ValidationError("a lock's name cannot be empty")
+        case .tooLong(let limit):
+            throw ValidationError("a lock's name has \(limit) bytes at the most; this one has \(argument.utf8.count)")
+        case .badSpelling: throw ValidationError("\(argument) is not a lock's name")
+        }
+    }
+}
+
+/// A length of time from the command line: `250ms`, `10s`, `5m`, `2h`, `7d`.
+func duration(_ argument: String) throws -> Milliseconds {
+    var argument = argument
+    let duration = argument.withUTF8 { Milliseconds(spelling: UnsafeRawBufferPointer($0)) }
+    guard let duration else {
+        throw ValidationError("\"\(argument)\" is not a duration; write 250ms, 10s, 5m, 2h or 7d")
+    }
+    guard duration <= .maximum else {
+        throw ValidationError("\(argument) is too long; at most \(Milliseconds.maximum)")
+    }
+    return duration
+}

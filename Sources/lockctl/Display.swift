@@ -1,0 +1,105 @@
+import Glibc
+import LockdModel
+import LockdWire
+
+extension LockName {
+    /// The name as a person reads it: printable UTF-8 as it is, everything else escaped as on the wire, so that no stranger's bytes steer a terminal.
+    var display: String { Readable.text(bytes) }
+}
+
+extension Text {
+    /// The text as a person reads it.
+    var display: String { Readable.text(bytes) }
+}
+
+/// Bytes of strangers, made fit for people.
+enum Readable {
+    /// The bytes as text if all of it can be shown, else escaped where it cannot.
+    static func text(_ bytes: [UInt8]) -> String {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return bytes.map(escape).joined() }
+        return text.unicodeScalars.map { isShown($0) ? String($0) : $0.utf8.map(escape).joined() }.joined()
+    }
+
+    private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: scalar != "%"
+        }
+    }
+
+    private static func escape(_ byte: UInt8) -> String {
+        if (0x20...0x7E).contains(byte), byte != UInt8(ascii: "%") { return String(UnicodeScalar(byte)) }
+        let digits = String(byte, radix: 16, uppercase: true)
+        return "%" + (digits.count == 1 ? "0" : "") + digits
+    }
+}
+
+/// Lengths of time as people say them.
+extension Milliseconds {
+    /// Two units at the most: `0.3 s`, `12 s`, `3 min 12 s`, `2 h 5 min`, `4 d 1 h`.
+    var display: String {
+        let seconds = count / 1000
+        if seconds < 10 { return "\(seconds).\(count % 1000 / 100) s" }
+        let units: [(String, Int64)] = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
+        var rest = seconds
+        var parts: [String] = []
+        for (unit, length) in units where rest >= length || !parts.isEmpty {
+            if parts.count == 2 { break }
+            if rest / length > 0 { parts.append("\(rest / length) \(unit)") }
+            if parts.count == 1 && rest / length == 0 { break }
+            rest %= length
+        }
+        return parts.joined(separator: " ")
+    }
+}
+
+/// Names of users.
+enum Users {
+    /// The name of a user, or the number if it has none.
+    static func name(of user: UserID) -> String {
+        guard let entry = getpwuid(user.value) else { return "\(user)" }
+        return Readable.text(Array(String(cString: entry.pointee.pw_name).utf8))
+    }
+}
+
+extension Reply.Holder {
+    /// Who it is, for a sentence: `gunicorn (pid 4121, user web) for 3 min 12 s`.
+    var display: String {
+        "\(peer.display) for \(held.display)"
+    }
+}
+
+extension Reply.Peer {
+    /// Who it is, for a sentence: `gunicorn (pid 4121, user web)`.
+    var display: String {
+        let details = [
+            process.map { $0.value == 0 ? "a pid of another namespace" : "pid \($0)" },
+            user.map { "user \(Users.name(of: $0))" },
+        ]
+        return "\(command?.display ?? "a process") (\(details.compactMap { $0 }.joined(separator: ", ")))"
+    }
+}
+
+/// Lines of words in columns as wide as their widest word.
+struct Table {
+    private var rows: [[String]]
+
+    init(header: [String]) { rows = [header] }
+
+    mutating func append(_ row: [String]) {
+        precondition(row.count == rows[0].count, "a row of \(row.count) words in a table of \(rows[0].count) columns")
+        rows.append(row)
+    }
+
+    /// The table, two spaces between columns, no space at a line's end.
+    var lines: [String] {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            var line = ""
+            for (column, word) in row.enumerated() {
+                line += word + String(repeating: " ", count: widths[column] - word.count + 2)
+            }
+            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+}

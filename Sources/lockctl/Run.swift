@@ -1,0 +1,188 @@
+import ArgumentParser
+import CLinux
+import Glibc
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// `lockctl run`: a command under a lease.
+struct Run: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a command while holding a lease.",
+        usage: "lockctl run [-n | -w <duration>] [--note <text>] <name> -- <command> [<argument> …]",
+        discussion: """
+            Waits for the lease, runs the command, releases the lease. The command finds the lock in $LOCKD_NAME and the fencing token in $LOCKD_TOKEN. \
+            INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease is lost meanwhile, it gets TERM.
+
+            Exit codes:
+              that of the command, or 128 plus the number of the signal that ended it
+              64   the command line is wrong
+              69   lockd cannot be reached
+              75   the lease was not acquired
+              126  the command cannot be run
+              127  the command was not found
+            """
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Flag(
+        name: [.customShort("n"), .customLong("no-wait")],
+        help: "Do not wait: exit with 75 if the lock is not free."
+    )
+    var doesNotWait = false
+
+    @Option(
+        name: [.customShort("w"), .customLong("wait")],
+        help: ArgumentHelp("Wait so long at the most, then exit with 75: 250ms, 10s, 5m.", valueName: "duration"),
+        transform: duration
+    )
+    var waitTimeout: Milliseconds?
+
+    @Option(
+        help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
+    )
+    var note: String?
+
+    @Argument(help: "The lock.", transform: lockName)
+    var name: LockName
+
+    @Argument(parsing: .postTerminator, help: "The command and its arguments.")
+    var command: [String]
+
+    func validate() throws {
+        if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
+        if let note, !(1...Text.longLimit).contains(note.utf8.count) {
+            throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")
+        }
+    }
+
+    func run() throws {
+        try reportingFailures {
+            let connection = try daemon.connect().connection
+            let token = try acquire(connection)
+            let code = try CommandUnderLease(connection: connection, name: name, token: token).run(command)
+            throw ExitCode(code)
+        }
+    }
+
+    private var wait: WaitTimeout {
+        if doesNotWait { return .none }
+        return waitTimeout.map { $0.count == 0 ? .none : .after($0) } ?? .never
+    }
+
+    private func acquire(_ connection: BlockingConnection) throws -> FencingToken {
+        let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
+        let note = Text(cutting: note ?? program, limit: Text.longLimit)
+        switch try connection.ask(.acquire(Request.Acquire(name: name, wait: wait, note: note))) {
+        case .granted(_, let token, _): return token
+        case .busy(_, let holder, let waiterCount):
+            complain("\(name.display) is not free: \(situation(holder, waiterCount))")
+        case .timedOut(_, let waited, let holder, let waiterCount):
+            complain("waited \(waited.display) for \(name.display): \(situation(holder, waiterCount))")
+        case .error(let error): throw Refused(error)
+        case let reply: throw Unexpected(reply)
+        }
+        throw Ending.notAcquired
+    }
+
+    private func situation(_ holder: Reply.Holder?, _ waiterCount: Int) -> String {
+        let who = holder.map { "held by \($0.display)" } ?? "somebody waits for it"
+        return waiterCount == 0 ? who : "\(who), \(waiterCount) waiting"
+    }
+}
+
+/// A command that runs while this process holds a lease.
+struct CommandUnderLease {
+    let connection: BlockingConnection
+    let name: LockName
+    let token: FencingToken
+
+    /// Runs the command, passes signals on to it, and returns the exit code for this process when it has ended and the lease is released.
+    func run(_ command: [String]) throws -> Int32 {
+        setenv("LOCKD_NAME", String(decoding: name.bytes, as: UTF8.self), 1)
+        setenv("LOCKD_TOKEN", "\(token)", 1)
+        // Blocked from here on: a signal between the grant and the start of the command is passed on, not lost.
+        var formerSignals = sigset_t()
+        let signals = clinux_forwarded_signalfd(&formerSignals)
+        guard signals != -1 else { throw SystemFailure("signalfd") }
+        var child = clinux_child()
+        let error = spawn(command, &child, formerSignals)
+        guard error == 0 else {
+            complain("cannot run \(command[0]): \(String(cString: strerror(error)))")
+            return error == ENOENT ? 127 : 126
+        }
+        watch(child, signals)
+        let code = exitCode(of: child)
+        release()
+        return code
+    }
+
+    private func spawn(_ command: [String], _ child: inout clinux_child, _ signals: sigset_t) -> CInt {
+        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
+        arguments.append(nil)
+        defer { arguments.forEach { free($0) } }
+        var signals = signals
+        return clinux_spawn(&child, command[0], arguments, environ, &signals)
+    }
+
+    /// Returns when the child has ended.
+    private func watch(_ child: clinux_child, _ signals: CInt) {
+        var descriptors = [
+            pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0),
+        ]
+        while true {
+            if poll(&descriptors, 3, -1) == -1 { continue }
+            if descriptors[0].revents != 0 { return }
+            if descriptors[1].revents != 0 { passOn(signals, to: child) }
+            if descriptors[2].revents != 0, let loss = readLoss() {
+                complain("the lease on \(name.display) is lost: \(loss); sending TERM to the command")
+                clinux_pidfd_send_signal(child.pidfd, SIGTERM)
+                descriptors[2].fd = -1
+            }
+        }
+    }
+
+    /// What the terminal sends has gone to the whole foreground group, the child included; what a process sends has come here only.
+    private func passOn(_ signals: CInt, to child: clinux_child) {
+        var isFromTerminal = false
+        while case let signal = clinux_read_signal(signals, &isFromTerminal), signal != 0 {
+            if !isFromTerminal { clinux_pidfd_send_signal(child.pidfd, signal) }
+        }
+    }
+
+    private func readLoss() -> String? {
+        do {
+            switch try connection.receive() {
+            case .lost(_, token, .expired): return "its ttl ran out"
+            case .lost(_, token, .revoked(let user, let process, let why)):
+                let who = Reply.Peer(session: nil, process: process, user: user, command: nil).display
+                return "revoked by \(who)" + (why.map { ": \($0.display)" } ?? "")
+            case _: return nil
+            }
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    private func exitCode(of child: clinux_child) -> Int32 {
+        var status: CInt = 0
+        while waitpid(child.process, &status, 0) == -1 && errno == EINTR {}
+        let signal = status & 0x7F
+        return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+    }
+
+    private func release() {
+        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit.
+        _ = try? connection.ask(.release(name, token: token))
+    }
+}
+
+/// A system call that failed.
+struct SystemFailure: Error, CustomStringConvertible {
+    let description: String
+
+    init(_ call: String) { description = "\(call): \(String(cString: strerror(errno)))" }
+}

@@ -1,0 +1,76 @@
+"""Questions to the daemon that are not about a lock of one's own."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Iterator
+from typing import Callable
+
+from . import _grammar as grammar
+from ._connection import ANSWER_TIMEOUT
+from ._discovery import socket_path
+from ._process import endpoint
+from ._replies import End, LeaseLine, Reply, WaiterLine
+from ._requests import List, Ping, Request, Show
+
+
+class Client:
+    """What the daemon knows. It shares the process's connection with the locks, and needs no closing.
+
+    Every answer was true when the daemon gave it, and may not be when it is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        socket: str | os.PathLike[str] | None = None,
+        user: bool = False,
+        connect_timeout: float = 5.0,
+    ) -> None:
+        """Name a daemon, as ``Lock`` does. Nothing is asked of it yet."""
+        self._path = socket_path(socket, user)
+        self._connect_timeout = connect_timeout
+
+    def ping(self) -> None:
+        """Return if the daemon answers.
+
+        :raises DaemonUnavailable: if it does not.
+        """
+        self._ask(Ping)
+
+    def show(self, name: str | bytes) -> list[LeaseLine | WaiterLine]:
+        """The lease on a name, then its waiters in the order of their turn. Empty if nobody holds it."""
+        checked = grammar.check_name(name)
+        return list(self._pages(lambda after: Show(checked, after=after)))
+
+    def _pages(self, make_request: Callable[[str | None], Request]) -> Iterator[LeaseLine | WaiterLine]:
+        after: str | None = None
+        while True:
+            page = functools.partial(make_request, after)
+            after = None
+            for line in self._ask(page):
+                if isinstance(line, (LeaseLine, WaiterLine)):
+                    yield line
+                elif isinstance(line, End):
+                    after = line.next
+            if after is None:
+                return
+
+    def _ask(self, make_request: Callable[[], Request]) -> list[Reply]:
+        return endpoint(self._path).ask(
+            make_request,
+            lambda _, pending: pending.replies,
+            deadline=time.monotonic() + self._connect_timeout + ANSWER_TIMEOUT,
+            connect_timeout=self._connect_timeout,
+        )
+
+    # The last method, because in a class that has a `list` the name of the type means the method.
+    def list(self, prefix: str | bytes | None = None) -> Iterator[LeaseLine | WaiterLine]:
+        """The leases and waiters of every lock whose name begins with ``prefix``, page by page.
+
+        What is held or waiting throughout the listing is in it; what comes or goes meanwhile may be.
+        """
+        checked = None if prefix is None else grammar.check_name(prefix)
+        return self._pages(lambda after: List(checked, after=after))

@@ -1,0 +1,290 @@
+"""The client's side of the lockd protocol, without I/O.
+
+The rules of this module:
+
+1. Bytes in, replies out; requests in, bytes out. No sockets, no clocks, no threads, no locks, no globals. Whoever moves
+   the bytes sees to it that one thread at a time is in here.
+2. A tag is used once in the life of a connection. So no answer can be taken for another's, whatever was given up.
+3. A lease is held from the moment GRANTED is *received* until its RELEASED, its LOST, or the end of the connection is.
+4. Nothing that is given up keeps a lease. A wait that is abandoned is cancelled; if the grant was faster, the lease is
+   released by its token the moment it arrives. An abandoned RELEASE is still a RELEASE.
+5. What the daemon may not say in answer to a request ends the connection (``RemoteProtocolError``). A client that
+   guesses what a lock server meant has two holders.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from . import _replies as replies
+from ._errors import LocalProtocolError, RemoteProtocolError
+from ._replies import Reply, parse_reply
+from ._requests import Acquire, Cancel, Hello, List, Ping, Quit, Release, Renew, Request, Revoke, Show, Stats
+
+#: A line longer than this is no reply: the longest that the protocol can make has less than 4 KiB.
+LINE_LIMIT = 65536
+
+_ANSWERS: dict[type[Request], tuple[type[Reply], ...]] = {
+    Hello: (replies.Welcome,),
+    Acquire: (replies.Granted, replies.Held, replies.Busy, replies.TimedOut, replies.Cancelled),
+    Release: (replies.Released, replies.NotHeld),
+    Renew: (replies.Renewed, replies.NotHeld),
+    Cancel: (replies.WaitCancelled, replies.NotWaiting),
+    Show: (replies.LeaseLine, replies.WaiterLine, replies.End),
+    List: (replies.LeaseLine, replies.WaiterLine, replies.End),
+    Revoke: (replies.Revoked, replies.Denied, replies.NotHeld),
+    Stats: (replies.Statistic, replies.End),
+    Ping: (replies.Pong,),
+    Quit: (replies.Bye,),
+}
+
+# Lines that others of the same answer follow.
+_INNER_LINES = (replies.LeaseLine, replies.WaiterLine, replies.Statistic)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Why a lease ended that was not released."""
+
+    #: ``expired``, ``revoked``, ``disconnected`` or ``unknown``; a later daemon may know more words.
+    reason: str
+    #: Who revoked it and why, or how the connection ended, for people to read.
+    detail: str = ""
+
+
+@dataclass(eq=False)
+class HeldLease:
+    """A lease that was granted on this connection."""
+
+    name: bytes
+    token: int
+    #: Milliseconds, ``None`` for no bound.
+    ttl: int | None
+    #: Set once, when the lease is lost.
+    loss: Loss | None = None
+    #: Whether this side gave it back: RELEASED was received, or nobody waits for it.
+    released: bool = False
+
+
+@dataclass(frozen=True)
+class Received:
+    """A line that answers a request, or an event, or a refusal of the whole session (neither tag nor request)."""
+
+    tag: str | None
+    request: Request | None
+    reply: Reply
+    #: Whether it is the last line of the answer.
+    final: bool = True
+    #: The lease that ``GRANTED`` or ``HELD`` speaks of.
+    lease: HeldLease | None = None
+
+
+@dataclass(eq=False)
+class _Outstanding:
+    request: Request
+    abandoned: bool = False
+
+
+class Connection:
+    """One connection to the daemon, from its first byte to its end.
+
+    Ask with ``send``; move ``data_to_send()`` to the socket and tell how much went with ``data_sent``; pass what the
+    socket says to ``receive``, and the end of the stream to ``receive_end``.
+    """
+
+    def __init__(self) -> None:
+        #: The leases that are held, by name and token.
+        self.leases: dict[tuple[bytes, int], HeldLease] = {}
+        #: How the connection ended, ``None`` as long as it has not.
+        self.end: str | None = None
+        self._tag_count = 0
+        self._tagged: dict[str, _Outstanding] = {}
+        self._untagged: deque[_Outstanding] = deque()
+        self._unsettled: set[str] = set()
+        self._outgoing = bytearray()
+        self._incoming = bytearray()
+
+    def send(self, request: Request) -> str:
+        """Put a request into the bytes to send, and return its tag.
+
+        :raises LocalProtocolError: if the connection has ended.
+        """
+        self._check_open()
+        return self._send(_Outstanding(request))
+
+    def send_untagged(self, request: Request) -> None:
+        """Put a request without a tag into the bytes to send. Such requests are answered in their order.
+
+        One that waits holds back all that come behind it, and cannot be abandoned.
+
+        :raises LocalProtocolError: if the connection has ended.
+        """
+        self._check_open()
+        self._untagged.append(_Outstanding(request))
+        self._outgoing += request.to_line()
+
+    def abandon(self, tag: str) -> None:
+        """Give up the request under ``tag``: nobody is told of its answer, and no lease comes of it.
+
+        A tag that is answered already, or was never sent, is passed over.
+        """
+        outstanding = self._tagged.get(tag)
+        if outstanding is None or outstanding.abandoned:
+            return
+        outstanding.abandoned = True
+        if isinstance(outstanding.request, Acquire):
+            self._unsettled.add(tag)
+            self._send(_Outstanding(Cancel(tag), abandoned=True))
+
+    def give_back(self, lease: HeldLease) -> None:
+        """Release a lease, and tell nobody of the answer. One that has ended is passed over."""
+        if self.leases.get((lease.name, lease.token)) is lease:
+            lease.released = True
+            self._send(_Outstanding(Release(lease.name, lease.token), abandoned=True))
+
+    @property
+    def settled(self) -> bool:
+        """Whether no abandoned wait can still bring a lease.
+
+        As long as it is false, somebody has to go on receiving: a grant that is never read is a lease that nobody has
+        and nobody else gets.
+        """
+        return not self._unsettled
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request that is not abandoned waits for its answer."""
+        return not self._untagged and all(outstanding.abandoned for outstanding in self._tagged.values())
+
+    def data_to_send(self) -> bytes:
+        """The bytes that are to be written next."""
+        return bytes(self._outgoing)
+
+    def data_sent(self, count: int) -> None:
+        """Forget the first ``count`` bytes of those that were to be written."""
+        del self._outgoing[:count]
+
+    def receive(self, data: bytes) -> list[Received]:
+        """Take in what the socket said, and return what it means to those who wait.
+
+        Answers to abandoned requests and unknown events are not among it.
+
+        :raises RemoteProtocolError: if no lockd says so. The connection is then at its end: call ``receive_end``.
+        """
+        self._incoming += data
+        *lines, rest = self._incoming.split(b"\n")
+        self._incoming = rest
+        received = [meaning for meaning in map(self._receive_line, lines) if meaning is not None]
+        if len(rest) > LINE_LIMIT:
+            raise RemoteProtocolError(f"the reply has more than {LINE_LIMIT} bytes")
+        return received
+
+    def receive_end(self, reason: str) -> None:
+        """Take in that the connection has ended. Every lease that is still held is lost."""
+        if self.end is not None:
+            return
+        self.end = reason
+        for lease in self.leases.values():
+            lease.loss = Loss("disconnected", reason)
+        self.leases.clear()
+        self._tagged.clear()
+        self._untagged.clear()
+        self._unsettled.clear()
+        self._outgoing.clear()
+
+    def _check_open(self) -> None:
+        if self.end is not None:
+            raise LocalProtocolError(f"the connection has ended: {self.end}")
+
+    def _send(self, outstanding: _Outstanding) -> str:
+        self._tag_count += 1
+        tag = f"#{self._tag_count}"
+        self._tagged[tag] = outstanding
+        self._outgoing += outstanding.request.to_line(tag)
+        return tag
+
+    def _receive_line(self, line: bytearray) -> Received | None:
+        tag, reply = parse_reply(bytes(line))
+        if reply is None:
+            return None
+        if isinstance(reply, replies.Lost):
+            self._lose(reply)
+            return Received(None, None, reply)
+        outstanding = self._tagged.get(tag) if tag is not None else self._untagged[0] if self._untagged else None
+        if outstanding is None:
+            if tag is None and isinstance(reply, replies.Refused):
+                return Received(None, None, reply)
+            raise RemoteProtocolError(f"nothing was asked to which this is an answer: {bytes(line)!r}")
+        self._check(outstanding.request, reply)
+        final = not isinstance(reply, _INNER_LINES)
+        if final and tag is not None:
+            del self._tagged[tag]
+            self._unsettled.discard(tag)
+        elif final:
+            self._untagged.popleft()
+        lease = self._follow(outstanding, reply)
+        return None if outstanding.abandoned else Received(tag, outstanding.request, reply, final, lease)
+
+    @staticmethod
+    def _check(request: Request, reply: Reply) -> None:
+        if isinstance(reply, replies.Refused):
+            return
+        if not isinstance(reply, _ANSWERS[type(request)]):
+            raise RemoteProtocolError(f"{reply} is no answer to {request}")
+        for attribute in ("name", "token", "tag"):
+            said, asked = getattr(reply, attribute, None), getattr(request, attribute, None)
+            if said is not None and asked is not None and said != asked:
+                raise RemoteProtocolError(f"{reply} is the answer to another request than {request}")
+
+    def _follow(self, outstanding: _Outstanding, reply: Reply) -> HeldLease | None:
+        """Record what a reply says about the leases of this connection, and return the lease that it grants."""
+        if isinstance(reply, replies.Granted):
+            lease = self.leases[reply.name, reply.token] = HeldLease(reply.name, reply.token, reply.ttl)
+            if outstanding.abandoned:
+                self.give_back(lease)
+            return lease
+        if isinstance(reply, replies.Held):
+            return self.leases.get((reply.name, reply.token))
+        if isinstance(reply, replies.Renewed):
+            self._renew(reply)
+        elif isinstance(reply, replies.Released):
+            self._release(reply.name, reply.token)
+        elif isinstance(reply, replies.NotHeld) and isinstance(outstanding.request, (Release, Renew)):
+            self._miss(outstanding.request)
+        elif isinstance(reply, replies.Bye):
+            for name, token in list(self.leases):
+                self._release(name, token)
+        return None
+
+    def _renew(self, reply: replies.Renewed) -> None:
+        lease = self.leases.get((reply.name, reply.token))
+        if lease is not None:
+            lease.ttl = reply.ttl
+
+    def _release(self, name: bytes, token: int) -> None:
+        lease = self.leases.pop((name, token), None)
+        if lease is not None:
+            lease.released = True
+
+    def _lose(self, event: replies.Lost) -> None:
+        lease = self.leases.pop((event.name, event.token), None)
+        if lease is not None:
+            lease.loss = Loss(event.reason, _blame(event))
+
+    def _miss(self, request: Release | Renew) -> None:
+        # A loss is told before anything else is said of the lease, so this is not what a lockd does. But it is plain
+        # what it means.
+        lease = None if request.token is None else self.leases.pop((request.name, request.token), None)
+        if lease is not None:
+            lease.loss = Loss("unknown", "lockd said NOTHELD without having told of a loss")
+
+
+def _blame(event: replies.Lost) -> str:
+    """Who took the lease and why, for people to read."""
+    said = [f"by uid {event.by_uid}"] if event.by_uid is not None else []
+    if event.by_pid is not None:
+        said.append(f"pid {event.by_pid}")
+    if event.why is not None:
+        said.append(f"because: {event.why.decode('utf-8', 'backslashreplace')}")
+    return ", ".join(said)

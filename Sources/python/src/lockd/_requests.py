@@ -1,0 +1,350 @@
+"""What a client asks for: one class for each verb, checked when it is made, and its line.
+
+A request that exists can be said in the protocol. Nothing here does I/O. Durations are whole milliseconds, names and
+texts are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Callable, ClassVar, NoReturn, Optional, TypeVar
+
+from . import _grammar as grammar
+from ._errors import LocalProtocolError
+
+#: ``wait=forever``.
+FOREVER = "forever"
+
+#: The options of a request: key and spelled value, ``None`` for one that is left out.
+Options = Iterator[tuple[str, Optional[str]]]
+
+_Value = TypeVar("_Value")
+
+
+class Request:
+    """The base of every request."""
+
+    verb: ClassVar[str]
+
+    def to_line(self, tag: str | None = None) -> bytes:
+        """The canonical line, with its LF: capitals, options in the order of the document."""
+        words = [self.verb] if tag is None else [tag, self.verb]
+        words.extend(self._arguments())
+        words.extend([f"{key}={value}" for key, value in self._options() if value is not None])
+        return (" ".join(words) + "\n").encode("ascii")
+
+    def _arguments(self) -> list[str]:
+        return []
+
+    def _options(self) -> Options:
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Hello(Request):
+    """The first line of a session that wants to be known."""
+
+    verb = "HELLO"
+    version: int | None = None
+    client: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.client is not None:
+            grammar.check_text("a client", self.client, grammar.CLIENT_LIMIT)
+
+    def _options(self) -> Options:
+        yield "v", _number(self.version)
+        yield "client", _text(self.client)
+
+
+@dataclass(frozen=True)
+class Acquire(Request):
+    """A request for a lease. ``wait`` is milliseconds, ``FOREVER``, or ``None`` to leave it out: for ever too."""
+
+    verb = "ACQUIRE"
+    name: bytes
+    wait: int | str | None = None
+    ttl: int | None = None
+    owner: bytes | None = None
+    note: bytes | None = None
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+        if isinstance(self.wait, int):
+            grammar.check_duration("a wait", self.wait)
+        if self.ttl is not None:
+            grammar.check_duration("a ttl", self.ttl, least=1)
+        if self.owner is not None:
+            grammar.check_text("an owner", self.owner, grammar.OWNER_LIMIT)
+        if self.note is not None:
+            grammar.check_text("a note", self.note, grammar.NOTE_LIMIT)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+    def _options(self) -> Options:
+        # A wait of nothing has a word of its own; everything else is a duration with its unit.
+        yield "wait", "0" if self.wait == 0 else _duration(self.wait) if isinstance(self.wait, int) else self.wait
+        yield "ttl", _duration(self.ttl)
+        yield "owner", _text(self.owner)
+        yield "note", _text(self.note)
+
+
+@dataclass(frozen=True)
+class Release(Request):
+    """The end of a lease. Without a token, of whichever this session holds on the name."""
+
+    verb = "RELEASE"
+    name: bytes
+    token: int | None = None
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+        _check_token(self.token)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+    def _options(self) -> Options:
+        yield "token", _number(self.token)
+
+
+@dataclass(frozen=True)
+class Renew(Request):
+    """A later deadline for a lease."""
+
+    verb = "RENEW"
+    name: bytes
+    token: int | None = None
+    ttl: int | None = None
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+        _check_token(self.token)
+        if self.ttl is not None:
+            grammar.check_duration("a ttl", self.ttl, least=1)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+    def _options(self) -> Options:
+        yield "token", _number(self.token)
+        yield "ttl", _duration(self.ttl)
+
+
+@dataclass(frozen=True)
+class Cancel(Request):
+    """The end of the wait under a tag (with its ``#``)."""
+
+    verb = "CANCEL"
+    tag: str
+
+    def __post_init__(self) -> None:
+        if not grammar.is_tag(self.tag):
+            raise LocalProtocolError(f"a tag is # and 1 to 32 letters, digits, dots, _, - or :, not {self.tag!r}")
+
+    def _arguments(self) -> list[str]:
+        return [self.tag]
+
+
+@dataclass(frozen=True)
+class Show(Request):
+    """A page of the lease of a name and its waiters."""
+
+    verb = "SHOW"
+    name: bytes
+    after: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+        _check_page(self.after, self.limit)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+    def _options(self) -> Options:
+        yield "after", self.after
+        yield "limit", _number(self.limit)
+
+
+@dataclass(frozen=True)
+class List(Request):
+    """A page of all locks whose names begin with ``prefix``."""
+
+    verb = "LIST"
+    prefix: bytes | None = None
+    after: str | None = None
+    limit: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.prefix is not None:
+            grammar.check_name(self.prefix)
+        _check_page(self.after, self.limit)
+
+    def _arguments(self) -> list[str]:
+        return [] if self.prefix is None else [grammar.spell_name(self.prefix)]
+
+    def _options(self) -> Options:
+        yield "after", self.after
+        yield "limit", _number(self.limit)
+
+
+@dataclass(frozen=True)
+class Revoke(Request):
+    """The end of a lease, whoever holds it."""
+
+    verb = "REVOKE"
+    name: bytes
+    token: int | None = None
+    reason: bytes | None = None
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+        _check_token(self.token)
+        if self.reason is not None:
+            grammar.check_text("a reason", self.reason, grammar.REASON_LIMIT)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+    def _options(self) -> Options:
+        yield "token", _number(self.token)
+        yield "reason", _text(self.reason)
+
+
+@dataclass(frozen=True)
+class Stats(Request):
+    """The figures of the daemon."""
+
+    verb = "STATS"
+
+
+@dataclass(frozen=True)
+class Ping(Request):
+    """A sign of life."""
+
+    verb = "PING"
+
+
+@dataclass(frozen=True)
+class Quit(Request):
+    """The end of the session."""
+
+    verb = "QUIT"
+
+
+def parse_request(line: bytes) -> tuple[str | None, Request]:
+    """The tag and the request of a line, without its LF.
+
+    The daemon is the judge of lines, with a code for each mistake; this only tells requests from everything else. A
+    canonical line comes back from ``to_line`` byte for byte.
+
+    :raises LocalProtocolError: if it is no request line.
+    """
+    text = line.decode("latin-1")
+    words = text.split(" ")
+    tag = words.pop(0) if words[0].startswith("#") else None
+    parse = _PARSERS.get(words[0].upper()) if words else None
+    if parse is None or (tag is not None and not grammar.is_tag(tag)):
+        _refuse(text)
+    rest = _Words(text, words[1:])
+    request = parse(rest)
+    rest.end()
+    return tag, request
+
+
+class _Words:
+    """The words of a request behind its verb, taken one by one."""
+
+    def __init__(self, line: str, words: list[str]) -> None:
+        self._line = line
+        self._arguments = words[:1] if words and "=" not in words[0] else []
+        options = words[len(self._arguments) :]
+        self._options = dict(word.split("=", 1) for word in options if "=" in word)
+        if len(self._options) != len(options):
+            _refuse(line)
+
+    def argument(self) -> str:
+        return self._arguments.pop() if self._arguments else _refuse(self._line)
+
+    def name(self) -> bytes:
+        name = grammar.read_name(self.argument())
+        return _refuse(self._line) if name is None else name
+
+    def optional_name(self) -> bytes | None:
+        return self.name() if self._arguments else None
+
+    def number(self, key: str) -> int | None:
+        return self._option(key, grammar.read_number)
+
+    def duration(self, key: str) -> int | None:
+        return self._option(key, grammar.read_duration)
+
+    def text(self, key: str) -> bytes | None:
+        return self._option(key, grammar.read_text)
+
+    def cursor(self) -> str | None:
+        return self._option("after", lambda word: word if grammar.is_cursor(word) else None)
+
+    def wait(self) -> int | str | None:
+        if self._options.get("wait") in ("0", FOREVER):
+            return 0 if self._options.pop("wait") == "0" else FOREVER
+        return self.duration("wait")
+
+    def end(self) -> None:
+        if self._arguments or self._options:
+            _refuse(self._line)
+
+    def _option(self, key: str, read: Callable[[str], _Value | None]) -> _Value | None:
+        word = self._options.pop(key, None)
+        if word is None:
+            return None
+        value = read(word)
+        return _refuse(self._line) if value is None else value
+
+
+_PARSERS: dict[str, Callable[[_Words], Request]] = {
+    "HELLO": lambda words: Hello(words.number("v"), words.text("client")),
+    "ACQUIRE": lambda words: Acquire(
+        words.name(), words.wait(), words.duration("ttl"), words.text("owner"), words.text("note")
+    ),
+    "RELEASE": lambda words: Release(words.name(), words.number("token")),
+    "RENEW": lambda words: Renew(words.name(), words.number("token"), words.duration("ttl")),
+    "CANCEL": lambda words: Cancel(words.argument()),
+    "SHOW": lambda words: Show(words.name(), words.cursor(), words.number("limit")),
+    "LIST": lambda words: List(words.optional_name(), words.cursor(), words.number("limit")),
+    "REVOKE": lambda words: Revoke(words.name(), words.number("token"), words.text("reason")),
+    "STATS": lambda words: Stats(),
+    "PING": lambda words: Ping(),
+    "QUIT": lambda words: Quit(),
+}
+
+
+def _refuse(line: str) -> NoReturn:
+    raise LocalProtocolError(f"not a request of the protocol: {line!r}")
+
+
+def _number(number: int | None) -> str | None:
+    return None if number is None else str(number)
+
+
+def _duration(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else grammar.spell_duration(milliseconds)
+
+
+def _text(text: bytes | None) -> str | None:
+    return None if text is None else grammar.spell_text(text)
+
+
+def _check_token(token: int | None) -> None:
+    if token is not None:
+        grammar.check_number("a token", token)
+
+
+def _check_page(after: str | None, limit: int | None) -> None:
+    if after is not None and not grammar.is_cursor(after):
+        raise LocalProtocolError(f"a cursor is what END said, not {after!r}")
+    if limit is not None:
+        grammar.check_number("a limit", limit, least=1, most=grammar.PAGE_LIMIT)

@@ -1,0 +1,223 @@
+import Glibc
+import LockdModel
+import LockdWire
+import Synchronization
+import Testing
+
+@testable import LockdClient
+
+/// Leases of one client, granted by the real daemon.
+@Suite(.timeLimit(.minutes(1))) struct LeaseTests {
+    private let daemon: Daemon
+    private let client: LockdClient
+
+    init() throws {
+        daemon = try Daemon()
+        client = daemon.client()
+    }
+
+    // MARK: Acquiring
+
+    @Test func withLeaseExcludesEverybodyElse() async throws {
+        let room = Room()
+        try await withThrowingDiscardingTaskGroup { group in
+            for _ in 0..<100 {
+                group.addTask { [client] in
+                    try await client.withLease("counter") { _ in
+                        room.enter()
+                        await Task.yield()
+                        room.leave()
+                    }
+                }
+            }
+        }
+        #expect(room.visits == 100)
+        #expect(room.mostAtATime == 1)
+        #expect(try daemon.show("counter") == [])
+    }
+
+    @Test func clientsOfOneProcessExcludeEachOther() async throws {
+        let room = Room()
+        try await withThrowingDiscardingTaskGroup { group in
+            for _ in 0..<50 {
+                let client = daemon.client()
+                group.addTask {
+                    for _ in 0..<4 {
+                        try await client.withLease("counter") { _ in
+                            room.enter()
+                            await Task.yield()
+                            room.leave()
+                        }
+                    }
+                }
+            }
+        }
+        #expect(room.visits == 200)
+        #expect(room.mostAtATime == 1)
+    }
+
+    @Test func locksAreGrantedInTheOrderOfTheRequests() async throws {
+        let first = try await client.acquire("a")
+        var waiting: [Task<UInt64, any Error>] = []
+        for position in 1...10 {
+            waiting.append(
+                Task { [client] in
+                    let lease = try await client.acquire("a")
+                    try await lease.release()
+                    return lease.token
+                }
+            )
+            try await daemon.awaitWaiters(position, for: "a")
+        }
+        try await first.release()
+        var tokens = [first.token]
+        for task in waiting { tokens.append(try await task.value) }
+        #expect(tokens == tokens.sorted())
+        #expect(Set(tokens).count == 11)
+    }
+
+    @Test func tryAcquireDoesNotWait() async throws {
+        let lease = try #require(try await client.tryAcquire("a"))
+        #expect(try await client.tryAcquire("a") == nil)
+        try await lease.release()
+        #expect(try await client.tryAcquire("a") != nil)
+    }
+
+    @Test func acquireThatTimesOutNamesTheHolder() async throws {
+        let lease = try await client.acquire("a")
+        let error = await #expect(throws: LockdClientError.self) {
+            try await client.acquire("a", waitTimeout: .microseconds(1500))
+        }
+        #expect(error?.code == .waitTimedOut)
+        #expect(error?.lockName == "a")
+        #expect(error?.message.contains("it is held by pid \(getpid()) (") == true, "\(String(describing: error))")
+        #expect(try daemon.show("a").filter(\.isWaiter) == [])
+        try await lease.release()
+    }
+
+    @Test func ownerThatHoldsIsNotGrantedAgain() async throws {
+        let lease = try await client.acquire("a", owner: "one")
+        let error = await #expect(throws: LockdClientError.self) { try await client.acquire("a", owner: "one") }
+        #expect(error?.code == .alreadyHeld)
+        #expect(try await client.tryAcquire("a", owner: "two") == nil)
+        #expect(!lease.isLost)
+    }
+
+    @Test func whatIsAskedForArrivesAsItIs() async throws {
+        _ = try await client.acquire("a b/é", ttl: .seconds(90), owner: "o", note: "n n")
+        guard case .lease(let line) = try #require(daemon.show("a b/é").first) else {
+            Issue.record("not a lease")
+            return
+        }
+        #expect(line.client?.spelling == "lockd-swift/\(LockdVersion.current)")
+        #expect(line.timeToLive == .seconds(90))
+        #expect(line.owner?.spelling == "o")
+        #expect(line.note?.spelling == "n%20n")
+        #expect(line.peer.process == ProcessID(getpid()))
+    }
+
+    @Test func actorMayChangeItselfUnderALease() async throws {
+        actor Count {
+            private(set) var value = 0
+            func add(_ client: LockdClient) async throws { try await client.withLease("a") { _ in value += 1 } }
+        }
+        let count = Count()
+        try await count.add(client)
+        #expect(await count.value == 1)
+    }
+
+    // MARK: Cancelling
+
+    @Test func cancelledTaskLeavesNoWaiter() async throws {
+        let lease = try await client.acquire("a")
+        let waiting = Task { [client] in try await client.acquire("a") }
+        try await daemon.awaitWaiters(1, for: "a")
+        waiting.cancel()
+        await #expect(throws: CancellationError.self) { try await waiting.value }
+        try await client.ping()
+        #expect(try daemon.show("a").count == 1)
+        try await lease.release()
+    }
+
+    @Test func cancelledTaskDoesNotAskAtAll() async throws {
+        let task = Task { [client] in
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await client.acquire("a")
+        }
+        await #expect(throws: CancellationError.self) { try await task.value }
+        try await client.ping()
+        #expect(try daemon.show("a") == [])
+    }
+
+    @Test func grantThatMeetsACancellationIsNotLeaked() async throws {
+        var grants = 0
+        for _ in 0..<300 {
+            let lease = try #require(try await client.tryAcquire("a"))
+            let waiting = Task { [client] in try await client.acquire("a") }
+            try await daemon.awaitWaiters(1, for: "a")
+            async let release: Void = lease.release()
+            waiting.cancel()
+            if case .success(let lease) = await waiting.result {
+                grants += 1
+                try await lease.release()
+            }
+            try await release
+            // Behind its answer everything is done that was to be done for the cancelled request.
+            try await client.ping()
+        }
+        #expect(try daemon.show("a") == [])
+        #expect(grants < 300, "no request was ever cancelled")
+    }
+
+    // MARK: Releasing
+
+    @Test func withLeaseReleasesWhenItsBodyThrows() async throws {
+        struct Failure: Error {}
+        await #expect(throws: Failure.self) { try await client.withLease("a") { _ in throw Failure() } }
+        #expect(try daemon.show("a") == [])
+    }
+
+    @Test func withLeaseReleasesInACancelledTask() async throws {
+        let task = Task { [client] in
+            try await client.withLease("a") { _ in
+                withUnsafeCurrentTask { $0?.cancel() }
+                return 1
+            }
+        }
+        #expect(try await task.value == 1)
+        #expect(try daemon.show("a") == [])
+    }
+
+    @Test func releasingAgainDoesNothing() async throws {
+        let lease = try await client.acquire("a")
+        try await lease.release()
+        let next = try await client.acquire("a")
+        try await lease.release()
+        #expect(try daemon.show("a").count == 1)
+        try await next.release()
+    }
+
+    @Test func leaseOutlivesItsObjects() async throws {
+        func acquireAndForget() async throws { _ = try await daemon.client().acquire("a") }
+        try await acquireAndForget()
+        #expect(try await client.tryAcquire("a") == nil)
+    }
+}
+
+/// Counts who is in it.
+final class Room: Sendable {
+    private let state = Mutex((inside: 0, most: 0, visits: 0))
+
+    var mostAtATime: Int { state.withLock { $0.most } }
+    var visits: Int { state.withLock { $0.visits } }
+
+    func enter() {
+        state.withLock { state in
+            state.inside += 1
+            state.visits += 1
+            state.most = max(state.most, state.inside)
+        }
+    }
+
+    func leave() { state.withLock { $0.inside -= 1 } }
+}

@@ -1,0 +1,142 @@
+import Glibc
+import LockdModel
+import LockdWire
+import Synchronization
+import Testing
+
+@testable import LockdClient
+
+/// How leases are lost, and kept.
+@Suite(.timeLimit(.minutes(1))) struct LossTests {
+    private let daemon: Daemon
+    private let client: LockdClient
+
+    init() throws {
+        daemon = try Daemon()
+        client = daemon.client()
+    }
+
+    private func revoke(_ name: String) throws {
+        let reason = try Text("because", limit: Text.longLimit)
+        let answer = try daemon.session().ask(.revoke(LockName(name), token: nil, reason: reason))
+        guard case .revoked = answer else { throw Daemon.Failure(description: "\(answer)") }
+    }
+
+    // MARK: Loss
+
+    @Test func revocationIsTold() async throws {
+        let lease = try await client.acquire("a")
+        #expect(!lease.isLost)
+        async let waited = lease.lost()
+        try revoke("a")
+        let loss = try #require(await waited)
+        #expect(loss.reason == .revoked)
+        #expect(loss.revocation?.processID == getpid())
+        #expect(loss.revocation?.userID == getuid())
+        #expect(loss.revocation?.why == "because")
+        #expect(loss.token == lease.token)
+        #expect(lease.isLost)
+        #expect(await lease.lost() == loss, "also to who asks later")
+        let error = await #expect(throws: LockdClientError.self) { try await lease.release() }
+        #expect(error?.code == .leaseLost)
+        #expect(error?.loss == loss)
+    }
+
+    @Test func bodyThatReturnsAfterALossDidNotSucceed() async throws {
+        let error = await #expect(throws: LockdClientError.self) {
+            try await client.withLease("a") { lease in
+                try revoke("a")
+                _ = await lease.lost()
+            }
+        }
+        #expect(error?.code == .leaseLost)
+    }
+
+    @Test func errorOfTheBodyIsMoreThanALoss() async throws {
+        struct Failure: Error {}
+        await #expect(throws: Failure.self) {
+            try await client.withLease("a") { _ in
+                try revoke("a")
+                throw Failure()
+            }
+        }
+    }
+
+    @Test func nobodyWaitsForTheLossOfWhatIsReleased() async throws {
+        let lease = try await client.acquire("a")
+        async let waited = lease.lost()
+        try await lease.release()
+        #expect(await waited == nil)
+        #expect(!lease.isLost)
+    }
+
+    @Test func waitingForALossCanBeCancelled() async throws {
+        let lease = try await client.acquire("a")
+        let waiting = Task { await lease.lost() }
+        waiting.cancel()
+        #expect(await waiting.value == nil)
+        #expect(!lease.isLost)
+    }
+
+    @Test func deathOfTheDaemonIsALossAndAnAnswer() async throws {
+        let lease = try await client.acquire("a")
+        let waiting = Task { [client] in try await client.acquire("a") }
+        try await daemon.awaitWaiters(1, for: "a")
+        daemon.kill()
+        #expect(await lease.lost()?.reason == .connectionLost)
+        let error = await #expect(throws: LockdClientError.self) { try await waiting.value }
+        #expect(error?.code == .connectionLost)
+        #expect(error?.lockName == "a")
+        let next = await #expect(throws: LockdClientError.self) { try await client.acquire("a") }
+        #expect(next?.code == .daemonUnavailable)
+    }
+
+    @Test func clientGoesOnWithTheNextDaemon() async throws {
+        let lease = try await client.acquire("a")
+        try daemon.restart()
+        #expect(await lease.lost()?.reason == .connectionLost)
+        let next = try await client.acquire("a")
+        #expect(next.token > lease.token)
+        try await next.release()
+        await #expect(throws: LockdClientError.self) { try await lease.release() }
+    }
+
+    // MARK: Renewal
+
+    @Test func leaseIsRenewedWhileEveryThreadOfThePoolIsBlocked() async throws {
+        let lease = try await client.acquire("a", ttl: .milliseconds(300))
+        // More than a second, on a thread that is none of the pool's; meanwhile the tasks leave the pool no thread.
+        let isOver = Flag()
+        _ = ReaderThread.start {
+            usleep(1_200_000)
+            isOver.raise()
+        }
+        await withDiscardingTaskGroup { group in
+            for _ in 0..<64 { group.addTask { isOver.wait() } }
+        }
+        #expect(!lease.isLost)
+        #expect(try daemon.show("a").count == 1)
+        try await lease.release()
+    }
+
+    @Test func leaseThatCannotBeRenewedExpires() async throws {
+        let lease = try await client.acquire("a", ttl: .milliseconds(100))
+        daemon.suspend()
+        // The deadline passes while the daemon stands still: it ends the lease before it reads a late renewal.
+        usleep(150_000)
+        daemon.resume()
+        #expect(await lease.lost()?.reason == .expired)
+    }
+}
+
+/// Something that happens once.
+final class Flag: Sendable {
+    private let isRaised = Atomic(false)
+
+    func raise() { isRaised.store(true, ordering: .releasing) }
+
+    /// Blocks the thread until it has happened.
+    func wait() {
+        while !isRaised.load(ordering: .acquiring) { usleep(1000) }
+    }
+}

@@ -1,0 +1,19 @@
+import Testing
+
+@testable import LockdServer
+
+@Suite struct EpollKeyTests {
+    @Test(arguments: [EpollKey.Kind.listener, .wakeUp, .stop, .socket, .process])
+    func keyComesBackAsItWas(_ kind: EpollKey.Kind) {
+        for slot in [0, 1, 8191, 1 << 29 - 1] {
+            for generation: UInt32 in [0, 1, 1 << 31, .max] {
+                let key = EpollKey(kind, slot: slot, generation: generation)
+                #expect(EpollKey(number: key.number) == key)
+            }
+        }
+    }
+
+    @Test func numberOfNoKindIsNoKey() {
+        #expect(EpollKey(number: 7) == nil)
+    }
+}

@@ -1,0 +1,141 @@
+import CLinux
+import Foundation
+import LockdCore
+import LockdModel
+import Logging
+import Synchronization
+
+@testable import LockdServer
+
+/// A ``Server`` at work on a thread of its own, in a directory of its own, with a clock that stands still until it is moved.
+final class RunningServer: @unchecked Sendable {
+    let directory: TemporaryDirectory
+    let server: Server
+    private let clock: SteppedClock
+    private let hasEnded = DispatchSemaphore(value: 0)
+
+    var socketPath: String { directory.path + "/lockd.sock" }
+
+    init(limits: Limits = Limits()) throws {
+        let directory = try TemporaryDirectory()
+        let clock = SteppedClock()
+        self.directory = directory
+        self.clock = clock
+        server = try Server(
+            configuration: ServerConfiguration(
+                socketPath: directory.path + "/lockd.sock",
+                socketMode: 0o600,
+                stateDirectory: directory.path,
+                limits: limits,
+                version: "0.0.0"
+            ),
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            clock: { clock.read() }
+        )
+        let server = Unchecked(server)
+        clock.observe(
+            wake: { server.value.wake() },
+            isIdle: { now in
+                server.value.service.table.checkInvariants()
+                let isDue = server.value.service.nextDeadline().map { $0 <= now } ?? false
+                return !server.value.service.hasRunnableSessions && !isDue
+            }
+        )
+        let thread = Thread { [hasEnded] in
+            do { try server.value.run() } catch { fatalError("the server has failed: \(error)") }
+            hasEnded.signal()
+        }
+        thread.start()
+    }
+
+    /// Waits until the server has done everything about what was sent, closed or connected before.
+    func settle() {
+        clock.awaitTurns()
+    }
+
+    /// Moves the clock.
+    func advance(_ length: Milliseconds) {
+        clock.advance(length)
+    }
+
+    func stop() {
+        server.stop()
+        hasEnded.wait()
+    }
+
+    private struct Unchecked<Value>: @unchecked Sendable {
+        let value: Value
+
+        init(_ value: Value) { self.value = value }
+    }
+}
+
+/// A clock that stands still until it is moved, and that counts the turns of the server that reads it.
+private final class SteppedClock: Sendable {
+    private struct State {
+        var now = MonotonicInstant(nanoseconds: 0)
+        var readingsToGo = 0
+        var wake: @Sendable () -> Void = {}
+        var isIdle: @Sendable (MonotonicInstant) -> Bool = { _ in true }
+    }
+
+    private let state = Mutex(State())
+    private let turnsAreOver = DispatchSemaphore(value: 0)
+    /// A turn reads the clock once behind its wait, and perhaps once before.
+    ///
+    /// So these span two whole turns at least: in the first, what happened before is read and answered.
+    private static let readings = 8
+
+    func observe(wake: @escaping @Sendable () -> Void, isIdle: @escaping @Sendable (MonotonicInstant) -> Bool) {
+        state.withLock { state in
+            state.wake = wake
+            state.isIdle = isIdle
+        }
+    }
+
+    /// What the server reads, on its thread.
+    func read() -> MonotonicInstant {
+        let (state, isLast) = state.withLock { state in
+            let isLast = state.readingsToGo == 1
+            if state.readingsToGo > 0 { state.readingsToGo -= 1 }
+            return (state, isLast)
+        }
+        if isLast {
+            if state.isIdle(state.now) {
+                turnsAreOver.signal()
+            } else {
+                self.state.withLock { $0.readingsToGo = 1 }
+            }
+        }
+        return state.now
+    }
+
+    func advance(_ length: Milliseconds) {
+        state.withLock { $0.now = $0.now + length }
+    }
+
+    /// Waits until the server has taken whole turns and has nothing left to do.
+    func awaitTurns() {
+        let wake = state.withLock { state in
+            state.readingsToGo = Self.readings
+            return state.wake
+        }
+        // A turn may swallow any wake-up that comes before its end, so there must be more until all are over.
+        repeat { wake() } while turnsAreOver.wait(timeout: .now()) == .timedOut
+    }
+}
+
+/// A directory that is there as long as this is.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() throws {
+        var template = Array("/tmp/lockd-test-XXXXXX".utf8CString)
+        guard mkdtemp(&template) != nil else { throw SystemError("mkdtemp") }
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}

@@ -1,0 +1,63 @@
+import CLinux
+import Foundation
+
+@testable import LockdServer
+
+/// A client with a blocking socket of its own, in this process.
+final class TestClient {
+    private let descriptor: CInt
+    private var received: [UInt8] = []
+    private var hasSeenEnd = false
+    private var isClosed = false
+
+    init(connectingTo path: String) throws {
+        descriptor = try check("socket") { clinux_unix_stream_socket(false) }
+        _ = try check("connect \(path)") { clinux_connect_unix(descriptor, path, path.utf8.count) }
+    }
+
+    deinit {
+        close()
+    }
+
+    func send(_ text: String) throws {
+        try send(text.transcriptBytes)
+    }
+
+    func send(_ bytes: [UInt8]) throws {
+        var start = 0
+        while start < bytes.count {
+            start += try bytes[start...].withUnsafeBytes { rest in
+                try check("send") { Glibc.send(descriptor, rest.baseAddress, rest.count, CInt(MSG_NOSIGNAL)) }
+            }
+        }
+    }
+
+    func shutDown() throws {
+        _ = try check("shutdown") { shutdown(descriptor, CInt(SHUT_WR)) }
+    }
+
+    func close() {
+        if !isClosed { Glibc.close(descriptor) }
+        isClosed = true
+    }
+
+    /// The next line or the end, if it is there.
+    func next() -> Received? {
+        while !isClosed {
+            if let end = received.firstIndex(of: UInt8(ascii: "\n")) {
+                defer { received.removeSubrange(...end) }
+                return .line(String(decoding: received[..<end], as: UTF8.self))
+            }
+            if hasSeenEnd { return nil }
+            var buffer = [UInt8](repeating: 0, count: 65536)
+            let count = recv(descriptor, &buffer, buffer.count, CInt(MSG_DONTWAIT))
+            if count == -1 && errno == EAGAIN { return nil }
+            if count <= 0 {
+                hasSeenEnd = true
+                return .end
+            }
+            received += buffer[..<count]
+        }
+        return nil
+    }
+}

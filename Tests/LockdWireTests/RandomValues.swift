@@ -1,0 +1,220 @@
+import LockdModel
+import LockdWire
+
+/// Values from a seed: the same ones every time.
+struct RandomValues {
+    /// SplitMix64.
+    struct Generator: RandomNumberGenerator {
+        var state: UInt64
+
+        mutating func next() -> UInt64 {
+            state &+= 0x9E37_79B9_7F4A_7C15
+            var mixed = state
+            mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
+            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
+            return mixed ^ (mixed >> 31)
+        }
+    }
+
+    var generator: Generator
+
+    init(seed: UInt64) { generator = Generator(state: seed) }
+
+    mutating func taggedRequest() -> TaggedRequest {
+        TaggedRequest(tag: maybe { $0.tag() }, request())
+    }
+
+    mutating func taggedReply() -> TaggedReply {
+        let reply = reply()
+        if case .lost = reply { return TaggedReply(reply) }
+        return TaggedReply(tag: maybe { $0.tag() }, reply)
+    }
+
+    private mutating func request() -> Request {
+        switch Int.random(in: 0..<11, using: &generator) {
+        case 0: .hello(.init(client: maybe { $0.text(64) }))
+        case 1, 2:
+            .acquire(
+                .init(
+                    name: name(),
+                    wait: wait(),
+                    timeToLive: maybe { $0.given() },
+                    owner: maybe { $0.text(64) },
+                    note: maybe { $0.text(256) }
+                )
+            )
+        case 3: .release(name(), token: maybe { $0.token() })
+        case 4: .renew(name(), token: maybe { $0.token() }, timeToLive: maybe { $0.given() })
+        case 5: .cancel(tag())
+        case 6: .show(name(), page())
+        case 7: .list(prefix: maybe { $0.name() }, page())
+        case 8: .revoke(name(), token: maybe { $0.token() }, reason: maybe { $0.text(256) })
+        case 9: .stats
+        default: Bool.random(using: &generator) ? .ping : .quit
+        }
+    }
+
+    private mutating func reply() -> Reply {
+        switch Int.random(in: 0..<21, using: &generator) {
+        case 0:
+            .welcome(
+                .init(
+                    daemonVersion: "1.\(number())",
+                    version: number(),
+                    session: SessionID(number()),
+                    process: process(),
+                    features: ["cancel", "list", "ttl"].filter { _ in Bool.random(using: &generator) },
+                    lineByteCount: count(),
+                    nameByteCount: count()
+                )
+            )
+        case 1: .granted(name(), token: token(), timeToLive: maybe { $0.given() })
+        case 2: .held(name(), token: token(), timeToLive: maybe { $0.given() })
+        case 3: .busy(name(), holder: maybe { $0.holder() }, waiterCount: count())
+        case 4: .timedOut(name(), waited: measured(), holder: maybe { $0.holder() }, waiterCount: count())
+        case 5: .cancelled(name(), waited: measured())
+        case 6: .released(name(), token: token())
+        case 7: .renewed(name(), token: token(), timeToLive: maybe { $0.given() })
+        case 8: .notHeld(name())
+        case 9: .waitCancelled(tag())
+        case 10: .notWaiting(tag())
+        case 11: .lease(lease())
+        case 12: .waiter(waiter())
+        case 13: .end(next: maybe { $0.cursor() })
+        case 14: .revoked(name(), token: token())
+        case 15: .denied(name(), token: token(), holder: user())
+        case 16: .statistic(key: "sessions-accepted", value: "\(number())")
+        case 17: .pong
+        case 18: .bye
+        case 19: .error(error())
+        default: .lost(name(), token: token(), reason: lossReason())
+        }
+    }
+
+    private mutating func lease() -> Reply.LeaseLine {
+        .init(
+            name: name(),
+            token: token(),
+            peer: peer(),
+            client: maybe { $0.text(64) },
+            held: measured(),
+            timeToLive: maybe { $0.given() },
+            left: maybe { $0.measured() },
+            owner: maybe { $0.text(64) },
+            note: maybe { $0.text(256) },
+            waiterCount: count()
+        )
+    }
+
+    private mutating func waiter() -> Reply.WaiterLine {
+        .init(
+            name: name(),
+            position: count(),
+            peer: peer(),
+            client: maybe { $0.text(64) },
+            waited: measured(),
+            left: maybe { $0.measured() },
+            timeToLive: maybe { $0.given() },
+            owner: maybe { $0.text(64) },
+            note: maybe { $0.text(256) }
+        )
+    }
+
+    private mutating func error() -> WireError {
+        let codes: [WireError.Code] = [.badName, .lineTooLong, .tooManyWaiters, .init(rawValue: "too-many-quarks")]
+        let scopes: [WireError.Scope?] = [nil, .session, .daemon]
+        return WireError(
+            codes.randomElement(using: &generator) ?? .badName,
+            key: maybe { $0.text(10) },
+            got: maybe { $0.text(64) },
+            want: maybe { _ in "0|1ms..366d|forever" },
+            limit: maybe { $0.count() },
+            scope: scopes.randomElement(using: &generator) ?? nil
+        )
+    }
+
+    private mutating func lossReason() -> Reply.LossReason {
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0: .expired
+        case 1: .revoked(by: maybe { $0.user() }, process: maybe { $0.process() }, why: maybe { $0.text(256) })
+        default: .other("quota")
+        }
+    }
+
+    private mutating func holder() -> Reply.Holder {
+        var peer = peer()
+        peer.command = maybe { $0.text(15) }
+        return Reply.Holder(peer: peer, held: measured())
+    }
+
+    private mutating func peer() -> Reply.Peer {
+        .init(
+            session: maybe { SessionID($0.number()) },
+            process: maybe { $0.process() },
+            user: maybe { $0.user() },
+            command: maybe { $0.text(15) }
+        )
+    }
+
+    private mutating func page() -> Request.Page {
+        .init(after: maybe { $0.cursor() }, lineLimit: maybe { .random(in: 1...500, using: &$0.generator) })
+    }
+
+    private mutating func wait() -> WaitTimeout {
+        switch Int.random(in: 0..<3, using: &generator) {
+        case 0: .none
+        case 1: .never
+        default: .after(given())
+        }
+    }
+
+    private mutating func maybe<Value>(_ value: (inout Self) -> Value) -> Value? {
+        Bool.random(using: &generator) ? value(&self) : nil
+    }
+
+    /// A number of any magnitude.
+    private mutating func number() -> UInt64 { generator.next() >> UInt64.random(in: 0..<64, using: &generator) }
+
+    private mutating func count() -> Int { Int(number() >> 1) }
+    private mutating func token() -> FencingToken { FencingToken(number()) }
+    private mutating func user() -> UserID { UserID(UInt32(truncatingIfNeeded: number())) }
+    private mutating func process() -> ProcessID { ProcessID(Int32(truncatingIfNeeded: number() & 0x7FFF_FFFF)) }
+    private mutating func cursor() -> Cursor { Cursor(lock: number(), line: number()) }
+
+    /// A duration that a client may ask for, of any unit.
+    private mutating func given() -> Milliseconds {
+        let units: [Int64] = [1, 1000, 60_000, 3_600_000, 86_400_000]
+        let unit = units.randomElement(using: &generator) ?? 1
+        return Milliseconds(unit * .random(in: 1...366, using: &generator))
+    }
+
+    private mutating func measured() -> Milliseconds { Milliseconds(.random(in: 0..<1 << 49, using: &generator)) }
+
+    private mutating func bytes(_ limit: Int) -> [UInt8] {
+        let isPlain = Bool.random(using: &generator)
+        return (0..<Int.random(in: 1...limit, using: &generator)).map { _ in
+            isPlain ? .random(in: 0x61...0x7A, using: &generator) : .random(in: 0...255, using: &generator)
+        }
+    }
+
+    private mutating func name() -> LockName {
+        guard let name = try? LockName(bytes: bytes(255)) else { preconditionFailure("1 to 255 bytes are a name") }
+        return name
+    }
+
+    private mutating func text(_ limit: Int) -> Text {
+        guard let text = try? Text(bytes: bytes(limit), limit: limit) else {
+            preconditionFailure("1 to \(limit) bytes are a text")
+        }
+        return text
+    }
+
+    private mutating func tag() -> Tag {
+        let characters = Array("abcxyzABCXYZ0123456789._-:".utf8)
+        let tag = (0..<Int.random(in: 1...32, using: &generator)).map { _ in
+            characters.randomElement(using: &generator) ?? 0
+        }
+        guard let tag = tag.withUnsafeBytes(Tag.init(parsing:)) else { preconditionFailure("\(tag) is a tag") }
+        return tag
+    }
+}

@@ -1,0 +1,272 @@
+import LockdModel
+import LockdWire
+import Testing
+
+/// Every reply with its line, in the order of `docs/protocol.md`.
+@Suite struct ReplyTests {
+    private static let peer = Reply.Peer(
+        session: SessionID(3),
+        process: ProcessID(4121),
+        user: UserID(1000),
+        command: "gunicorn: w 1"
+    )
+    private static let unknownPeer = Reply.Peer(session: nil, process: nil, user: nil, command: nil)
+
+    static let lines: [(String, Reply)] = [
+        (
+            "WELCOME lockd=1.0.0 v=1 session=3 pid=77 features=cancel,list line=8192 name=255",
+            .welcome(
+                .init(
+                    daemonVersion: "1.0.0",
+                    version: 1,
+                    session: SessionID(3),
+                    process: ProcessID(77),
+                    features: ["cancel", "list"],
+                    lineByteCount: 8192,
+                    nameByteCount: 255
+                )
+            )
+        ),
+        ("GRANTED reports/nightly token=7", .granted("reports/nightly", token: 7, timeToLive: nil)),
+        ("GRANTED a%20b token=18446744073709551615 ttl=90s", .granted("a b", token: .init(.max), timeToLive: 90_000)),
+        ("HELD a token=7", .held("a", token: 7, timeToLive: nil)),
+        ("HELD a token=7 ttl=2m", .held("a", token: 7, timeToLive: 120_000)),
+        ("BUSY a waiters=0", .busy("a", holder: nil, waiterCount: 0)),
+        ("BUSY a held=5ms waiters=0", .busy("a", holder: .init(peer: unknownPeer, held: 5), waiterCount: 0)),
+        (
+            "BUSY a holder-pid=4121 holder-uid=1000 holder-command=gunicorn:%20w%201 holder-session=3 "
+                + "held=120000ms waiters=2",
+            .busy("a", holder: .init(peer: peer, held: 120_000), waiterCount: 2)
+        ),
+        ("TIMEOUT a waited=250ms waiters=0", .timedOut("a", waited: 250, holder: nil, waiterCount: 0)),
+        (
+            "TIMEOUT a waited=1000ms holder-pid=4121 holder-uid=1000 holder-command=gunicorn:%20w%201 holder-session=3 "
+                + "held=0ms waiters=1",
+            .timedOut("a", waited: 1000, holder: .init(peer: peer, held: 0), waiterCount: 1)
+        ),
+        ("CANCELLED a waited=0ms", .cancelled("a", waited: 0)),
+        ("RELEASED a token=7", .released("a", token: 7)),
+        ("RENEWED a token=7", .renewed("a", token: 7, timeToLive: nil)),
+        ("RENEWED a token=7 ttl=1500ms", .renewed("a", token: 7, timeToLive: 1500)),
+        ("NOTHELD a", .notHeld("a")),
+        ("CANCELLED #t-1", .waitCancelled("t-1")),
+        ("NOTWAITING #t-1", .notWaiting("t-1")),
+        (
+            "LEASE a token=7 held=3217ms waiters=0",
+            .lease(.init(name: "a", token: 7, peer: unknownPeer, held: 3217, waiterCount: 0))
+        ),
+        (
+            "LEASE a token=7 session=3 pid=4121 uid=1000 command=gunicorn:%20w%201 client=lockd-python/1.0 held=3217ms "
+                + "ttl=1h left=59000ms owner=thread#1 note=the%20job waiters=4",
+            .lease(
+                .init(
+                    name: "a",
+                    token: 7,
+                    peer: peer,
+                    client: "lockd-python/1.0",
+                    held: 3217,
+                    timeToLive: 3_600_000,
+                    left: 59_000,
+                    owner: "thread#1",
+                    note: "the job",
+                    waiterCount: 4
+                )
+            )
+        ),
+        (
+            "WAITER a position=1 waited=17ms",
+            .waiter(.init(name: "a", position: 1, peer: unknownPeer, waited: 17))
+        ),
+        (
+            "WAITER a position=2 session=3 pid=4121 uid=1000 command=gunicorn:%20w%201 client=lockctl/1.0 waited=17ms "
+                + "left=983ms ttl=7d owner=o note=n",
+            .waiter(
+                .init(
+                    name: "a",
+                    position: 2,
+                    peer: peer,
+                    client: "lockctl/1.0",
+                    waited: 17,
+                    left: 983,
+                    timeToLive: 604_800_000,
+                    owner: "o",
+                    note: "n"
+                )
+            )
+        ),
+        ("END", .end(next: nil)),
+        ("END next=12.345", .end(next: Cursor(lock: 12, line: 345))),
+        ("REVOKED a token=7", .revoked("a", token: 7)),
+        ("DENIED a token=7 uid=1000", .denied("a", token: 7, holder: UserID(1000))),
+        ("STAT sessions-limit=8192", .statistic(key: "sessions-limit", value: "8192")),
+        ("PONG", .pong),
+        ("BYE", .bye),
+        ("ERROR line-too-long limit=8192", .error(.init(.lineTooLong, limit: 8192))),
+        (
+            "ERROR bad-duration key=wait got=10%20 want=0|1ms..366d|forever",
+            .error(.init(.badDuration, key: "wait", got: "10 ", want: "0|1ms..366d|forever"))
+        ),
+        ("ERROR tag-in-use got=#t", .error(.init(.tagInUse, got: "#t"))),
+        ("ERROR late-hello want=first-line", .error(.init(.lateHello, want: "first-line"))),
+        ("ERROR too-many-sessions limit=8192", .error(.init(.tooManySessions, limit: 8192))),
+        (
+            "ERROR too-many-leases limit=10000 scope=session",
+            .error(.init(.tooManyLeases, limit: 10_000, scope: .session))
+        ),
+        (
+            "ERROR too-many-waiters limit=100000 scope=daemon",
+            .error(.init(.tooManyWaiters, limit: 100_000, scope: .daemon))
+        ),
+        ("* LOST a token=7 reason=expired", .lost("a", token: 7, reason: .expired)),
+        (
+            "* LOST a token=7 reason=revoked by-uid=0 by-pid=99 why=stuck%25",
+            .lost("a", token: 7, reason: .revoked(by: .root, process: ProcessID(99), why: "stuck%"))
+        ),
+        ("* LOST a token=7 reason=revoked", .lost("a", token: 7, reason: .revoked(by: nil, process: nil, why: nil))),
+        ("* LOST a token=7 reason=quota", .lost("a", token: 7, reason: .other("quota"))),
+    ]
+
+    @Test(arguments: lines)
+    func aReplyIsWrittenAsItsLine(line: String, reply: Reply) {
+        #expect(encode(TaggedReply(reply)) == line)
+        #expect(encode(TaggedReply(tag: "t:1", reply)) == "#t:1 " + line)
+    }
+
+    @Test(arguments: lines)
+    func aLineIsReadAsItsReply(line: String, reply: Reply) throws {
+        #expect(try decodeReply(line) == TaggedReply(reply))
+        if !line.hasPrefix("*") { #expect(try decodeReply("#t:1 " + line) == TaggedReply(tag: "t:1", reply)) }
+    }
+
+    @Test func repliesAreAppendedToWhatIsThere() {
+        var out: [UInt8] = []
+        ReplyEncoder.encode(TaggedReply(.pong), to: &out)
+        ReplyEncoder.encode(.notHeld("a"), tag: "t", to: &out)
+        #expect(String(decoding: out, as: UTF8.self) == "PONG\n#t NOTHELD a\n")
+    }
+
+    @Test(
+        arguments: [
+            0, 9, 10, 99, 100, 999_999_999, 1_000_000_000, 9_999_999_999_999_999_999, 10_000_000_000_000_000_000, .max,
+        ] as [UInt64]
+    )
+    func numbersAreWrittenInDecimal(number: UInt64) {
+        #expect(encode(TaggedReply(.released("a", token: .init(number)))) == "RELEASED a token=\(number)")
+    }
+}
+
+/// What a client of this version makes of a daemon of another.
+@Suite struct GrowthTests {
+    @Test(
+        arguments: [
+            ("GRANTED a mode=shared token=7 since=now", .granted("a", token: 7, timeToLive: nil)),
+            ("RELEASED a token=7 token=8", .released("a", token: 7)),
+            ("PONG load=3", .pong),
+            ("END pages=2", .end(next: nil)),
+            ("NOTHELD a why=expired", .notHeld("a")),
+            ("NOTWAITING #t answered=GRANTED", .notWaiting("t")),
+            ("* LOST a token=7 reason=expired at=3", .lost("a", token: 7, reason: .expired)),
+            ("ERROR bad-name hint=x", .error(.init(.badName))),
+            ("BUSY a flags waiters=1", .busy("a", holder: nil, waiterCount: 1)),
+        ] as [(String, Reply)]
+    )
+    func unknownKeysAreIgnored(line: String, reply: Reply) throws {
+        #expect(try decodeReply(line) == TaggedReply(reply))
+    }
+
+    @Test(arguments: ["* DRAINING", "* GAINED a token=7", "* lost a", "* % anything|at=all"])
+    func unknownEventsAreIgnored(line: String) throws {
+        #expect(try decodeReply(line) == nil)
+    }
+
+    @Test func anUnknownErrorCodeSurvives() throws {
+        let line = "ERROR too-many-quarks limit=3 scope=user"
+        #expect(
+            try decodeReply(line)
+                == TaggedReply(.error(.init(WireError.Code(rawValue: "too-many-quarks"), limit: 3, scope: nil)))
+        )
+    }
+
+    @Test func measuredTimesMayBeLongerThanAnythingThatCanBeAskedFor() throws {
+        #expect(
+            try decodeReply("CANCELLED a waited=999999999999999ms")
+                == TaggedReply(.cancelled("a", waited: 999_999_999_999_999))
+        )
+        #expect(throws: MalformedReply.self) { try decodeReply("CANCELLED a waited=1000000000000s") }
+        #expect(throws: MalformedReply.self) { try decodeReply("CANCELLED a waited=1000000000000s") }
+    }
+
+    @Test func textsMayBeLongerThanThisVersionSends() throws {
+        let long = String(repeating: "n", count: 1000)
+        let reply = try decodeReply("WAITER a position=1 waited=0ms note=\(long)")
+        guard case .waiter(let line) = reply?.reply else {
+            Issue.record("\(String(describing: reply))")
+            return
+        }
+        #expect(line.note?.spelling == long)
+    }
+}
+
+/// What cannot be a reply.
+@Suite struct MalformedReplyTests {
+    @Test(arguments: [
+        ("", "not words of visible ASCII with one space between them"),
+        (" PONG", "not words of visible ASCII with one space between them"),
+        ("PONG ", "not words of visible ASCII with one space between them"),
+        ("NOTHELD  a", "not words of visible ASCII with one space between them"),
+        ("PONG\r", "not words of visible ASCII with one space between them"),
+        ("NOTHELD \u{E9}", "not words of visible ASCII with one space between them"),
+        ("#t", "no verb"),
+        ("# PONG", "bad tag"),
+        ("#t/ PONG", "bad tag"),
+        ("#t * LOST a token=1 reason=expired", "unknown reply"),
+        ("pong", "unknown reply"),
+        ("HTTP/1.1 400 Bad Request", "unknown reply"),
+        ("GRANTED", "no name"),
+        ("GRANTED a%", "bad name"),
+        ("GRANTED token=7", "bad name"),
+        ("GRANTED a", "no token"),
+        ("GRANTED a token=", "bad token"),
+        ("GRANTED a token=x", "bad token"),
+        ("GRANTED a token=18446744073709551616", "bad token"),
+        ("GRANTED a token=7 ttl=soon", "bad ttl"),
+        ("BUSY a", "no waiters"),
+        ("BUSY a waiters=9223372036854775808", "bad waiters"),
+        ("BUSY a held=1ms holder-pid=2147483648 waiters=0", "bad holder-pid"),
+        ("BUSY a held=1ms holder-uid=4294967296 waiters=0", "bad holder-uid"),
+        ("BUSY a held=1ms holder-session=-1 waiters=0", "bad holder-session"),
+        ("BUSY a held=1ms holder-command=% waiters=0", "bad holder-command"),
+        ("TIMEOUT a waiters=0", "no waited"),
+        ("TIMEOUT a waited=1 waiters=0", "bad waited"),
+        ("CANCELLED", "no name"),
+        ("CANCELLED #/", "bad tag"),
+        ("NOTWAITING a", "bad tag"),
+        ("NOTWAITING", "no tag"),
+        ("END next=1", "bad next"),
+        ("DENIED a token=7", "no uid"),
+        ("STAT", "no statistic"),
+        ("STAT sessions", "bad statistic"),
+        ("ERROR", "no code"),
+        ("ERROR bad-name got=%", "bad got"),
+        ("WELCOME lockd=1 v=1 session=1 pid=1 features=list line=8192", "no name"),
+        ("* LOST a token=7", "no reason"),
+        ("* LOST a reason=expired", "no token"),
+        ("*LOST a token=7 reason=expired", "unknown reply"),
+    ])
+    func aLineThatIsNoReplyIsToldApart(line: String, problem: String) {
+        let error = #expect(throws: MalformedReply.self) { try decodeReply(line) }
+        #expect(error?.problem == problem)
+    }
+
+    @Test func theLineIsShownPrintable() {
+        let error = #expect(throws: MalformedReply.self) {
+            try decodeReply([0x1B, 0x5B, 0x25, 0x20, 0x61, 0xFF, 0x0D])
+        }
+        #expect(error?.line == "%1B[%25 a%FF%0D")
+        #expect(
+            error?.description
+                == "not a reply of the lockd protocol, version 1 "
+                + "(not words of visible ASCII with one space between them): %1B[%25 a%FF%0D"
+        )
+    }
+}

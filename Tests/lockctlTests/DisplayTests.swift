@@ -1,0 +1,50 @@
+import LockdModel
+import Testing
+
+@testable import lockctl
+
+@Suite struct DisplayTests {
+    @Test(arguments: [
+        (0, "0.0 s"), (340, "0.3 s"), (9999, "9.9 s"), (10_000, "10 s"), (59_999, "59 s"), (60_000, "1 min"),
+        (192_000, "3 min 12 s"), (3_600_000, "1 h"), (3_601_000, "1 h"), (7_500_000, "2 h 5 min"),
+        (86_400_000, "1 d"), (90_000_000, "1 d 1 h"), (86_460_000, "1 d"), (31_622_400_000, "366 d"),
+    ])
+    func timesAreSaidInTwoUnitsAtTheMost(milliseconds: Int64, expected: String) {
+        #expect(Milliseconds(milliseconds).display == expected)
+    }
+
+    @Test func printableNamesAreShownAsTheyAre() throws {
+        #expect(try LockName("reports/nightly").display == "reports/nightly")
+        #expect(try LockName("Zürich 東京").display == "Zürich 東京")
+    }
+
+    @Test(arguments: [
+        ("\u{1B}[31mred", "%1B[31mred"), ("a\u{202E}b", "a%E2%80%AEb"), ("a\nb", "a%0Ab"), ("50%", "50%25"),
+        ("a\u{85}b", "a%C2%85b"),
+    ])
+    func whatCouldSteerATerminalIsEscaped(name: String, expected: String) throws {
+        #expect(try LockName(name).display == expected)
+    }
+
+    @Test func bytesThatAreNoTextAreEscapedOneByOne() throws {
+        #expect(try LockName(bytes: [0x61, 0xFF, 0x20, 0xC3]).display == "a%FF %C3")
+    }
+
+    @Test func columnsAreAsWideAsTheirWidestWord() {
+        var table = Table(header: ["NAME", "PID", "NOTE"])
+        table.append(["a", "12345", ""])
+        table.append(["longer", "1", "x"])
+        #expect(table.lines == ["NAME    PID    NOTE", "a       12345", "longer  1      x"])
+    }
+
+    @Test func jsonIsOneLineOfASCII() {
+        let value = JSON.object([
+            ("name", .string("a\"\\\n\u{7F}é😀")), ("count", .integer(3)), ("none", .integer(Int?.none)),
+            ("list", .array([.bool(true), .null, .text(nil), .text("x")])),
+        ])
+        #expect(
+            value.line
+                == #"{"name":"a\"\\\u000a\u007f\u00e9\ud83d\ude00","count":3,"none":null,"list":[true,null,null,"x"]}"#
+        )
+    }
+}

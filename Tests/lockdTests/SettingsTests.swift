@@ -1,0 +1,97 @@
+import Glibc
+import LockdModel
+import Logging
+import Testing
+
+@testable import lockd
+
+@Suite struct SettingsTests {
+    @Test func theCommandLineGoesBeforeTheFile() throws {
+        let file = try ConfigurationFile("socket: /tmp/file.sock\nstate-dir: /tmp/file-state\nlog-level: debug\n")
+        let settings = try Settings(
+            file: file.path,
+            socket: "/tmp/argument.sock",
+            stateDirectory: nil,
+            logLevel: .error,
+            isForUser: false
+        )
+        #expect(settings.socketPath == "/tmp/argument.sock")
+        #expect(settings.stateDirectory == "/tmp/file-state")
+        #expect(settings.logLevel == .error)
+    }
+
+    @Test func limitsComeFromTheFile() throws {
+        let file = try ConfigurationFile("limits:\n  sessions: 5\n  reserved-sessions: 1\n  waiters-per-session: 7\n")
+        let settings = try Settings(
+            file: file.path,
+            socket: "/tmp/s",
+            stateDirectory: "/tmp/d",
+            logLevel: nil,
+            isForUser: false
+        )
+        var expected = Limits()
+        expected.sessions = 5
+        expected.reservedSessions = 1
+        expected.waitersPerSession = 7
+        #expect(settings.limits == expected)
+        #expect(settings.logLevel == .notice)
+    }
+
+    @Test(arguments: [
+        ("sockets: /x\n", ":1: unknown key \"sockets\"; known are socket, state-dir, log-level, limits"),
+        ("socket: /x\nlimits:\n  session: 5\n", ":3: unknown key \"limits.session\"; known are limits.sessions,"),
+        ("limits:\n  sessions: many\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
+        ("limits:\n  sessions: 0\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
+        ("limits:\n  waiters-per-session: 1001\n", "must be a whole number from 1 to 1000"),
+        ("limits: 5\n", "limits must be a list of lines"),
+        ("log-level: loud\n", "log-level is \"loud\"; it can be trace,"),
+        ("socket: [a, b]\n", ":1: socket must be one text"), ("- a\n- b\n", "expected lines like"),
+        ("socket: \"/x\n", "error"),
+    ])
+    func aWrongFileIsRefusedWithItsPlace(text: String, expected: String) throws {
+        let file = try ConfigurationFile(text)
+        let error = #expect(throws: SettingsProblem.self) {
+            try Settings(file: file.path, socket: "/s", stateDirectory: "/d", logLevel: nil, isForUser: false)
+        }
+        let description = try #require(error).description
+        #expect(description.hasPrefix(file.path))
+        #expect(description.contains(expected), "\(description)")
+    }
+
+    @Test func aMissingFileIsNamed() {
+        let error = #expect(throws: SettingsProblem.self) {
+            try Settings(file: "/nowhere/lockd.conf", socket: nil, stateDirectory: nil, logLevel: nil, isForUser: false)
+        }
+        #expect(error?.description == "cannot read /nowhere/lockd.conf: No such file or directory")
+    }
+
+    @Test func anEmptyPathIsRefused() {
+        #expect(throws: SettingsProblem.self) {
+            try Settings(file: nil, socket: "", stateDirectory: "/d", logLevel: nil, isForUser: false)
+        }
+    }
+
+    @Test func theSocketOfAUserIsForThatUserOnly() throws {
+        let machine = try Settings(file: nil, socket: "/s", stateDirectory: "/d", logLevel: nil, isForUser: false)
+        let user = try Settings(file: nil, socket: "/s", stateDirectory: "/d", logLevel: nil, isForUser: true)
+        #expect(machine.socketMode == 0o660)
+        #expect(user.socketMode == 0o600)
+    }
+}
+
+/// A configuration file for one test.
+private final class ConfigurationFile {
+    let path: String
+
+    init(_ text: String) throws {
+        var template = Array("/tmp/lockd-settings-XXXXXX".utf8CString)
+        let descriptor = mkstemp(&template)
+        try #require(descriptor != -1)
+        path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let bytes = Array(text.utf8)
+        #expect(write(descriptor, bytes, bytes.count) == bytes.count)
+        close(descriptor)
+    }
+
+    deinit { unlink(path) }
+}

@@ -1,0 +1,207 @@
+"""lockctl run: the lease around a command, its exit code, its signals."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import pty
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from .conftest import BINARIES, Daemon
+
+# Says "ready", then exits with the number of the first signal that it gets, plus 40.
+SIGNAL_REPORTER = """
+import signal, sys
+signals = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+print("ready", flush=True)
+sys.exit(40 + signal.sigwait(signals))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 75, 255])
+def test_exit_code_of_the_command_comes_through(daemon: Daemon, code: int) -> None:
+    assert daemon.lockctl("run", "a", "--", "sh", "-c", f"exit {code}").returncode == code
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_death_by_signal_is_128_and_its_number(daemon: Daemon, number: int) -> None:
+    assert daemon.lockctl("run", "a", "--", "sh", "-c", f"kill -{int(number)} $$").returncode == 128 + number
+
+
+def test_command_finds_name_and_token_in_its_environment(daemon: Daemon) -> None:
+    name = "Zürich reports=%"
+    result = daemon.lockctl(
+        "run", name, "--", "sh", "-c", f'printf "%s|%s|" "$LOCKD_NAME" "$LOCKD_TOKEN"; exec {BINARIES}/lockctl ls --json'
+    )
+    found, token, listing = result.stdout.split("|")
+    assert found == name
+    assert f'"token":{token}' in listing
+    assert '"name_escaped":"Z%C3%BCrich%20reports%3D%25"' in listing
+
+
+def test_lease_is_released_when_the_command_has_ended(daemon: Daemon) -> None:
+    daemon.lockctl("run", "a", "--", "true")
+    with daemon.connect() as session:
+        assert session.ask_lines("SHOW a") == []
+        assert "STAT released=1" in session.ask_lines("STATS")
+
+
+def test_arguments_and_standard_streams_are_the_commands(daemon: Daemon) -> None:
+    process = daemon.start("run", "a", "--", "sh", "-c", 'cat; echo "$0|$1"; echo error >&2', "--", "x y", stdin=subprocess.PIPE)
+    output, errors = process.communicate("input\n", timeout=30)
+    assert (output, errors) == ("input\n--|x y\n", "error\n")
+
+
+def test_only_one_command_runs_at_a_time(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text("0")
+    script = f"read n <{counter}; echo $((n + 1)) >{counter}"
+    processes = [daemon.start("run", "counter", "--", "sh", "-c", f"for i in 1 2 3; do {script}; done") for _ in range(12)]
+    for process in processes:
+        process.communicate(timeout=60)
+    assert [process.returncode for process in processes] == [0] * 12
+    assert counter.read_text() == "36\n"
+
+
+def test_no_wait_says_who_holds_it_and_exits_with_75(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        result = daemon.lockctl("run", "-n", "a", "--", "echo", "ran")
+    assert (result.returncode, result.stdout) == (75, "")
+    assert f"a is not free: held by {pathlib.Path(sys.executable).name[:6]}" in result.stderr
+    assert f"(pid {os.getpid()}, user " in result.stderr
+
+
+def test_wait_that_runs_out_exits_with_75_and_leaves_no_waiter(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        result = daemon.lockctl("run", "-w", "50ms", "a", "--", "echo", "ran")
+        assert (result.returncode, result.stdout) == (75, "")
+        assert "lockctl: waited 0." in result.stderr
+        assert len(session.ask_lines("SHOW a")) == 1
+
+
+def test_wait_ends_with_the_grant(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        process = daemon.start("run", "-w", "1h", "a", "--", "echo", "ran")
+        daemon.wait_until_listed("a", 2)
+        session.ask("RELEASE a")
+        assert process.communicate(timeout=30)[0] == "ran\n"
+
+
+def test_killed_while_waiting_leaves_no_waiter(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        process = daemon.start("run", "a", "--", "true")
+        daemon.wait_until_listed("a", 2)
+        process.terminate()
+        process.communicate(timeout=30)
+        assert process.returncode == -signal.SIGTERM
+        daemon.wait_until_listed("a", 1)
+
+
+def test_command_that_is_not_found_is_127(daemon: Daemon) -> None:
+    result = daemon.lockctl("run", "a", "--", "/nowhere/command")
+    assert result.returncode == 127
+    assert result.stderr == "lockctl: cannot run /nowhere/command: No such file or directory\n"
+
+
+def test_command_that_cannot_be_run_is_126(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    result = daemon.lockctl("run", "a", "--", str(tmp_path))
+    assert result.returncode == 126
+    assert "Permission denied" in result.stderr
+
+
+def test_absent_daemon_is_69_and_says_how_to_start_it(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "absent.sock"
+    result = subprocess.run(
+        [BINARIES / "lockctl", "run", "--socket", path, "a", "--", "true"], capture_output=True, text=True, timeout=30
+    )
+    assert result.returncode == 69
+    assert f"cannot connect to lockd at {path}: No such file or directory; start it with" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+)
+def test_signals_reach_the_command(daemon: Daemon, number: signal.Signals) -> None:
+    process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    assert process.returncode == 40 + number
+
+
+def test_command_inherits_no_blocked_signal(daemon: Daemon) -> None:
+    result = daemon.lockctl("run", "a", "--", "grep", "SigBlk", "/proc/self/status")
+    assert result.stdout == "SigBlk:\t0000000000000000\n"
+
+
+def test_command_inherits_no_descriptor(daemon: Daemon) -> None:
+    result = daemon.lockctl("run", "a", "--", "ls", "/proc/self/fd", stdin=subprocess.DEVNULL)
+    # The fourth is of ls itself, which reads the directory.
+    assert result.stdout.split() == ["0", "1", "2", "3"]
+
+
+def test_interrupt_from_the_terminal_reaches_the_command_once(daemon: Daemon) -> None:
+    counter = """
+import signal, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1})
+print("ready", flush=True)
+signal.sigwait({signal.SIGINT})
+print("first", flush=True)
+# A second one that was passed on would be pending before this one, which is sent last.
+print(signal.sigwait({signal.SIGINT, signal.SIGUSR1}).name, flush=True)
+"""
+    process_id, terminal = pty.fork()
+    if process_id == 0:
+        os.environ["LOCKD_SOCKET"] = str(daemon.socket)
+        os.execv(BINARIES / "lockctl", ["lockctl", "run", "a", "--", sys.executable, "-c", counter])
+    with open(terminal, "r+b", buffering=0) as screen:
+        seen = b""
+        while b"ready" not in seen:
+            seen += screen.read(100)
+        screen.write(b"\x03")
+        while b"first" not in seen:
+            seen += screen.read(100)
+        os.kill(process_id, signal.SIGUSR1)
+        while b"SIGUSR1" not in seen:
+            seen += screen.read(100)
+            assert seen.count(b"SIGINT") == 0
+        _, status = os.waitpid(process_id, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_lost_lease_ends_the_command(daemon: Daemon) -> None:
+    process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
+    assert process.stdout is not None
+    process.stdout.readline()
+    with daemon.connect() as session:
+        assert session.ask("REVOKE a reason=tidying%20up").startswith("REVOKED a")
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 40 + signal.SIGTERM
+    assert f"the lease on a is lost: revoked by a process (pid {os.getpid()}" in errors
+    assert "tidying up; sending TERM" in errors
+
+
+def test_death_of_the_daemon_ends_the_command(daemon: Daemon) -> None:
+    process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
+    assert process.stdout is not None
+    process.stdout.readline()
+    daemon.end(signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 40 + signal.SIGTERM
+    assert "the lease on a is lost: lockd has closed the connection" in errors
+
+
+def test_note_is_the_commands_name_unless_said_otherwise(daemon: Daemon) -> None:
+    listing = f"{BINARIES}/lockctl show a"
+    assert "note     sh\n" in daemon.lockctl("run", "a", "--", "/bin/sh", "-c", listing).stdout
+    assert "note     a b\n" in daemon.lockctl("run", "--note", "a b", "a", "--", "sh", "-c", listing).stdout

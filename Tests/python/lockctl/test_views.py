@@ -1,0 +1,147 @@
+"""lockctl ls, show, revoke, ping: what people and programs see."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import pwd
+import re
+
+import pytest
+
+from .conftest import Daemon
+
+
+def test_ls_shows_leases_and_waiters_by_name(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.ask("ACQUIRE b note=nightly%20run")
+        holder.ask("ACQUIRE a")
+        waiter.send("#1 ACQUIRE b", "#2 ACQUIRE b")
+        daemon.wait_until_listed("b", 3)
+        lines = daemon.lockctl("ls").stdout.splitlines()
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert lines[0].split() == ["NAME", "STATE", "PID", "COMMAND", "USER", "FOR", "WAITERS", "TOKEN", "NOTE"]
+    assert re.fullmatch(rf"a +held +{os.getpid()} +\S+ +{user} +\d\.\d s +0 +\d{{16}}", lines[1])
+    assert re.fullmatch(rf"b +held +{os.getpid()} +\S+ +{user} +\d\.\d s +2 +\d{{16}} +nightly run", lines[2])
+    assert re.fullmatch(rf"b +waits #1 +{os.getpid()} +\S+ +{user} +\d\.\d s", lines[3])
+    assert re.fullmatch(rf"b +waits #2 +{os.getpid()} +\S+ +{user} +\d\.\d s", lines[4])
+    assert len(lines) == 5
+
+
+def test_ls_takes_a_prefix(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        for name in ["reports/a", "reports/b", "backup"]:
+            session.ask(f"ACQUIRE {name}")
+        listed = json.loads(daemon.lockctl("ls", "--json", "reports/").stdout)
+    assert [line["name"] for line in listed] == ["reports/a", "reports/b"]
+
+
+def test_json_says_what_the_table_says_exactly(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.send("HELLO client=test/1")
+        assert holder.receive().startswith("WELCOME")
+        token = int(holder.ask("ACQUIRE a ttl=1h note=n owner=o").split("token=")[1].split()[0])
+        waiter.send("ACQUIRE a wait=2h ttl=3s")
+        daemon.wait_until_listed("a", 2)
+        held, waiting = json.loads(daemon.lockctl("show", "--json", "a").stdout)
+    assert 0 <= held.pop("held_ms") <= 3_600_000 - held.pop("left_ms") + 1
+    assert waiting.pop("waited_ms") <= 7_200_000 - waiting.pop("left_ms") + 1
+    command = pathlib.Path("/proc/self/comm").read_text().strip()
+    peer = {"pid": os.getpid(), "command": command, "uid": os.getuid(), "user": pwd.getpwuid(os.getuid()).pw_name}
+    names = {"name": "a", "name_escaped": "a"}
+    assert waiting.pop("session") == held.pop("session") + 1
+    assert held == {
+        **names, **peer, "state": "held", "client": "test/1", "waiters": 1, "token": token, "ttl_ms": 3_600_000,
+        "owner": "o", "note": "n",
+    }  # fmt: skip
+    assert waiting == {
+        **names, **peer, "state": "waiting", "position": 1, "client": None, "ttl_ms": 3000, "owner": None, "note": None,
+    }  # fmt: skip
+
+
+def test_long_listings_are_whole(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.send(*(f"#h{i} ACQUIRE lock{i:04}" for i in range(700)))
+        for _ in range(700):
+            assert "GRANTED" in holder.receive()
+        waiter.send(*(f"#w{i} ACQUIRE lock0350" for i in range(900)), "#p PING")
+        assert waiter.receive() == "#p PONG"
+        listed = json.loads(daemon.lockctl("ls", "--json").stdout)
+    assert [line["name"] for line in listed if line["state"] == "held"] == [f"lock{i:04}" for i in range(700)]
+    assert [line["position"] for line in listed if line["state"] == "waiting"] == list(range(1, 901))
+
+
+def test_strangers_bytes_do_not_steer_the_terminal(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a%1B[2Jb note=%0Aevil%07")
+        for arguments in (["ls"], ["show", "a\x1b[2Jb"]):
+            output = daemon.lockctl(*arguments).stdout
+            assert "a%1B[2Jb" in output
+            assert "%0Aevil%07" in output
+            assert not set(output) & set(map(chr, [*range(9), *range(11, 32), 127]))
+
+
+def test_show_says_that_a_lock_is_free(daemon: Daemon) -> None:
+    result = daemon.lockctl("show", "a")
+    assert (result.returncode, result.stdout) == (0, "a is free\n")
+    assert daemon.lockctl("show", "--json", "a").stdout == "[]\n"
+
+
+def test_show_describes_holder_and_waiters(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.ask("ACQUIRE a ttl=1h")
+        waiter.send("ACQUIRE a wait=1h note=me")
+        daemon.wait_until_listed("a", 2)
+        lines = daemon.lockctl("show", "a").stdout.splitlines()
+    assert re.fullmatch(rf"a is held by .+ \(pid {os.getpid()}, user .+\) for \d\.\d s", lines[0])
+    assert re.fullmatch(r"  token    \d{16}", lines[1])
+    assert re.fullmatch(r"  ttl      1h, (59 min 5\d s|1 h) left", lines[2])
+    assert lines[3] == "  waiters  1"
+    assert re.fullmatch(rf"  #1 .+ \(pid {os.getpid()}, user .+\) waits for \d\.\d s, (59 min 5\d s|1 h) left: me", lines[4])
+
+
+def test_revoke_takes_the_lease_and_tells_the_holder(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        token = session.ask("ACQUIRE a").split("token=")[1]
+        result = daemon.lockctl("revoke", "a", "--reason", "stuck since noon")
+        assert (result.returncode, result.stdout) == (0, f"revoked the lease on a, token {token}\n")
+        assert re.fullmatch(
+            rf"\* LOST a token={token} reason=revoked by-uid=\d+ by-pid=\d+ why=stuck%20since%20noon", session.receive()
+        )
+
+
+def test_revoke_of_what_nobody_holds_exits_with_1(daemon: Daemon) -> None:
+    result = daemon.lockctl("revoke", "a")
+    assert (result.returncode, result.stderr) == (1, "lockctl: nobody holds a\n")
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        result = daemon.lockctl("revoke", "a", "--token", "5")
+        assert (result.returncode, result.stderr) == (1, "lockctl: nobody holds a with token 5\n")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+def test_revoke_of_somebody_elses_lease_exits_with_77(daemon: Daemon) -> None:
+    for path in [daemon.socket.parent, *daemon.socket.parent.parents[:-2]]:
+        path.chmod(0o755)
+    daemon.socket.chmod(0o666)
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        result = daemon.lockctl("revoke", "a", user=1, group=1)
+        assert result.returncode == 77
+        assert result.stderr == "lockctl: a is held by user root; only that user and root may revoke it\n"
+        assert len(session.ask_lines("SHOW a")) == 1
+
+
+def test_ping_says_who_answered(daemon: Daemon) -> None:
+    result = daemon.lockctl("ping")
+    assert result.returncode == 0
+    expected = rf"lockd \d+\.\d+\.\d+ \(pid {daemon.process.pid}\) at {re.escape(str(daemon.socket))} answered in \d+ µs\n"
+    assert re.fullmatch(expected, result.stdout)
+
+
+def test_ping_of_an_absent_daemon_exits_with_69(daemon: Daemon) -> None:
+    daemon.end()
+    result = daemon.lockctl("ping")
+    assert result.returncode == 69
+    assert "systemctl start lockd" in result.stderr

@@ -1,0 +1,369 @@
+"""The protocol core: bytes in, replies out."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockd import LocalProtocolError, RemoteProtocolError
+from lockd import _replies as replies
+from lockd._protocol import LINE_LIMIT, Connection, HeldLease, Loss, Received
+from lockd._requests import Acquire, Hello, List, Ping, Quit, Release, Renew, Request, Revoke, Show, Stats
+
+
+def send(connection: Connection, request: Request) -> str:
+    """Send a request and forget its bytes."""
+    tag = connection.send(request)
+    drain(connection)
+    return tag
+
+
+def drain(connection: Connection) -> bytes:
+    """What the connection wants sent, as if it was."""
+    data = connection.data_to_send()
+    connection.data_sent(len(data))
+    return data
+
+
+def granted(connection: Connection, name: bytes = b"x", token: int = 5, ttl: str = "") -> HeldLease:
+    """Acquire a lease."""
+    tag = send(connection, Acquire(name))
+    (received,) = connection.receive(f"{tag} GRANTED {name.decode()} token={token}{ttl}\n".encode())
+    assert received.lease is not None
+    return received.lease
+
+
+class TestTags:
+    def test_every_request_has_a_tag_of_its_own(self) -> None:
+        connection = Connection()
+        assert [connection.send(Ping()) for _ in range(3)] == ["#1", "#2", "#3"]
+        assert connection.data_to_send() == b"#1 PING\n#2 PING\n#3 PING\n"
+
+    def test_tags_are_not_used_again(self) -> None:
+        connection = Connection()
+        connection.receive(f"{send(connection, Ping())} PONG\n".encode())
+        assert connection.send(Ping()) == "#2"
+
+    def test_answers_find_their_requests_in_any_order(self) -> None:
+        connection = Connection()
+        first, second = send(connection, Acquire(b"x")), send(connection, Ping())
+        assert connection.receive(f"{second} PONG\n".encode()) == [Received(second, Ping(), replies.Pong())]
+        (received,) = connection.receive(f"{first} BUSY x waiters=0\n".encode())
+        assert (received.tag, received.request) == (first, Acquire(b"x"))
+
+    def test_untagged_requests_are_answered_in_order(self) -> None:
+        connection = Connection()
+        connection.send_untagged(Ping())
+        connection.send_untagged(Show(b"x"))
+        assert drain(connection) == b"PING\nSHOW x\n"
+        received = connection.receive(b"PONG\nEND\n")
+        assert [meaning.request for meaning in received] == [Ping(), Show(b"x")]
+
+    def test_an_answer_that_nobody_asked_for_is_an_error(self) -> None:
+        for line in (b"#1 PONG\n", b"PONG\n", b"#9 ERROR unknown-verb\n"):
+            with pytest.raises(RemoteProtocolError, match="nothing was asked"):
+                Connection().receive(line)
+
+    def test_an_answer_under_a_tag_that_was_answered_is_an_error(self) -> None:
+        connection = Connection()
+        line = f"{send(connection, Ping())} PONG\n".encode()
+        connection.receive(line)
+        with pytest.raises(RemoteProtocolError, match="nothing was asked"):
+            connection.receive(line)
+
+
+class TestBytes:
+    def test_replies_may_come_byte_by_byte(self) -> None:
+        connection = Connection()
+        data = f"{send(connection, Ping())} PONG\n".encode()
+        received = [connection.receive(data[index : index + 1]) for index in range(len(data))]
+        assert received[:-1] == [[]] * (len(data) - 1)
+        assert received[-1] == [Received("#1", Ping(), replies.Pong())]
+
+    def test_many_replies_may_come_at_once(self) -> None:
+        connection = Connection()
+        tags = [send(connection, Ping()) for _ in range(3)]
+        received = connection.receive("".join(f"{tag} PONG\n" for tag in tags).encode())
+        assert [meaning.tag for meaning in received] == tags
+
+    def test_bytes_that_did_not_go_are_kept(self) -> None:
+        connection = Connection()
+        connection.send(Ping())
+        connection.data_sent(3)
+        assert connection.data_to_send() == b"PING\n"
+
+    def test_a_line_without_end_is_an_error(self) -> None:
+        connection = Connection()
+        assert connection.receive(b"x" * LINE_LIMIT) == []
+        with pytest.raises(RemoteProtocolError, match=f"more than {LINE_LIMIT} bytes"):
+            connection.receive(b"x")
+
+    def test_answers_of_several_lines_end_with_their_last(self) -> None:
+        connection = Connection()
+        for request, lines, finals in (
+            (Show(b"x"), ["LEASE x token=5", "WAITER x position=1", "END"], [False, False, True]),
+            (List(), ["LEASE a token=5", "LEASE b token=6", "END next=1.2"], [False, False, True]),
+            (Stats(), ["STAT pid=5", "END"], [False, True]),
+        ):
+            tag = send(connection, request)
+            received = connection.receive("".join(f"{tag} {line}\n" for line in lines).encode())
+            assert [meaning.final for meaning in received] == finals
+        assert connection.idle
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("request_", "line"),
+        [
+            (Hello(), "WELCOME lockd=1 v=1"),
+            (Acquire(b"x"), "GRANTED x token=5"),
+            (Acquire(b"x"), "HELD x token=5"),
+            (Acquire(b"x"), "BUSY x waiters=0"),
+            (Acquire(b"x"), "TIMEOUT x waited=1ms waiters=0"),
+            (Acquire(b"x"), "CANCELLED x waited=1ms"),
+            (Release(b"x"), "RELEASED x token=5"),
+            (Release(b"x"), "NOTHELD x"),
+            (Renew(b"x"), "RENEWED x token=5"),
+            (Renew(b"x"), "NOTHELD x"),
+            (Revoke(b"x"), "REVOKED x token=5"),
+            (Revoke(b"x"), "DENIED x token=5 uid=1"),
+            (Revoke(b"x"), "NOTHELD x"),
+            (Quit(), "BYE"),
+            (Ping(), "ERROR unknown-verb"),
+        ],
+    )
+    def test_what_may_answer_what(self, request_: Request, line: str) -> None:
+        connection = Connection()
+        tag = send(connection, request_)
+        (received,) = connection.receive(f"{tag} {line}\n".encode())
+        assert received.final
+        assert received.request == request_
+        assert connection.idle
+
+    @pytest.mark.parametrize(
+        ("request_", "line"),
+        [
+            (Ping(), "GRANTED x token=5"),
+            (Acquire(b"x"), "PONG"),
+            (Acquire(b"x"), "GRANTED y token=5"),
+            (Release(b"x", token=5), "RELEASED x token=6"),
+            (Revoke(b"x"), "NOTHELD y"),
+        ],
+    )
+    def test_any_other_answer_is_an_error(self, request_: Request, line: str) -> None:
+        connection = Connection()
+        tag = send(connection, request_)
+        with pytest.raises(RemoteProtocolError, match="answer"):
+            connection.receive(f"{tag} {line}\n".encode())
+
+    def test_a_refused_session_is_told_without_a_request(self) -> None:
+        connection = Connection()
+        send(connection, Hello())
+        refused = replies.Refused("too-many-sessions", {"limit": "8192"})
+        assert connection.receive(b"ERROR too-many-sessions limit=8192\n") == [Received(None, None, refused)]
+
+
+class TestLeases:
+    def test_a_grant_is_a_lease(self) -> None:
+        connection = Connection()
+        lease = granted(connection, ttl=" ttl=30s")
+        assert (lease.name, lease.token, lease.ttl, lease.loss) == (b"x", 5, 30_000, None)
+        assert connection.leases == {(b"x", 5): lease}
+
+    def test_held_is_the_lease_that_was_granted_before(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        tag = send(connection, Acquire(b"x", owner=b"o"))
+        (received,) = connection.receive(f"{tag} HELD x token=5\n".encode())
+        assert received.lease is lease
+
+    def test_released_ends_it(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive(f"{send(connection, Release(b'x', 5))} RELEASED x token=5\n".encode())
+        assert lease.released
+        assert lease.loss is None
+        assert connection.leases == {}
+
+    def test_released_without_a_lease_changes_nothing(self) -> None:
+        connection = Connection()
+        connection.receive(f"{send(connection, Release(b'x'))} RELEASED x token=5\n".encode())
+        assert connection.leases == {}
+
+    def test_renewed_says_which_ttl_holds(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive(f"{send(connection, Renew(b'x', 5, 1000))} RENEWED x token=5 ttl=1s\n".encode())
+        assert lease.ttl == 1000
+        connection.receive(f"{send(connection, Renew(b'x', 6))} RENEWED x token=6 ttl=9s\n".encode())
+        assert lease.ttl == 1000
+
+    @pytest.mark.parametrize(
+        ("line", "loss"),
+        [
+            ("* LOST x token=5 reason=expired", Loss("expired")),
+            ("* LOST x token=5 reason=revoked by-uid=0 by-pid=9", Loss("revoked", "by uid 0, pid 9")),
+            (
+                "* LOST x token=5 reason=revoked by-uid=0 by-pid=9 why=too%20slow%FF",
+                Loss("revoked", "by uid 0, pid 9, because: too slow\\xff"),
+            ),
+        ],
+    )
+    def test_lost_is_a_loss(self, line: str, loss: Loss) -> None:
+        connection = Connection()
+        lease, other = granted(connection), granted(connection, b"y", 6)
+        (received,) = connection.receive(line.encode() + b"\n")
+        assert isinstance(received.reply, replies.Lost)
+        assert lease.loss == loss
+        assert not lease.released
+        assert connection.leases == {(b"y", 6): other}
+
+    def test_the_loss_of_another_lease_changes_nothing(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive(b"* LOST x token=4 reason=expired\n* UNHEARD of it\n")
+        assert lease.loss is None
+
+    def test_nothing_held_without_word_of_a_loss_is_a_loss(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive(f"{send(connection, Renew(b'x', 5))} NOTHELD x\n".encode())
+        assert lease.loss is not None
+        assert lease.loss.reason == "unknown"
+
+    def test_nothing_held_under_another_token_changes_nothing(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        for request in (Release(b"x", 4), Release(b"x"), Revoke(b"x", 5)):
+            connection.receive(f"{send(connection, request)} NOTHELD x\n".encode())
+        assert lease.loss is None
+        assert connection.leases == {(b"x", 5): lease}
+
+    def test_bye_ends_every_lease_as_asked(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive(f"{send(connection, Quit())} BYE\n".encode())
+        connection.receive_end("it closed the connection")
+        assert lease.released
+        assert lease.loss is None
+
+
+class TestAbandoning:
+    def test_an_abandoned_wait_is_cancelled(self) -> None:
+        connection = Connection()
+        tag = send(connection, Acquire(b"x"))
+        connection.abandon(tag)
+        assert drain(connection) == f"#2 CANCEL {tag}\n".encode()
+        assert not connection.settled
+        assert connection.receive(f"{tag} CANCELLED x waited=3ms\n#2 CANCELLED {tag}\n".encode()) == []
+        assert connection.settled
+        assert connection.leases == {}
+
+    def test_a_grant_that_was_faster_is_released_by_its_token(self) -> None:
+        connection = Connection()
+        tag = send(connection, Acquire(b"x"))
+        connection.abandon(tag)
+        drain(connection)
+        assert connection.receive(f"{tag} GRANTED x token=5\n".encode()) == []
+        assert connection.settled
+        assert drain(connection) == b"#3 RELEASE x token=5\n"
+        assert connection.receive(f"#2 NOTWAITING {tag}\n#3 RELEASED x token=5\n".encode()) == []
+        assert connection.leases == {}
+
+    @pytest.mark.parametrize("answer", ["BUSY x waiters=0", "TIMEOUT x waited=1ms waiters=0", "ERROR too-many-leases"])
+    def test_an_answer_that_was_faster_and_no_grant_is_forgotten(self, answer: str) -> None:
+        connection = Connection()
+        tag = send(connection, Acquire(b"x"))
+        connection.abandon(tag)
+        drain(connection)
+        assert connection.receive(f"{tag} {answer}\n#2 NOTWAITING {tag}\n".encode()) == []
+        assert connection.settled
+        assert connection.data_to_send() == b""
+
+    def test_other_abandoned_requests_are_only_forgotten(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        tag = send(connection, Release(b"x", 5))
+        connection.abandon(tag)
+        assert connection.settled
+        assert connection.idle
+        assert connection.data_to_send() == b""
+        assert connection.receive(f"{tag} RELEASED x token=5\n".encode()) == []
+        assert lease.released
+
+    def test_an_abandoned_listing_is_forgotten_to_its_end(self) -> None:
+        connection = Connection()
+        tag = send(connection, Show(b"x"))
+        connection.abandon(tag)
+        assert connection.receive(f"{tag} LEASE x token=5\n{tag} END\n".encode()) == []
+        with pytest.raises(RemoteProtocolError):
+            connection.receive(f"{tag} END\n".encode())
+
+    def test_abandoning_twice_or_too_late_is_nothing(self) -> None:
+        connection = Connection()
+        tag = send(connection, Acquire(b"x"))
+        connection.abandon(tag)
+        drain(connection)
+        connection.abandon(tag)
+        connection.abandon("#77")
+        assert connection.data_to_send() == b""
+
+    def test_giving_back_releases_once(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.give_back(lease)
+        assert lease.released
+        assert drain(connection) == b"#2 RELEASE x token=5\n"
+        connection.receive(b"#2 RELEASED x token=5\n")
+        connection.give_back(lease)
+        assert connection.data_to_send() == b""
+
+    def test_a_lease_that_is_given_back_twice_is_no_loss(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        send(connection, Release(b"x", 5))
+        connection.give_back(lease)
+        connection.receive(b"#2 RELEASED x token=5\n#3 NOTHELD x\n")
+        assert lease.loss is None
+
+
+class TestEnd:
+    def test_the_end_of_the_connection_is_the_loss_of_every_lease(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive_end("it closed the connection")
+        assert lease.loss == Loss("disconnected", "it closed the connection")
+        assert connection.leases == {}
+
+    def test_a_connection_ends_once(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.receive_end("first")
+        connection.receive_end("second")
+        assert connection.end == "first"
+        assert lease.loss == Loss("disconnected", "first")
+
+    def test_nothing_is_sent_behind_the_end(self) -> None:
+        connection = Connection()
+        tag = connection.send(Acquire(b"x"))
+        connection.send_untagged(Ping())
+        connection.abandon(tag)
+        connection.receive_end("it closed the connection")
+        assert connection.data_to_send() == b""
+        assert connection.idle
+        assert connection.settled
+        with pytest.raises(LocalProtocolError, match="the connection has ended: it closed the connection"):
+            connection.send(Ping())
+        with pytest.raises(LocalProtocolError, match="the connection has ended"):
+            connection.send_untagged(Ping())
+
+    def test_idle_is_when_nobody_waits(self) -> None:
+        connection = Connection()
+        assert connection.idle
+        connection.send_untagged(Ping())
+        assert not connection.idle
+        connection.receive(b"PONG\n")
+        assert connection.idle
+        tag = connection.send(Ping())
+        assert not connection.idle
+        connection.abandon(tag)
+        assert connection.idle

@@ -1,0 +1,124 @@
+"""Every line that the daemon may say, in the order of the document, and what it may not."""
+
+from __future__ import annotations
+
+import pytest
+
+from lockd import RemoteProtocolError
+from lockd import _replies as replies
+from lockd._replies import Holder, Reply, parse_reply
+
+HOLDER = "holder-pid=12 holder-uid=0 holder-command=my%20app holder-session=3 held=90s"
+
+LINES: list[tuple[str, Reply]] = [
+    (
+        "WELCOME lockd=0.1.0 v=1 session=3 pid=77 features=cancel,list line=8192 name=255",
+        replies.Welcome("0.1.0", 1, 3, 77, ("cancel", "list"), 8192, 255),
+    ),
+    ("WELCOME lockd=0.1.0 v=1", replies.Welcome("0.1.0", 1)),
+    ("GRANTED x token=18446744073709551615", replies.Granted(b"x", 2**64 - 1)),
+    ("GRANTED %C3%A9 token=5 ttl=2m", replies.Granted("é".encode(), 5, 120_000)),
+    ("HELD x token=5 ttl=1s", replies.Held(b"x", 5, 1000)),
+    ("BUSY x waiters=0", replies.Busy(b"x", None, 0)),
+    (f"BUSY x {HOLDER} waiters=2", replies.Busy(b"x", Holder(12, 0, b"my app", 3, 90_000), 2)),
+    ("BUSY x held=1ms waiters=2", replies.Busy(b"x", Holder(held=1), 2)),
+    (
+        f"TIMEOUT x waited=50ms {HOLDER} waiters=1",
+        replies.TimedOut(b"x", 50, Holder(12, 0, b"my app", 3, 90_000), 1),
+    ),
+    ("CANCELLED x waited=7ms", replies.Cancelled(b"x", 7)),
+    ("RELEASED x token=5", replies.Released(b"x", 5)),
+    ("NOTHELD x", replies.NotHeld(b"x")),
+    ("RENEWED x token=5 ttl=1h", replies.Renewed(b"x", 5, 3_600_000)),
+    ("RENEWED x token=5", replies.Renewed(b"x", 5)),
+    ("CANCELLED #7", replies.WaitCancelled("#7")),
+    ("NOTWAITING #7", replies.NotWaiting("#7")),
+    (
+        "LEASE x token=5 session=3 pid=12 uid=0 command=app client=c/1 held=5ms ttl=10s left=9s owner=o note=n%20n"
+        " waiters=1",
+        replies.LeaseLine(b"x", 5, 3, 12, 0, b"app", b"c/1", 5, 10_000, 9000, b"o", b"n n", 1),
+    ),
+    (
+        "LEASE x token=5 session=3 pid=12 uid=0 held=5ms waiters=0",
+        replies.LeaseLine(b"x", 5, session=3, pid=12, uid=0, held=5, waiters=0),
+    ),
+    (
+        "WAITER x position=1 session=4 pid=13 uid=1 command=b client=c waited=5ms left=1s ttl=2s owner=o note=n",
+        replies.WaiterLine(b"x", 1, 4, 13, 1, b"b", b"c", 5, 1000, 2000, b"o", b"n"),
+    ),
+    ("END", replies.End()),
+    ("END next=12.34", replies.End("12.34")),
+    ("REVOKED x token=5", replies.Revoked(b"x", 5)),
+    ("DENIED x token=5 uid=1000", replies.Denied(b"x", 5, 1000)),
+    ("STAT sessions-limit=8192", replies.Statistic("sessions-limit", "8192")),
+    ("PONG", replies.Pong()),
+    ("BYE", replies.Bye()),
+    (
+        "ERROR bad-duration key=wait got=5 want=0|DURATION|forever",
+        replies.Refused("bad-duration", {"key": "wait", "got": "5", "want": "0|DURATION|forever"}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "reply"), LINES, ids=[line for line, _ in LINES])
+@pytest.mark.parametrize("tag", [None, "#a:1"])
+def test_every_line_has_its_meaning(line: str, reply: Reply, tag: str | None) -> None:
+    whole = line if tag is None else f"{tag} {line}"
+    assert parse_reply(whole.encode()) == (tag, reply)
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        ("* LOST x token=5 reason=expired", replies.Lost(b"x", 5, "expired")),
+        (
+            "* LOST x token=5 reason=revoked by-uid=0 by-pid=99 why=too%20slow",
+            replies.Lost(b"x", 5, "revoked", 0, 99, b"too slow"),
+        ),
+        ("* LOST x token=5 reason=eclipse", replies.Lost(b"x", 5, "eclipse")),
+        ("* YIELD x token=5", None),
+        ("*", None),
+    ],
+)
+def test_events_have_no_tag_and_unknown_ones_no_meaning(line: str, event: Reply | None) -> None:
+    assert parse_reply(line.encode()) == (None, event)
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert parse_reply(b"GRANTED x token=5 colour=red") == (None, replies.Granted(b"x", 5))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "HTTP/1.1 400 Bad Request",
+        "granted x token=5",
+        "# GRANTED x token=5",
+        "#1",
+        "GRANTED",
+        "GRANTED token=5",
+        "GRANTED x",
+        "GRANTED x token=",
+        "GRANTED x token=five",
+        "GRANTED x token=18446744073709551616",
+        "GRANTED x# token=5",
+        "GRANTED x token=5 ttl=5",
+        "BUSY x held=long",
+        "CANCELLED",
+        "CANCELLED #",
+        "NOTWAITING x",
+        "WELCOME v=1",
+        "WELCOME lockd=1",
+        "WAITER x",
+        "STAT",
+        "ERROR",
+        "* LOST x token=5",
+        "* LOST token=5 reason=expired",
+        "GRANTED x token=5\r",
+        "GRANTED \xe9 token=5",
+    ],
+)
+def test_what_no_lockd_says(line: str) -> None:
+    with pytest.raises(RemoteProtocolError):
+        parse_reply(line.encode("latin-1"))

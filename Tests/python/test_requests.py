@@ -1,0 +1,135 @@
+"""Requests and their lines."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+
+from lockd import LocalProtocolError
+from lockd._requests import (
+    FOREVER,
+    Acquire,
+    Cancel,
+    Hello,
+    List,
+    Ping,
+    Quit,
+    Release,
+    Renew,
+    Request,
+    Revoke,
+    Show,
+    Stats,
+    parse_request,
+)
+
+CANONICAL: list[tuple[str, Request]] = [
+    ("HELLO", Hello()),
+    ("HELLO v=1 client=lockd-python/0.1.0", Hello(version=1, client=b"lockd-python/0.1.0")),
+    ("ACQUIRE reports/nightly", Acquire(b"reports/nightly")),
+    ("ACQUIRE x wait=0", Acquire(b"x", wait=0)),
+    ("ACQUIRE x wait=forever", Acquire(b"x", wait=FOREVER)),
+    (
+        "ACQUIRE %C3%A9%20%23 wait=1500ms ttl=2m owner=a=b#c note=why%20not",
+        Acquire("é #".encode(), wait=1500, ttl=120_000, owner=b"a=b#c", note=b"why not"),
+    ),
+    ("RELEASE x", Release(b"x")),
+    ("RELEASE x token=18446744073709551615", Release(b"x", token=2**64 - 1)),
+    ("RENEW x", Renew(b"x")),
+    ("RENEW x token=7 ttl=30s", Renew(b"x", token=7, ttl=30_000)),
+    ("CANCEL #7", Cancel("#7")),
+    ("SHOW x", Show(b"x")),
+    ("SHOW x after=1.2 limit=500", Show(b"x", after="1.2", limit=500)),
+    ("LIST", List()),
+    ("LIST limit=1", List(limit=1)),
+    ("LIST re after=1.2 limit=10", List(b"re", after="1.2", limit=10)),
+    ("REVOKE x", Revoke(b"x")),
+    ("REVOKE x token=7 reason=too%20slow", Revoke(b"x", token=7, reason=b"too slow")),
+    ("STATS", Stats()),
+    ("PING", Ping()),
+    ("QUIT", Quit()),
+]
+
+
+@pytest.mark.parametrize(("line", "request_"), CANONICAL, ids=[line for line, _ in CANONICAL])
+@pytest.mark.parametrize("tag", [None, "#a.7"])
+def test_canonical_lines_come_back_byte_for_byte(line: str, request_: Request, tag: str | None) -> None:
+    whole = line if tag is None else f"{tag} {line}"
+    assert parse_request(whole.encode()) == (tag, request_)
+    assert request_.to_line(tag) == whole.encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "canonical"),
+    [
+        (b"acquire x ttl=60s wait=1000ms", b"ACQUIRE x wait=1s ttl=1m\n"),
+        (b"Acquire \xc3\xa9", b"ACQUIRE %C3%A9\n"),
+        (b"Acquire %61%2f", b"ACQUIRE a/\n"),
+        (b"ACQUIRE x wait=0s", b"ACQUIRE x wait=0\n"),
+    ],
+)
+def test_other_spellings_become_canonical(line: bytes, canonical: bytes) -> None:
+    tag, request = parse_request(line)
+    assert request.to_line(tag) == canonical
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b" PING",
+        b"PING ",
+        b"PING  x",
+        b"#1",
+        b"# PING",
+        b"#\xe4 PING",
+        b"LOCK x",
+        b"ACQUIRE",
+        b"ACQUIRE wait=0",
+        b"ACQUIRE x y",
+        b"ACQUIRE x wait=0 y",
+        b"ACQUIRE x wait",
+        b"ACQUIRE x wait=5",
+        b"ACQUIRE x wait=0 wait=0",
+        b"ACQUIRE x colour=red",
+        b"ACQUIRE x# wait=0",
+        b"ACQUIRE x note=",
+        b"ACQUIRE x ttl=0s",
+        b"ACQUIRE x ttl=367d",
+        b"RELEASE x token=seven",
+        b"RELEASE x token=18446744073709551616",
+        b"CANCEL",
+        b"CANCEL x",
+        b"SHOW x after=1",
+        b"SHOW x limit=0",
+        b"PING x",
+        b"PING x=y",
+        b"GRANTED x token=1",
+    ],
+)
+def test_what_is_no_request(line: bytes) -> None:
+    with pytest.raises(LocalProtocolError):
+        parse_request(line)
+
+
+@pytest.mark.parametrize(
+    ("make", "complaint"),
+    [
+        (lambda: Hello(client=b"c" * 65), "a client has 1 to 64 bytes, not 65"),
+        (lambda: Acquire(b""), "a lock name has 1 to 255 bytes, not 0"),
+        (lambda: Acquire(b"x", wait=-1), "a wait is 0 ms to 366 days, not -1 ms"),
+        (lambda: Acquire(b"x", ttl=0), "a ttl is 1 ms to 366 days, not 0 ms"),
+        (lambda: Acquire(b"x", owner=b""), "an owner has 1 to 64 bytes, not 0"),
+        (lambda: Acquire(b"x", note=b"n" * 257), "a note has 1 to 256 bytes, not 257"),
+        (lambda: Release(b"x", token=2**64), "a token is 0 to 18446744073709551615"),
+        (lambda: Renew(b"x", ttl=0), "a ttl is 1 ms"),
+        (lambda: Cancel("7"), "a tag is #"),
+        (lambda: Show(b"x", after="here"), "a cursor is what END said"),
+        (lambda: List(limit=501), "a limit is 1 to 500"),
+        (lambda: Revoke(b"x", reason=b""), "a reason has 1 to 256 bytes"),
+    ],
+)
+def test_a_request_that_cannot_be_said_cannot_be_made(make: Callable[[], Request], complaint: str) -> None:
+    with pytest.raises(LocalProtocolError, match=complaint):
+        make()
