@@ -20,7 +20,7 @@ typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET'
-	@sed -n -e 's/^##### \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n -e 's/^##### \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 ##### Set up and build
 
@@ -82,9 +82,9 @@ transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew
 	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests
 
 .PHONY: sanitize-thread sanitize-address
-sanitize-thread: setup ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some
-sanitize-address: setup ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some
-sanitize-%:
+sanitize-thread: ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some
+sanitize-address: ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some
+sanitize-thread sanitize-address: sanitize-%: setup
 	swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
 
 .PHONY: nightly
