@@ -58,12 +58,12 @@ public struct LineFramer: Sendable {
     /// Takes the next line and returns what `body` makes of it, or returns `nil` if no further line is complete.
     ///
     /// The line counts as taken even if `body` throws. `body` must not use the framer.
-    // Inlinable, because the caller then knows what it makes of a line; else every request is copied by way of its
-    // type's metadata, which costs more than reading it.
     @inlinable
     public mutating func nextLine<Value, Failure>(
         _ body: (Line) throws(Failure) -> Value
     ) throws(Failure) -> Value? {
+        // Inlinable, because the caller then knows what it makes of a line; else every request is copied by way of its
+        // type's metadata, which costs more than reading it.
         var result: Result<Value, Failure>?
         takeLine { line in result = Result { () throws(Failure) in try body(line) } }
         return try result?.get()

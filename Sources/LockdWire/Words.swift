@@ -1,5 +1,6 @@
-import Glibc
 package import LockdModel
+
+import func Glibc.memchr
 
 /// What can be wrong with a line before any of its words is looked at.
 enum LineFlaw: Error, Hashable {

@@ -99,7 +99,7 @@ import Testing
         #expect(limits.leases == 100_000)
         #expect(limits.leasesPerSession == 10_000)
         #expect(limits.waiters == 100_000)
-        #expect(limits.waitersPerSession == 10_000)
+        #expect(limits.waitersPerSession == 1000)
         #expect(limits.endingsPerTurn == 1000)
         #expect(limits.locksPerPage == 4096)
         #expect(ProtocolLimits.lineByteCount == 8192)
