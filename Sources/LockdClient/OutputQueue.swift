@@ -10,7 +10,7 @@ struct OutputQueue: Sendable {
         case idle
         /// Somebody writes these bytes. Next: idle, full, broken.
         case sending([UInt8])
-        /// The socket takes no more bytes for now. Next: idle.
+        /// The socket takes no more bytes until it is writable again. Next: idle.
         case full
         /// The socket takes no more bytes for good; those that are added are dropped.
         case broken
