@@ -125,6 +125,6 @@ extension Server {
         var line: [UInt8] = []
         ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)
         _ = send(socket, line, line.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-        Glibc.close(socket)
+        Connection.close(socket)
     }
 }
