@@ -62,6 +62,7 @@ public final class Server {
         ]
         let file = TokenFile(directory: configuration.stateDirectory)
         let block = try file.reserve(atLeast: Self.wallClockMicroseconds())
+        Self.waitUntilWallClock(reaches: block.lowerBound)
         let last = FencingToken(block.upperBound)
         tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
         sessionLimit = Self.sessionLimit(configuration.limits)
@@ -120,7 +121,7 @@ public final class Server {
     private func shutDown() {
         listener.shutDown()
         for connection in connections.all { connection.close() }
-        if let socket = halfAccepted { Glibc.close(socket) }
+        if let socket = halfAccepted { Connection.close(socket) }
         logger.notice("stopped")
     }
 
