@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
 from conftest import PATIENCE, ROOT, Daemon, wait_until
 
 for needed in ("gunicorn", "gevent", "flask"):

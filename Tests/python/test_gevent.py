@@ -6,9 +6,9 @@ import textwrap
 from typing import Callable
 
 import pytest
+from conftest import Daemon, Program, RunProgram
 
 import lockd
-from conftest import Daemon, Program, RunProgram
 
 pytest.importorskip("gevent")
 

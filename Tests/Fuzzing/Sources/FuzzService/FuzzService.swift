@@ -1,7 +1,8 @@
 import LockdCore
 import LockdModel
-@testable import LockdServer
 import LockdWire
+
+@testable import LockdServer
 
 /// Plays the input as what a few clients do to a daemon, without the descriptors.
 ///
