@@ -57,7 +57,18 @@ final class Connection {
     }
 
     func close() {
-        Glibc.close(socket)
+        Self.close(socket)
         Glibc.close(pidfd)
+    }
+
+    /// Closes a socket so that its client finds the end of the stream behind what it was sent.
+    ///
+    /// Closing a socket with bytes unread resets the connection: the client would find an error instead.
+    static func close(_ socket: CInt) {
+        shutdown(socket, CInt(SHUT_RDWR))
+        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { unread in
+            while retryingOnInterrupt({ recv(socket, unread.baseAddress, unread.count, CInt(MSG_DONTWAIT)) }) > 0 {}
+        }
+        Glibc.close(socket)
     }
 }

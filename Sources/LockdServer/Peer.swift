@@ -24,12 +24,17 @@ enum PeerIdentification {
     /// The peer of a connected socket, with a pidfd that becomes readable when that process ends.
     ///
     /// The caller owns the descriptor. Nothing if the process is gone already.
-    static func identify(_ socket: CInt) -> (peer: Peer, pidfd: CInt)? {
+    ///
+    /// - Throws: ``SystemError`` if there is no descriptor to be had now.
+    static func identify(_ socket: CInt) throws(SystemError) -> (peer: Peer, pidfd: CInt)? {
         var credentials = clinux_credentials()
         guard clinux_peer_credentials(socket, &credentials) == 0 else { return nil }
         var pidfd = clinux_peer_pidfd(socket)
         if pidfd == -1 && errno == ENOPROTOOPT { pidfd = openByNumber(credentials) }
-        guard pidfd != -1 else { return nil }
+        guard pidfd != -1 else {
+            if SystemError.isExhaustion(errno) { throw SystemError("pidfd") }
+            return nil
+        }
         let command = ProcessStatus.command(of: credentials.process)
         let peer = Peer(
             process: ProcessID(credentials.process),
@@ -39,17 +44,20 @@ enum PeerIdentification {
         return (peer, pidfd)
     }
 
-    /// A pidfd of the process with the peer's number, for kernels before 6.5, or -1 if it is not the peer any more.
+    /// A pidfd of the process with the peer's number, for kernels before 6.5, or -1 with `errno` set if it is not the peer any more.
     ///
     /// The number may have been given to another process since connect(). That is noticed if the other process has another user, or if it
     /// takes over between the two readings of the start time; what stays unnoticed is a new process of the same user that got the number
     /// between connect() and accept().
     static func openByNumber(_ credentials: clinux_credentials) -> CInt {
+        errno = ESRCH
         guard credentials.process > 0, let before = ProcessStatus(of: credentials.process) else { return -1 }
         let pidfd = clinux_pidfd_open(credentials.process)
         guard pidfd != -1 else { return -1 }
         guard before.user == credentials.user, ProcessStatus(of: credentials.process) == before else {
+            let reason = SystemError.isExhaustion(errno) ? errno : ESRCH
             close(pidfd)
+            errno = reason
             return -1
         }
         return pidfd

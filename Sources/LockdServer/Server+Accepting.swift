@@ -8,15 +8,32 @@ import Logging
 extension Server {
     func accept(_ now: MonotonicInstant) {
         for _ in 0..<Self.acceptsPerTurn {
-            let socket = clinux_accept(listener.descriptor)
-            if socket != -1 {
-                admit(socket, now)
-            } else if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM {
-                // The connection stays in the backlog, so the listener stays readable: without a pause the loop would spin.
-                return pauseAccepting(now)
-            } else if errno != EINTR && errno != ECONNABORTED {
-                return
+            do {
+                guard let socket = try nextConnection() else {
+                    hasWarnedOfDescriptors = false
+                    return
+                }
+                try admit(socket, now)
+            } catch {
+                return pauseAccepting(now, error)
             }
+        }
+    }
+
+    /// The next connection, or nothing if there is none.
+    ///
+    /// - Throws: ``SystemError`` if there is one, but no descriptor for it.
+    private func nextConnection() throws(SystemError) -> CInt? {
+        if let socket = halfAccepted {
+            halfAccepted = nil
+            return socket
+        }
+        while true {
+            let socket = clinux_accept(listener.descriptor)
+            if socket != -1 { return socket }
+            if errno == EINTR || errno == ECONNABORTED { continue }
+            if SystemError.isExhaustion(errno) { throw SystemError("accept") }
+            return nil
         }
     }
 
@@ -25,6 +42,15 @@ extension Server {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
         return UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(time.tv_nsec) / 1000
+    }
+
+    /// Waits until no token that is about to be granted is ahead of the wall clock; for no longer than a block is long.
+    ///
+    /// A daemon that ended right after its start has left such tokens behind. Were the next one to grant from there on and its directory to be
+    /// wiped, the one after it would begin below them. If the clock was set back it is not worth waiting for.
+    static func waitUntilWallClock(reaches token: UInt64) {
+        let now = wallClockMicroseconds()
+        if token > now, token - now <= TokenFile.blockSize { usleep(UInt32(token - now)) }
     }
 
     /// As many sessions as are configured, but no more than there are descriptors for: two for each.
@@ -41,17 +67,30 @@ extension Server {
         epoll.modify(listener.descriptor, .input, EpollKey(.listener))
     }
 
-    private func pauseAccepting(_ now: MonotonicInstant) {
-        logger.warning(
-            "cannot accept connections",
-            metadata: ["error": "\(SystemError("accept"))"]
-        )
+    /// Leaves the listener alone for a while.
+    ///
+    /// The connections stay in the backlog, so the listener stays readable: without a pause the loop would spin.
+    private func pauseAccepting(_ now: MonotonicInstant, _ error: any Error) {
+        if !hasWarnedOfDescriptors {
+            hasWarnedOfDescriptors = true
+            logger.warning("cannot accept connections", metadata: ["error": "\(error)"])
+        }
         acceptsAgainAt = now + Self.acceptPause
         epoll.modify(listener.descriptor, [], EpollKey(.listener))
     }
 
-    private func admit(_ socket: CInt, _ now: MonotonicInstant) {
-        guard let (peer, pidfd) = PeerIdentification.identify(socket) else {
+    /// Makes a session of a connection, unless nobody is at its other end or there are too many.
+    ///
+    /// - Throws: ``SystemError`` if descriptors have run out; then the connection is kept for later.
+    private func admit(_ socket: CInt, _ now: MonotonicInstant) throws(SystemError) {
+        let found: (peer: Peer, pidfd: CInt)?
+        do {
+            found = try PeerIdentification.identify(socket)
+        } catch {
+            halfAccepted = socket
+            throw error
+        }
+        guard let (peer, pidfd) = found else {
             // The process is gone already, so it holds nothing and reads nothing.
             Glibc.close(socket)
             return
@@ -95,6 +134,6 @@ extension Server {
         var line: [UInt8] = []
         ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)
         _ = send(socket, line, line.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-        Glibc.close(socket)
+        Connection.close(socket)
     }
 }

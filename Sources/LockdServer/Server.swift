@@ -24,6 +24,9 @@ public final class Server {
     private var isStopped = false
     /// The listener is left alone until then, because descriptors have run out.
     var acceptsAgainAt: MonotonicInstant?
+    /// An accepted connection that waits for a second descriptor, that of its process.
+    var halfAccepted: CInt?
+    var hasWarnedOfDescriptors = false
     var hasWarnedOfSessionLimit = false
     private let inputBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: inputPerTurn, alignment: 16)
 
@@ -59,6 +62,7 @@ public final class Server {
         ]
         let file = TokenFile(directory: configuration.stateDirectory)
         let block = try file.reserve(atLeast: Self.wallClockMicroseconds())
+        Self.waitUntilWallClock(reaches: block.lowerBound)
         let last = FencingToken(block.upperBound)
         tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
         sessionLimit = Self.sessionLimit(configuration.limits)
@@ -117,6 +121,7 @@ public final class Server {
     private func shutDown() {
         listener.shutDown()
         for connection in connections.all { connection.close() }
+        if let socket = halfAccepted { Connection.close(socket) }
         logger.notice("stopped")
     }
 

@@ -13,6 +13,11 @@ public struct SystemError: Error, Hashable, Sendable, CustomStringConvertible {
         self.call = call
     }
 
+    /// Whether `number` says that descriptors, or the memory for them, have run out: what cannot be had now may be had later.
+    static func isExhaustion(_ number: CInt) -> Bool {
+        number == EMFILE || number == ENFILE || number == ENOBUFS || number == ENOMEM
+    }
+
     /// The call and what the system says of it.
     public var description: String { "\(call): \(String(cString: strerror(number)))" }
 }

@@ -73,6 +73,8 @@ struct Lockd: ParsableCommand {
             handler.logLevel = logLevel
             return handler
         }
+        // The reader of the log may go away. That is no reason to end, and every lease with it.
+        signal(SIGPIPE, SIG_IGN)
         // Before any thread is made, so that all of them leave the signals to the descriptor.
         let signals = clinux_termination_signalfd()
         guard signals != -1 else {

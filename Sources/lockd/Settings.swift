@@ -48,6 +48,8 @@ struct Settings {
     }
 
     private static func makeDirectory(_ path: String, _ mode: mode_t) throws {
+        // Of "a/b/", "a/b" is not the directory above.
+        if path.count > 1, path.hasSuffix("/") { return try makeDirectory(String(path.dropLast()), mode) }
         if mkdir(path, mode) == 0 || errno == EEXIST { return }
         if errno == ENOENT, let slash = path.lastIndex(of: "/"), slash != path.startIndex {
             try makeDirectory(String(path[..<slash]), 0o755)
