@@ -55,8 +55,8 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 ##### Test
 
 .PHONY: test
-test: ## run everything below that `make nightly` does not: checks, tests, simulation, demo
-	@Tests/Tools/steps.sh setup lint build test-swift release test-python demo
+test: ## run everything that fits into 20 minutes: checks, tests, simulation, fuzzing, demo
+	@FUZZ_SECONDS=10 Tests/Tools/steps.sh setup lint build test-swift fuzz release test-python demo
 
 .PHONY: test-swift
 test-swift: setup ## run the Swift tests
@@ -72,6 +72,10 @@ test-python: release ## run the Python tests: the client, the examples, lockctl,
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
 	SIMULATION_STEPS=$(or $(SIMULATION_STEPS),100000) $(if $(SEED),SEED=$(SEED)) swift test $(swift_flags) --filter SimulationTests
 
+.PHONY: fuzz
+fuzz: setup ## feed the protocol and the daemon what nobody would think of, for FUZZ_SECONDS (60) each
+	Tests/Tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
+
 .PHONY: transcripts-rewrite
 transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew; then read the difference
 	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests
@@ -85,8 +89,8 @@ sanitize-address: setup ## run the Swift tests with the address sanitizer
 	swift test $(swift_flags) --sanitize=address --scratch-path .build/sanitize-address
 
 .PHONY: nightly
-nightly: ## run what takes too long for `make test`: sanitizers, long simulations
-	@Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate
+nightly: ## run what takes too long for `make test`: sanitizers, long simulations, fuzzing
+	@FUZZ_SECONDS=1800 SIMULATION_STEPS=1000000 Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate fuzz
 
 ##### Check
 

@@ -4,6 +4,8 @@
 /// while elements come and go.
 struct Slab<Element: Sendable>: Sendable {
     private var slots: [Element?] = []
+    /// Which slots hold an element: whether `slots` has one cannot be asked without copying it.
+    private var occupancy: [Bool] = []
     private var freeSlots: [Int] = []
 
     /// How many slots there are, free ones included.
@@ -13,34 +15,38 @@ struct Slab<Element: Sendable>: Sendable {
     mutating func insert(_ element: Element) -> Int {
         if let slot = freeSlots.popLast() {
             slots[slot] = element
+            occupancy[slot] = true
             return slot
         }
         slots.append(element)
+        occupancy.append(true)
         return slots.count - 1
     }
 
     /// Frees `slot`.
     mutating func remove(at slot: Int) {
-        precondition(slots[slot] != nil, "slot \(slot) is free already")
+        precondition(occupancy[slot], "slot \(slot) is free already")
         slots[slot] = nil
+        occupancy[slot] = false
         freeSlots.append(slot)
     }
 
     /// The element in `slot`, which must not be free.
     subscript(slot: Int) -> Element {
         _read {
-            precondition(slots[slot] != nil, "slot \(slot) is free")
+            precondition(occupancy[slot], "slot \(slot) is free")
             // swift-format-ignore: NeverForceUnwrap, because only an unwrapped place can be read where it is; checked above.
             yield slots[slot]!
         }
         _modify {
-            precondition(slots[slot] != nil, "slot \(slot) is free")
+            precondition(occupancy[slot], "slot \(slot) is free")
             // swift-format-ignore: NeverForceUnwrap, because only an unwrapped place can be changed where it is; checked above.
             yield &slots[slot]!
         }
     }
 
-    func isOccupied(_ slot: Int) -> Bool { slots[slot] != nil }
+    /// Whether there is an element in `slot`, which exists.
+    func isOccupied(_ slot: Int) -> Bool { occupancy[slot] }
 
     /// The element in `slot`, or nothing if that is free or does not exist.
     func element(at slot: Int) -> Element? {

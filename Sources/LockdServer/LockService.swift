@@ -161,28 +161,34 @@ public struct LockService {
         current = session
         defer { current = nil }
         while session.mayTakeLine {
-            let request = session.input.nextLine { line -> Result<TaggedRequest, RefusedLine> in
-                Result { () throws(RefusedLine) in
-                    switch line {
-                    case .complete(let bytes): try RequestDecoder.decode(bytes)
-                    case .tooLong(let head):
-                        throw RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
-                    }
+            var request: TaggedRequest?
+            var refused: RefusedLine?
+            session.input.takeLine { line in
+                do throws(RefusedLine) {
+                    request = try Self.decode(line)
+                } catch {
+                    refused = error
                 }
             }
-            guard let request else {
-                session.hasLinesLeft = false
-                return
-            }
-            switch request {
-            case .success(let request): perform(request, of: session, at: now)
-            case .failure(let refused):
+            if let request {
+                perform(request, of: session, at: now)
+            } else if let refused {
                 counts.refusedLines += 1
                 say(.error(refused.error), tag: refused.tag, to: session)
+            } else {
+                session.hasLinesLeft = false
+                return
             }
             session.hasSpoken = true
         }
         session.hasLinesLeft = session.input.bufferedByteCount > 0
+    }
+
+    private static func decode(_ line: LineFramer.Line) throws(RefusedLine) -> TaggedRequest {
+        switch line {
+        case .complete(let bytes): try RequestDecoder.decode(bytes)
+        case .tooLong(let head): throw RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
+        }
     }
 
     mutating func apply(_ event: Event, at now: MonotonicInstant) {

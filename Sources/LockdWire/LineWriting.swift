@@ -6,7 +6,11 @@ extension [UInt8] {
         literal.withUTF8Buffer { append(contentsOf: $0) }
     }
 
-    mutating func write(_ spelling: String) { append(contentsOf: spelling.utf8) }
+    mutating func write(_ spelling: String) {
+        var spelling = spelling
+        spelling.withUTF8 { append(contentsOf: $0) }
+    }
+
     mutating func write(_ name: LockName) { write(name.spelling) }
     mutating func write(_ text: Text) { write(text.spelling) }
 

@@ -11,17 +11,19 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+// Built with `--sanitize=fuzzer`, which brings the main function.
 let package = Package(
     name: "fuzzing",
     dependencies: [.package(name: "lockd", path: "../..")],
     targets: [
-        .systemLibrary(name: "CLibFuzzer"),
         .executableTarget(
-            name: "wire-fuzzer",
-            dependencies: [
-                "CLibFuzzer",
-                .product(name: "_LockdInternals", package: "lockd"),
-            ],
+            name: "FuzzWire",
+            dependencies: [.product(name: "_LockdInternals", package: "lockd")],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "FuzzService",
+            dependencies: [.product(name: "_LockdInternals", package: "lockd")],
             swiftSettings: settings
         ),
     ]

@@ -98,8 +98,8 @@ struct Simulation {
             try reserveTokens()
             try moveClock()
             try apply(nextEvent())
-            if step % 64 == 0 { table.checkInvariants() }
-            if step % 1024 == 0 { try list() }
+            if step % 256 == 0 { table.checkInvariants() }
+            if step % 512 == 0 { try list() }
         }
         for id in open { try apply(.inputEnded(id)) }
         for id in open + draining { try apply(.sessionEnded(id)) }

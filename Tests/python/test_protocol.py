@@ -334,6 +334,13 @@ class TestEnd:
         assert lease.loss == Loss("disconnected", "it closed the connection")
         assert connection.leases == {}
 
+    def test_a_lease_that_was_given_back_is_no_loss(self) -> None:
+        connection = Connection()
+        lease = granted(connection)
+        connection.give_back(lease)
+        connection.receive_end("it closed the connection")
+        assert lease.loss is None
+
     def test_a_connection_ends_once(self) -> None:
         connection = Connection()
         lease = granted(connection)

@@ -93,8 +93,6 @@ class SharedConnection:
         self.path = path
         self.pid = os.getpid()
         self._renewer = Renewer()
-        self._socket = connected
-        self._file = os.fstat(connected.fileno())
         self._core = Connection()
         # Reentrant, so that a signal handler that comes back in here gets an error instead of a deadlock.
         self._mutex = threading.RLock()
@@ -103,18 +101,21 @@ class SharedConnection:
         self._waiting: dict[str, Pending] = {}
         self._leader: Pending | None = None
         self._poller_count = 0
+        self._socket = connected
+        self._file = os.fstat(connected.fileno())
 
     @classmethod
     def open(cls, path: str, timeout: float) -> SharedConnection:
         """Connect, say HELLO, and await WELCOME, all within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        connection = cls(path, _connect(path, deadline))
+        connected = _connect(path, deadline)
         try:
+            connection = cls(path, connected)
             connection.ask(Pending(Hello(version=1, client=f"lockd-python/{__version__}".encode())), deadline)
+            return connection
         except BaseException:
-            connection.close("it was not established")
+            connected.close()
             raise
-        return connection
 
     @property
     def ended(self) -> bool:
@@ -161,10 +162,12 @@ class SharedConnection:
             if lease.loss is None:
                 self.ask(Pending(Release(lease.name, lease.token)), time.monotonic() + ANSWER_TIMEOUT)
         except BaseException as error:
+            # If the connection has ended, so has the lease. It counts as lost, unless RELEASED was received before: the
+            # daemon may or may not have read the request.
+            if isinstance(error, LockdError) and (lease.released or lease.loss is not None):
+                return
             self.give_back(lease)
-            # If the connection ended, so did the lease, before or after the daemon read the request: who can tell.
-            if lease.loss is None or not isinstance(error, LockdError):
-                raise
+            raise
 
     def give_back(self, lease: HeldLease) -> None:
         """Release a lease without waiting for the answer. One that has ended is passed over. Does not block."""
@@ -176,11 +179,6 @@ class SharedConnection:
         """Take in what has arrived, unless somebody else is about to. Does not block."""
         if os.getpid() == self.pid:
             self._step(self._look)
-
-    def close(self, reason: str) -> None:
-        """End the connection: the daemon ends its leases, and here they count as lost."""
-        if os.getpid() == self.pid:
-            self._step(lambda: self._end(self._gone(reason)))
 
     def forget(self) -> None:
         """Close this process's descriptor of the connection, and nothing more. Its parent's goes on undisturbed."""
@@ -194,9 +192,11 @@ class SharedConnection:
         else:
             self._socket.detach()
 
-    # So that the interpreter does not warn of an open socket at its end, neither in the process that made it nor in a
-    # forked child that never used it.
-    __del__ = forget
+    def __del__(self) -> None:
+        # So that the interpreter does not warn of an open socket at its end, neither in the process that made it nor in
+        # a forked child that never used it.
+        if hasattr(self, "_file"):
+            self.forget()
 
     def _renew(self, lease: HeldLease) -> None:
         try:
@@ -225,12 +225,13 @@ class SharedConnection:
                 raise RuntimeError("lockd was called by a signal handler that interrupted lockd in the same thread")
             try:
                 self._stepping = True
-                return step()
+                result = step()
+                self._stepping = False
+                return result
             except BaseException:
+                self._stepping = False
                 self._end(self._gone("an exception interrupted the bookkeeping of the connection, which was closed"))
                 raise
-            finally:
-                self._stepping = False
 
     def _begin(self, pending: Pending) -> Wait | None:
         if self._failure is None:
@@ -261,8 +262,9 @@ class SharedConnection:
             # Whoever waits for room looks out for input too: a daemon whose replies nobody reads does not read either.
             events = select.POLLIN | select.POLLOUT if has_unsent else select.POLLIN
             return lambda deadline: _poll(self._socket, events, deadline)
-        signal = pending.signal = threading.Lock()
+        signal = threading.Lock()
         signal.acquire()
+        pending.signal = signal
         return lambda deadline: _wait_for(signal, deadline)
 
     def _stop_polling(self, pending: Pending) -> bool:

@@ -252,10 +252,9 @@ class Lock:
             raise DaemonUnavailable(self._path, "it ended the wait")
         lease = Lease(connection, pending.lease)
         for other in list(self._leases):
-            # What a parent held, and what this thread lost and did not come back to.
-            if other._connection.pid != connection.pid or (
-                other._thread == lease._thread and other._held.loss is not None
-            ):
+            # What a parent held, what was given back, and what this thread lost and did not come back to.
+            forgotten = other._thread == lease._thread and other._held.loss is not None
+            if other._connection.pid != connection.pid or other._held.released or forgotten:
                 self._remove(other)
         connection.keep_alive(pending.lease)
         self._leases.append(lease)

@@ -186,7 +186,8 @@ class Connection:
             return
         self.end = reason
         for lease in self.leases.values():
-            lease.loss = Loss("disconnected", reason)
+            if not lease.released and lease.loss is None:
+                lease.loss = Loss("disconnected", reason)
         self.leases.clear()
         self._tagged.clear()
         self._untagged.clear()
@@ -237,6 +238,8 @@ class Connection:
             if said is not None and asked is not None and said != asked:
                 raise RemoteProtocolError(f"{reply} is the answer to another request than {request}")
 
+    # A lease is marked before it is forgotten: if an exception comes between the two, it is not left without an end.
+
     def _follow(self, outstanding: _Outstanding, reply: Reply) -> HeldLease | None:
         """Record what a reply says about the leases of this connection, and return the lease that it grants."""
         if isinstance(reply, replies.Granted):
@@ -263,21 +266,24 @@ class Connection:
             lease.ttl = reply.ttl
 
     def _release(self, name: bytes, token: int) -> None:
-        lease = self.leases.pop((name, token), None)
+        lease = self.leases.get((name, token))
         if lease is not None:
             lease.released = True
+            del self.leases[name, token]
 
     def _lose(self, event: replies.Lost) -> None:
-        lease = self.leases.pop((event.name, event.token), None)
+        lease = self.leases.get((event.name, event.token))
         if lease is not None:
             lease.loss = Loss(event.reason, _blame(event))
+            del self.leases[event.name, event.token]
 
     def _miss(self, request: Release | Renew) -> None:
         # A loss is told before anything else is said of the lease, so this is not what a lockd does. But it is plain
         # what it means.
-        lease = None if request.token is None else self.leases.pop((request.name, request.token), None)
+        lease = None if request.token is None else self.leases.get((request.name, request.token))
         if lease is not None:
             lease.loss = Loss("unknown", "lockd said NOTHELD without having told of a loss")
+            del self.leases[lease.name, lease.token]
 
 
 def _blame(event: replies.Lost) -> str:
