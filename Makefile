@@ -20,7 +20,7 @@ typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools
 .PHONY: help
 help: ## list the targets
 	@echo 'usage: make TARGET'
-	@sed -n -e 's/^##### \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n -e 's/^##### \(.*\)/\n\1/p' -e 's/^\([a-z-]*\):[^#]*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 ##### Set up and build
 
@@ -55,8 +55,9 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 ##### Test
 
 .PHONY: test
-test: ## run everything that fits into 20 minutes: checks, tests, simulation, fuzzing, demo
-	@FUZZ_SECONDS=10 Tests/Tools/steps.sh setup lint build test-swift fuzz release test-python demo
+test: ## run everything that fits into 20 minutes: checks, tests, a little of the nightly, the demo
+	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' \
+		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python demo
 
 .PHONY: test-swift
 test-swift: setup ## run the Swift tests
@@ -80,13 +81,11 @@ fuzz: setup ## feed the protocol and the daemon what nobody would think of, for 
 transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew; then read the difference
 	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests
 
-.PHONY: sanitize-thread
-sanitize-thread: setup ## run the Swift tests with the thread sanitizer
-	swift test $(swift_flags) --sanitize=thread --scratch-path .build/sanitize-thread
-
-.PHONY: sanitize-address
-sanitize-address: setup ## run the Swift tests with the address sanitizer
-	swift test $(swift_flags) --sanitize=address --scratch-path .build/sanitize-address
+.PHONY: sanitize-thread sanitize-address
+sanitize-thread: ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some
+sanitize-address: ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some
+sanitize-thread sanitize-address: sanitize-%: setup
+	swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
 
 .PHONY: nightly
 nightly: ## run what takes too long for `make test`: sanitizers, long simulations, fuzzing

@@ -1,7 +1,6 @@
 import Glibc
 import LockdModel
 import LockdWire
-import Synchronization
 
 /// Does what a ``ClientCore`` says, for all tasks of the process and the one thread that reads.
 ///
@@ -10,7 +9,7 @@ import Synchronization
 final class ClientShell: Sendable {
     private typealias Caller = CheckedContinuation<Lease?, any Error>
 
-    private struct State {
+    private struct State: Sendable {
         var core: ClientCore
         var callers: [RequestID: Caller] = [:]
         var leases: [FencingToken: Lease] = [:]
@@ -33,13 +32,13 @@ final class ClientShell: Sendable {
     private let path: String
     private let connectTimeout: Milliseconds
     private let process: pid_t
-    private let state: Mutex<State>
+    private let state: Guarded<State>
 
     init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: pid_t = getpid()) {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
-        state = Mutex(State(core: ClientCore(path: path)))
+        state = Guarded(State(core: ClientCore(path: path)))
     }
 
     /// Whether this is the process that made the client, and not a forked child of it.

@@ -1,5 +1,4 @@
 import LockdModel
-import Synchronization
 
 /// The right to a lock, from its grant until it is released or lost.
 ///
@@ -10,7 +9,7 @@ import Synchronization
 public final class Lease: Sendable, CustomStringConvertible {
     typealias Watcher = CheckedContinuation<LeaseLoss?, Never>
 
-    private struct State {
+    private struct State: Sendable {
         var ending: ClientAction.LeaseEnding?
         var watchers: [UInt64: Watcher] = [:]
         var lastWatcher: UInt64 = 0
@@ -26,7 +25,7 @@ public final class Lease: Sendable, CustomStringConvertible {
     public let token: UInt64
 
     private let shell: ClientShell
-    private let state = Mutex(State())
+    private let state = Guarded(State())
 
     init(name: String, token: FencingToken, shell: ClientShell) {
         self.name = name
@@ -36,7 +35,7 @@ public final class Lease: Sendable, CustomStringConvertible {
 
     /// Ends the lease; the next waiter is granted the lock before this returns.
     ///
-    /// It is done also in a task that was cancelled, and to release a lease again does nothing.
+    /// It waits for the daemon to say so, whether the task is cancelled or not. To release a lease again does nothing.
     ///
     /// - Throws: ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if the lease was lost before, or may have been.
     public nonisolated(nonsending) func release() async throws {

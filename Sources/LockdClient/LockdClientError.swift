@@ -157,12 +157,17 @@ extension LockdClientError {
             if let want = error.want { details += ", want \(want)" }
             return Self(.refused, lockName: name?.string, "lockd has refused \(what): \(details)")
         }
-        let limit = error.limit.map { " \($0)" } ?? ""
-        let scope = error.scope.map { " for one \($0.rawValue)" } ?? ""
+        let limit = error.limit.map { " of \($0)" } ?? ""
+        let scope =
+            switch error.scope {
+            case .session: " for one process"
+            case .daemon: " for all together"
+            case nil: ""
+            }
         return Self(
             .limitReached,
             lockName: name?.string,
-            "lockd has refused \(what): \(error.code.rawValue), the limit is\(limit)\(scope); try again when some have ended"
+            "lockd has refused \(what): its limit\(limit)\(scope) is reached (\(error.code.rawValue)); try again later"
         )
     }
 

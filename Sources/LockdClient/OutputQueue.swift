@@ -10,9 +10,9 @@ struct OutputQueue: Sendable {
         case idle
         /// Somebody writes these bytes. Next: idle, full, broken.
         case sending([UInt8])
-        /// The socket takes no more bytes for now. Next: idle.
+        /// The socket takes no more bytes until some were read. Next: idle.
         case full
-        /// The socket takes no more bytes for good; those that are added are dropped.
+        /// The socket never takes bytes again; those that are added are dropped.
         case broken
     }
 

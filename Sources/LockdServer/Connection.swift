@@ -8,7 +8,7 @@ final class Connection {
     let pidfd: CInt
     let socketKey: EpollKey
     let processKey: EpollKey
-    /// What epoll watches the socket for now.
+    /// What epoll watches the socket for at present.
     var interest: Epoll.Interest = [.input, .peerShutDown]
     /// The client can no longer be written to.
     private(set) var isBroken = false

@@ -23,7 +23,12 @@ extension LockService {
         }
     }
 
-    private mutating func perform(_ acquire: Request.Acquire, _ id: RequestID, of session: Session, at now: MonotonicInstant) {
+    private mutating func perform(
+        _ acquire: Request.Acquire,
+        _ id: RequestID,
+        of session: Session,
+        at now: MonotonicInstant
+    ) {
         // Until its answer comes, an untagged request holds back what follows it. It may come at once.
         session.isBlocked = id.tag == nil
         apply(

@@ -57,6 +57,21 @@ import Testing
         }
     }
 
+    @Test func refusedSessionIsSaidSoHoweverItIsNoticed() async throws {
+        let daemon = try Daemon(configuration: "limits:\n  sessions: 1\n")
+        let occupant = daemon.client()
+        try await occupant.ping()
+        let client = daemon.client()
+        // Sometimes it is the write that fails, sometimes the answer is there before it.
+        for _ in 0..<100 {
+            let error = await #expect(throws: LockdClientError.self) { try await client.acquire("a") }
+            #expect(error?.code == .limitReached)
+            #expect(error?.lockName == "a")
+        }
+        await occupant.close()
+        try await client.ping()
+    }
+
     // MARK: The end
 
     @Test func closeFreesTheLocksAndAnswersWhoWaits() async throws {

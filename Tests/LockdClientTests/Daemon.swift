@@ -1,7 +1,6 @@
 import Foundation
 import LockdModel
 import LockdWire
-import Synchronization
 
 @testable import LockdClient
 
@@ -9,19 +8,27 @@ import Synchronization
 final class Daemon: Sendable {
     let directory: String
     let socket: String
-    private let process: Mutex<pid_t>
+    private let process: Guarded<Running>
+
+    private struct Running: Sendable {
+        /// 0 after it was killed.
+        var process: pid_t
+        /// The end of a pipe at which what it says of itself can be read; kept open, so that it can go on to say it.
+        let log: CInt
+    }
 
     struct Failure: Error, CustomStringConvertible {
         let description: String
     }
 
-    /// Starts a daemon; it serves when this returns.
-    init() throws {
+    /// Starts a daemon, with these lines as its configuration file; it serves when this returns.
+    init(configuration: String = "") throws {
         var template = Array("/tmp/lockd-client-XXXXXX".utf8CString)
         guard let path = mkdtemp(&template) else { throw Failure(description: "mkdtemp: \(errno)") }
         directory = String(cString: path)
         socket = directory + "/lockd.sock"
-        process = Mutex(try Self.spawn(directory, socket))
+        try configuration.write(toFile: directory + "/lockd.yaml", atomically: false, encoding: .utf8)
+        process = Guarded(try Self.spawn(directory, socket))
     }
 
     deinit {
@@ -31,11 +38,12 @@ final class Daemon: Sendable {
 
     /// Kills the daemon and waits for its end, if it has not been killed already.
     func kill() {
-        process.withLock { process in
-            guard process != 0 else { return }
-            Glibc.kill(process, SIGKILL)
-            waitpid(process, nil, 0)
-            process = 0
+        process.withLock { running in
+            guard running.process != 0 else { return }
+            Glibc.kill(running.process, SIGKILL)
+            waitpid(running.process, nil, 0)
+            close(running.log)
+            running.process = 0
         }
     }
 
@@ -48,15 +56,15 @@ final class Daemon: Sendable {
 
     /// Stops the daemon's process as it is; returns when it stands still.
     func suspend() {
-        process.withLock { process in
-            _ = Glibc.kill(process, SIGSTOP)
-            waitpid(process, nil, WUNTRACED)
+        process.withLock { running in
+            _ = Glibc.kill(running.process, SIGSTOP)
+            waitpid(running.process, nil, WUNTRACED)
         }
     }
 
     /// Lets a suspended process go on.
     func resume() {
-        process.withLock { _ = Glibc.kill($0, SIGCONT) }
+        process.withLock { _ = Glibc.kill($0.process, SIGCONT) }
     }
 
     func client() -> LockdClient { LockdClient(socket: socket) }
@@ -81,18 +89,19 @@ final class Daemon: Sendable {
         while try show(name).filter(\.isWaiter).count != count { await Task.yield() }
     }
 
-    private static func spawn(_ directory: String, _ socket: String) throws -> pid_t {
+    private static func spawn(_ directory: String, _ socket: String) throws -> Running {
         var ends: [CInt] = [0, 0]
         guard pipe(&ends) == 0 else { throw Failure(description: "pipe: \(errno)") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        defer { close(ends[0]) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
         defer { posix_spawn_file_actions_destroy(&actions) }
         let program =
             URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path + "/lockd"
-        let arguments = [program, "--socket", socket, "--state-dir", directory]
+        let arguments = [
+            program, "--socket", socket, "--state-dir", directory, "--config", directory + "/lockd.yaml",
+        ]
         var pointers = arguments.map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var process = pid_t()
@@ -107,7 +116,7 @@ final class Daemon: Sendable {
             guard count > 0 else { throw Failure(description: "lockd did not start: \(output)") }
             output += String(decoding: buffer[..<count], as: UTF8.self)
         }
-        return process
+        return Running(process: process, log: ends[0])
     }
 }
 

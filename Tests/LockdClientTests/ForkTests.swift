@@ -47,8 +47,12 @@ import Testing
         let child = try fork {
             while true { pause() }
         }
-        await client.close()
-        #expect(try daemon.show("a") == [])
+        // In a cancelled task, so that it is the end of the connection and not a word to the daemon that ends the session.
+        await Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            await client.close()
+        }.value
+        while try !daemon.show("a").isEmpty { await Task.yield() }
         kill(child, SIGKILL)
         _ = exitStatus(of: child)
     }

@@ -1,7 +1,6 @@
 import Glibc
 import LockdModel
 import LockdWire
-import Synchronization
 import Testing
 
 @testable import LockdClient
@@ -206,7 +205,7 @@ import Testing
 
 /// Counts who is in it.
 final class Room: Sendable {
-    private let state = Mutex((inside: 0, most: 0, visits: 0))
+    private let state = Guarded((inside: 0, most: 0, visits: 0))
 
     var mostAtATime: Int { state.withLock { $0.most } }
     var visits: Int { state.withLock { $0.visits } }

@@ -104,11 +104,11 @@ import Testing
     // MARK: Renewal
 
     @Test func leaseIsRenewedWhileEveryThreadOfThePoolIsBlocked() async throws {
-        let lease = try await client.acquire("a", ttl: .milliseconds(300))
-        // More than a second, on a thread that is none of the pool's; meanwhile the tasks leave the pool no thread.
+        let lease = try await client.acquire("a", ttl: .milliseconds(600))
+        // More than twice the ttl, on a thread that is none of the pool's; meanwhile the tasks leave the pool no thread.
         let isOver = Flag()
         _ = ReaderThread.start {
-            usleep(1_200_000)
+            usleep(1_500_000)
             isOver.raise()
         }
         await withDiscardingTaskGroup { group in

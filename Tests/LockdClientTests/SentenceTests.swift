@@ -66,13 +66,13 @@ import Testing
     @Test(arguments: [
         (
             WireError(.tooManyWaiters, limit: 1000, scope: .session), LockdClientError.Code.limitReached,
-            #"lockd has refused the request for lock "build/main": too-many-waiters, the limit is 1000 for one session; "#
-                + "try again when some have ended"
+            #"lockd has refused the request for lock "build/main": its limit of 1000 for one process is reached "#
+                + "(too-many-waiters); try again later"
         ),
         (
             WireError(.tooManyLeases, limit: 5, scope: .daemon), .limitReached,
-            #"lockd has refused the request for lock "build/main": too-many-leases, the limit is 5 for one daemon; "#
-                + "try again when some have ended"
+            #"lockd has refused the request for lock "build/main": its limit of 5 for all together is reached "#
+                + "(too-many-leases); try again later"
         ),
         (
             WireError(.init(rawValue: "new-rule")), .refused,

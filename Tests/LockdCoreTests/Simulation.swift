@@ -95,7 +95,6 @@ struct Simulation {
     mutating func run(stepCount: Int) throws(Complaint) {
         for _ in 0..<plan.sessionCount { try apply(openSession()) }
         for step in 0..<stepCount {
-            try reserveTokens()
             try moveClock()
             try apply(nextEvent())
             if step % 256 == 0 { table.checkInvariants() }
@@ -109,6 +108,14 @@ struct Simulation {
     }
 
     private mutating func apply(_ event: Event) throws(Complaint) {
+        if table.tokensLeft <= plan.limits.endingsPerTurn {
+            reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.endingsPerTurn) + 1)
+            try audit(.tokensReserved(through: reservedThrough))
+        }
+        try audit(event)
+    }
+
+    private mutating func audit(_ event: Event) throws(Complaint) {
         let effects = table.apply(event, at: now)
         try auditor.observe(event, at: now, effects)
         try auditor.observe(nextDeadline: table.nextDeadline())
@@ -122,12 +129,6 @@ struct Simulation {
             hasher.combine(effect)
             fingerprint = hasher.finalize()
         }
-    }
-
-    private mutating func reserveTokens() throws(Complaint) {
-        guard table.tokensLeft <= plan.limits.endingsPerTurn else { return }
-        reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.endingsPerTurn) + 1)
-        try apply(.tokensReserved(through: reservedThrough))
     }
 
     /// Time goes by, often not at all, sometimes by a lot; now and then nobody tells the table.

@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# fuzz.sh SECONDS: builds the fuzzers of Tests/Fuzzing and runs each for so long. What they find interesting is kept in .build/fuzzing and
-# tried first the next time. Ends with the first input that breaks something; its path is in the output.
+# fuzz.sh SECONDS: builds the fuzzers of Tests/Fuzzing, with the address sanitizer, and runs each for so long.
+# Inputs that reach something new are kept in .build/fuzzing and tried first the next time. Ends at the first input that breaks something.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly seconds=$1 build=.build/fuzzing
 
-swift build --package-path Tests/Fuzzing --scratch-path "$build" --sanitize=fuzzer
+# The linker warns of every symbol of the sanitizer.
+swift build --quiet --package-path Tests/Fuzzing --scratch-path "$build" --sanitize=fuzzer --sanitize=address 2>&1 |
+    { grep -v "Cannot export local symbol '__asan" || true; }
 # A crash is the result, and its stack is libFuzzer's to print.
 export SWIFT_BACKTRACE=enable=no
 for fuzzer in FuzzWire FuzzService; do
@@ -15,7 +17,7 @@ for fuzzer in FuzzWire FuzzService; do
         -dict=Tests/Fuzzing/words.dict -artifact_prefix="$build/findings/" \
         "$build/corpus/$fuzzer" "Tests/Fuzzing/Seeds/$fuzzer" 2>"$build/$fuzzer.log"; then
         tail -n 60 "$build/$fuzzer.log"
-        echo "$fuzzer found an input; to see it fail again: $build/debug/$fuzzer $build/findings/…" >&2
+        echo "$fuzzer has found something; to see it again: $build/debug/$fuzzer, with the file that was written to $build/findings" >&2
         exit 1
     fi
     sed -n 's/^stat::number_of_executed_units: */  inputs: /p' "$build/$fuzzer.log"

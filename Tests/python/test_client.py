@@ -5,9 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import Daemon
 
 import lockd
-from conftest import Daemon
 
 
 def test_ping_is_answered(daemon: Daemon) -> None:

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import Daemon, RunProgram
 
 import lockd
-from conftest import Daemon, RunProgram
 from lockd._discovery import socket_path, unavailable
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Callable, Literal
 
 import pytest
+from conftest import PATIENCE, Daemon, Program, RunProgram
 
 import lockd
-from conftest import PATIENCE, Daemon, Program, RunProgram
 
 HEADER = """
 import gc, os, socket, sys, threading, time, traceback, warnings

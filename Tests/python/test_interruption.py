@@ -14,9 +14,9 @@ from types import FrameType
 from typing import Any, Callable
 
 import pytest
+from conftest import Daemon, RunProgram, wait_until
 
 import lockd
-from conftest import Daemon, RunProgram, wait_until
 from lockd._process import _endpoints
 
 SOURCES = os.path.dirname(lockd.__file__)

@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
 
 import pytest
+from conftest import Daemon
 
 import lockd
-from conftest import Daemon
 
 try:
     from test import lock_tests

@@ -8,9 +8,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import Daemon, RunProgram, await_stopped, wait_until
 
 import lockd
-from conftest import Daemon, RunProgram, await_stopped, wait_until
 
 HOLDER = """
 import sys, time

@@ -7,9 +7,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from conftest import Daemon, RunProgram, wait_until
 
 import lockd
-from conftest import Daemon, RunProgram, wait_until
 from lockd._process import endpoint
 
 

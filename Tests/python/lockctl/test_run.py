@@ -36,7 +36,12 @@ def test_death_by_signal_is_128_and_its_number(daemon: Daemon, number: int) -> N
 def test_command_finds_name_and_token_in_its_environment(daemon: Daemon) -> None:
     name = "Zürich reports=%"
     result = daemon.lockctl(
-        "run", name, "--", "sh", "-c", f'printf "%s|%s|" "$LOCKD_NAME" "$LOCKD_TOKEN"; exec {BINARIES}/lockctl ls --json'
+        "run",
+        name,
+        "--",
+        "sh",
+        "-c",
+        f'printf "%s|%s|" "$LOCKD_NAME" "$LOCKD_TOKEN"; exec {BINARIES}/lockctl ls --json',
     )
     found, token, listing = result.stdout.split("|")
     assert found == name
@@ -52,7 +57,9 @@ def test_lease_is_released_when_the_command_has_ended(daemon: Daemon) -> None:
 
 
 def test_arguments_and_standard_streams_are_the_commands(daemon: Daemon) -> None:
-    process = daemon.start("run", "a", "--", "sh", "-c", 'cat; echo "$0|$1"; echo error >&2', "--", "x y", stdin=subprocess.PIPE)
+    process = daemon.start(
+        "run", "a", "--", "sh", "-c", 'cat; echo "$0|$1"; echo error >&2', "--", "x y", stdin=subprocess.PIPE
+    )
     output, errors = process.communicate("input\n", timeout=30)
     assert (output, errors) == ("input\n--|x y\n", "error\n")
 
@@ -61,7 +68,9 @@ def test_only_one_command_runs_at_a_time(daemon: Daemon, tmp_path: pathlib.Path)
     counter = tmp_path / "counter"
     counter.write_text("0")
     script = f"read n <{counter}; echo $((n + 1)) >{counter}"
-    processes = [daemon.start("run", "counter", "--", "sh", "-c", f"for i in 1 2 3; do {script}; done") for _ in range(12)]
+    processes = [
+        daemon.start("run", "counter", "--", "sh", "-c", f"for i in 1 2 3; do {script}; done") for _ in range(12)
+    ]
     for process in processes:
         process.communicate(timeout=60)
     assert [process.returncode for process in processes] == [0] * 12

@@ -98,7 +98,9 @@ def test_show_describes_holder_and_waiters(daemon: Daemon) -> None:
     assert re.fullmatch(r"  token    \d{16}", lines[1])
     assert re.fullmatch(r"  ttl      1h, (59 min 5\d s|1 h) left", lines[2])
     assert lines[3] == "  waiters  1"
-    assert re.fullmatch(rf"  #1 .+ \(pid {os.getpid()}, user .+\) waits for \d\.\d s, (59 min 5\d s|1 h) left: me", lines[4])
+    assert re.fullmatch(
+        rf"  #1 .+ \(pid {os.getpid()}, user .+\) waits for \d\.\d s, (59 min 5\d s|1 h) left: me", lines[4]
+    )
 
 
 def test_revoke_takes_the_lease_and_tells_the_holder(daemon: Daemon) -> None:
@@ -136,7 +138,9 @@ def test_revoke_of_somebody_elses_lease_exits_with_77(daemon: Daemon) -> None:
 def test_ping_says_who_answered(daemon: Daemon) -> None:
     result = daemon.lockctl("ping")
     assert result.returncode == 0
-    expected = rf"lockd \d+\.\d+\.\d+ \(pid {daemon.process.pid}\) at {re.escape(str(daemon.socket))} answered in \d+ µs\n"
+    expected = (
+        rf"lockd \d+\.\d+\.\d+ \(pid {daemon.process.pid}\) at {re.escape(str(daemon.socket))} answered in \d+ µs\n"
+    )
     assert re.fullmatch(expected, result.stdout)
 
 

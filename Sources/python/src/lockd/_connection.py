@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import _thread
 import copy
-import math
 import os
 import select
 import socket
@@ -30,22 +29,18 @@ import time
 from typing import Callable, Optional, TypeVar
 
 from . import _replies as replies
-from ._discovery import unavailable
 from ._errors import DaemonUnavailable, LimitReached, LockdError, RemoteProtocolError, RequestRefused
 from ._protocol import Connection, HeldLease, Received
 from ._renewal import Renewer
 from ._replies import Reply
 from ._requests import Hello, Release, Renew, Request
 from ._version import __version__
+from ._waiting import connect, wait_for_signal, wait_for_socket
 
 #: How long the daemon may take for what it answers at once, and by how much it may overrun a wait, in seconds.
 ANSWER_TIMEOUT = 5.0
 
 _RECEIVE_SIZE = 16384
-_FIRST_BACKOFF = 0.001
-_LONGEST_BACKOFF = 0.05
-# The system's waits take only so many milliseconds. Whoever waits longer than this looks at the clock once a day.
-_LONGEST_WAIT = 24 * 60 * 60.0
 _SETTLER = "settler"
 
 _Result = TypeVar("_Result")
@@ -108,7 +103,7 @@ class SharedConnection:
     def open(cls, path: str, timeout: float) -> SharedConnection:
         """Connect, say HELLO, and await WELCOME, all within ``timeout`` seconds."""
         deadline = time.monotonic() + timeout
-        connected = _connect(path, deadline)
+        connected = connect(path, deadline)
         try:
             connection = cls(path, connected)
             connection.ask(Pending(Hello(version=1, client=f"lockd-python/{__version__}".encode())), deadline)
@@ -261,11 +256,11 @@ class SharedConnection:
             self._poller_count += 1
             # Whoever waits for room looks out for input too: a daemon whose replies nobody reads does not read either.
             events = select.POLLIN | select.POLLOUT if has_unsent else select.POLLIN
-            return lambda deadline: _poll(self._socket, events, deadline)
+            return lambda deadline: wait_for_socket(self._socket, events, deadline)
         signal = threading.Lock()
         signal.acquire()
         pending.signal = signal
-        return lambda deadline: _wait_for(signal, deadline)
+        return lambda deadline: wait_for_signal(signal, deadline)
 
     def _stop_polling(self, pending: Pending) -> bool:
         if not pending.polling:
@@ -420,51 +415,3 @@ def refusal(reply: replies.Refused) -> RequestRefused:
     """The error for an answer ERROR."""
     error = LimitReached if reply.code.startswith("too-many-") else RequestRefused
     return error(reply.code, reply.fields)
-
-
-def _connect(path: str, deadline: float) -> socket.socket:
-    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connecting.setblocking(False)
-        backoff = _FIRST_BACKOFF
-        while True:
-            try:
-                connecting.connect(path)
-                return connecting
-            except BlockingIOError as error:
-                # The queue of connections that lockd has not accepted yet is full. There is nothing to poll for; a
-                # blocking connect() would wait, and with it every greenlet of the process.
-                if time.monotonic() + backoff > deadline:
-                    reason = "its queue of new connections stays full"
-                    raise unavailable(path, OSError(error.errno, reason)) from None
-            time.sleep(backoff)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF)
-    except BaseException as error:
-        connecting.close()
-        if isinstance(error, OSError) and not isinstance(error, LockdError):
-            raise unavailable(path, error) from None
-        raise
-
-
-def _poll(polled: socket.socket, events: int, deadline: float | None) -> bool:
-    poller = select.poll()
-    poller.register(polled.fileno(), events)
-    while True:
-        left = _time_left(deadline)
-        if poller.poll(None if left is None else math.ceil(left * 1000)):
-            return True
-        if left == 0:
-            return False
-
-
-def _wait_for(signal: threading.Lock, deadline: float | None) -> bool:
-    while True:
-        left = _time_left(deadline)
-        if signal.acquire(timeout=-1 if left is None else left):
-            return True
-        if left == 0:
-            return False
-
-
-def _time_left(deadline: float | None) -> float | None:
-    return None if deadline is None else min(max(deadline - time.monotonic(), 0.0), _LONGEST_WAIT)

@@ -1,7 +1,8 @@
 import LockdCore
 import LockdModel
-@testable import LockdServer
 import LockdWire
+
+@testable import LockdServer
 
 /// Plays the input as what a few clients do to a daemon, without the descriptors.
 ///
@@ -19,7 +20,7 @@ public func fuzzService(_ start: UnsafePointer<UInt8>, _ count: Int) -> CInt {
 private struct Play {
     private static let clientCount = 4
 
-    private let service: LockService
+    private var service: LockService
     private var now = MonotonicInstant(nanoseconds: 0)
     private var sessions: [Session?] = Array(repeating: nil, count: clientCount)
     private var framers: [SessionID: LineFramer] = [:]
