@@ -12,7 +12,7 @@ import NIOPosix
 ///
 /// It belongs to the one event loop.
 final class Shell {
-    let service: LockService
+    var service: LockService
     var contexts: [SessionID: ChannelHandlerContext] = [:]
 
     init() {
