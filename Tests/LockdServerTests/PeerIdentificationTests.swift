@@ -9,7 +9,7 @@ import Testing
 @Suite struct PeerIdentificationTests {
     @Test func peerIsTheProcessThatConnected() throws {
         let pair = try SocketPair()
-        let (peer, pidfd) = try #require(PeerIdentification.identify(pair.accepted))
+        let (peer, pidfd) = try #require(try PeerIdentification.identify(pair.accepted))
         defer { close(pidfd) }
         #expect(peer.process == ProcessID(getpid()))
         #expect(peer.user == UserID(geteuid()))

@@ -86,7 +86,11 @@ make_environment() {
 }
 
 check_swift
+
+# One at a time: a second make in this folder waits here, and then finds everything done.
 mkdir -p .build
+exec 9>.build/set-up.lock
+flock 9
 
 # Swift's package manager calls git; the tests call socat.
 programs=()
