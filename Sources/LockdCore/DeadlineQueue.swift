@@ -37,6 +37,11 @@ struct DeadlineQueue: Sendable {
     /// How many there are, stale ones included.
     var count: Int { heap.count }
 
+    /// Whether any deadline is due by `instant`, perhaps only one that no longer counts.
+    func mayBeDue(by instant: MonotonicInstant) -> Bool {
+        heap.min.map { $0.instant <= instant } ?? false
+    }
+
     mutating func insert(_ deadline: Deadline) {
         heap.insert(deadline)
     }

@@ -11,6 +11,7 @@ extension LockTable {
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
     mutating func settle(_ slot: Int, _ effects: inout [Effect]) {
+        if endings.isEmpty && !deadlines.mayBeDue(by: lastInstant) { return }
         while endFirst(on: slot, dueBy: lastInstant, &effects) {}
     }
 

@@ -10,20 +10,27 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
     /// The canonical spelling: visible ASCII without `#`, `%` and `=`; every other byte as `%XX`.
     public let spelling: String
 
+    /// A number made of the bytes and of a secret of this process: equal names have equal ones, others hardly ever.
+    private let fingerprint: UInt64
+
     static let plain = ByteSet(visibleASCIIExcept: "#%=")
 
     /// The name that a client spelled so on the wire.
     public init(parsing spelling: UnsafeRawBufferPointer) throws(EscapingProblem) {
-        self.spelling = try Escaping.canonicalSpelling(
-            of: spelling,
-            plain: Self.plain,
-            limit: Self.maximumByteCount
+        try self.init(
+            canonical: Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: Self.maximumByteCount)
         )
     }
 
     /// The name that consists of `bytes`.
     public init(bytes: some Collection<UInt8>) throws(EscapingProblem) {
-        spelling = try Escaping.spelling(of: bytes, plain: Self.plain, limit: Self.maximumByteCount)
+        try self.init(canonical: Escaping.spelling(of: bytes, plain: Self.plain, limit: Self.maximumByteCount))
+    }
+
+    private init(canonical spelling: String) {
+        var spelling = spelling
+        fingerprint = spelling.withUTF8 { Fingerprint.of(UnsafeRawBufferPointer($0)) }
+        self.spelling = spelling
     }
 
     /// The name that consists of the UTF-8 bytes of `string`; nothing in it is read as an escape.
@@ -39,6 +46,21 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
         // Each byte has one canonical spelling, and none of them begins another, so prefixes of spellings are prefixes
         // of bytes.
         spelling.utf8.starts(with: prefix.spelling.utf8)
+    }
+
+    /// Whether both are the same bytes.
+    public static func == (left: Self, right: Self) -> Bool {
+        left.fingerprint == right.fingerprint && left.spelling == right.spelling
+    }
+
+    /// Feeds the name into `hasher`.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(fingerprint)
+    }
+
+    /// The hash for dictionaries: the fingerprint is one already, and keyed.
+    public func _rawHashValue(seed: Int) -> Int {
+        Int(truncatingIfNeeded: fingerprint) ^ seed
     }
 
     /// The canonical spelling.

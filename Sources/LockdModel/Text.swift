@@ -8,18 +8,26 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
     public static let longLimit = 256
 
     /// The canonical spelling: visible ASCII without `%`; every other byte as `%XX`.
-    public let spelling: String
+    public var spelling: String { box.spelling }
+
+    /// Texts are rare and travel far: one reference is cheap to hand on, and to leave out.
+    private final class Box: Sendable {
+        let spelling: String
+        init(_ spelling: String) { self.spelling = spelling }
+    }
+
+    private let box: Box
 
     static let plain = ByteSet(visibleASCIIExcept: "%")
 
     /// The text that a client spelled so on the wire, of at most `limit` bytes.
     public init(parsing spelling: UnsafeRawBufferPointer, limit: Int) throws(EscapingProblem) {
-        self.spelling = try Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: limit)
+        box = Box(try Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: limit))
     }
 
     /// The text that consists of `bytes`, at most `limit` of them.
     public init(bytes: some Collection<UInt8>, limit: Int) throws(EscapingProblem) {
-        spelling = try Escaping.spelling(of: bytes, plain: Self.plain, limit: limit)
+        box = Box(try Escaping.spelling(of: bytes, plain: Self.plain, limit: limit))
     }
 
     /// The text that consists of the UTF-8 bytes of `string`, at most `limit` of them.
@@ -29,7 +37,7 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
 
     /// A tag as a line spells it, with its `#`.
     public init(_ tag: Tag) {
-        spelling = "#" + tag.spelling
+        box = Box("#" + tag.spelling)
     }
 
     /// The UTF-8 bytes of `string`, as many of them as `limit` allows; nothing if there are none.
@@ -40,6 +48,12 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
 
     /// The bytes of the text.
     public var bytes: [UInt8] { Escaping.bytes(ofCanonical: spelling) }
+
+    /// Whether both are the same bytes.
+    public static func == (left: Self, right: Self) -> Bool { left.spelling == right.spelling }
+
+    /// Feeds the text into `hasher`.
+    public func hash(into hasher: inout Hasher) { hasher.combine(spelling) }
 
     /// The canonical spelling.
     public var description: String { spelling }

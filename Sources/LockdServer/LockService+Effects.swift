@@ -4,8 +4,8 @@ import LockdWire
 
 /// Effects to replies.
 extension LockService {
-    mutating func perform(_ effect: Effect) {
-        switch effect {
+    mutating func perform(_ effect: consuming Effect) {
+        switch consume effect {
         case .sendGranted(let id, let name, let token, let timeToLive):
             answer(id, .granted(name, token: token, timeToLive: timeToLive))
         case .sendHeld(let id, let name, let token, let timeToLive):

@@ -4,7 +4,7 @@ import LockdWire
 
 /// Requests to events.
 extension LockService {
-    mutating func perform(_ tagged: TaggedRequest, of session: Session, at now: MonotonicInstant) {
+    mutating func perform(_ tagged: consuming TaggedRequest, of session: Session, at now: MonotonicInstant) {
         let id = RequestID(session.id, tag: tagged.tag)
         switch tagged.request {
         case .hello(let hello): greet(session, hello, id)

@@ -161,27 +161,34 @@ public struct LockService {
         current = session
         defer { current = nil }
         while session.mayTakeLine {
-            var request: TaggedRequest?
-            var refused: RefusedLine?
+            var next = NextLine.none
             session.input.takeLine { line in
                 do throws(RefusedLine) {
-                    request = try Self.decode(line)
+                    next = .request(try Self.decode(line))
                 } catch {
-                    refused = error
+                    next = .refused(error)
                 }
             }
-            if let request {
-                perform(request, of: session, at: now)
-            } else if let refused {
-                counts.refusedLines += 1
-                say(.error(refused.error), tag: refused.tag, to: session)
-            } else {
+            switch consume next {
+            case .none:
                 session.hasLinesLeft = false
                 return
+            case .request(let request): perform(request, of: session, at: now)
+            case .refused(let refused):
+                counts.refusedLines += 1
+                say(.error(refused.error), tag: refused.tag, to: session)
             }
             session.hasSpoken = true
         }
         session.hasLinesLeft = session.input.bufferedByteCount > 0
+    }
+
+    /// What came of looking for a line.
+    private enum NextLine {
+        case none
+        case request(TaggedRequest)
+        /// Indirect, because it is rare and large.
+        indirect case refused(RefusedLine)
     }
 
     private static func decode(_ line: LineFramer.Line) throws(RefusedLine) -> TaggedRequest {
@@ -195,6 +202,8 @@ public struct LockService {
         supplyTokens(at: now)
         table.apply(event, at: now, effects: &effects)
         if effects.isEmpty { return }
+        // Most events have one effect, which need not be copied then.
+        if effects.count == 1, !effects[0].isLoss, let effect = effects.popLast() { return perform(effect) }
         if effects.contains(where: \.isLoss) { tellLosses() }
         for index in effects.indices { perform(effects[index]) }
         effects.removeAll(keepingCapacity: true)

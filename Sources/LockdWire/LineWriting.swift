@@ -1,52 +1,98 @@
 import LockdModel
 
-/// How lines are put together: every value is appended byte by byte, without a string in between.
-extension [UInt8] {
+/// Puts a line together in memory that was set aside for all of it, without a string or an array in between.
+struct LineWriter {
+    /// Room for the longest reply.
+    ///
+    /// A LEASE has 703 bytes in name, command, client, owner and note, of which each may be escaped.
+    static let capacity = 4096
+
+    /// Room for a line with a tag, a few numbers, and `count` bytes of names and texts.
+    static func capacity(for count: Int) -> Int { count + 160 }
+
+    private var next: UnsafeMutableRawPointer
+    private let end: UnsafeMutableRawPointer
+
+    /// Appends to `bytes` what `body` writes, at most `capacity` bytes, and an LF.
+    @inline(__always)
+    static func appendLine(to bytes: inout [UInt8], capacity: Int, _ body: (inout LineWriter) -> Void) {
+        bytes.append(addingCapacity: capacity) { output in
+            output.withUnsafeMutableBufferPointer { memory, count in
+                let free = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(memory)[count...])
+                guard let start = free.baseAddress else { return }
+                var writer = LineWriter(next: start, end: start + free.count)
+                body(&writer)
+                writer.write(byte: UInt8(ascii: "\n"))
+                count += writer.next - start
+            }
+        }
+    }
+
+    @inline(__always)
+    mutating func write(byte: UInt8) {
+        precondition(next < end, "a line is longer than any line can be")
+        next.storeBytes(of: byte, as: UInt8.self)
+        next += 1
+    }
+
+    @inline(__always)
+    mutating func write(bytes: UnsafeRawBufferPointer) {
+        guard let source = bytes.baseAddress else { return }
+        precondition(end - next >= bytes.count, "a line is longer than any line can be")
+        next.copyMemory(from: source, byteCount: bytes.count)
+        next += bytes.count
+    }
+
+    @inline(__always)
     mutating func write(_ literal: StaticString) {
-        literal.withUTF8Buffer { append(contentsOf: $0) }
+        write(bytes: UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
     mutating func write(_ spelling: String) {
         var spelling = spelling
-        spelling.withUTF8 { append(contentsOf: $0) }
+        spelling.withUTF8 { write(bytes: UnsafeRawBufferPointer($0)) }
     }
 
     mutating func write(_ name: LockName) { write(name.spelling) }
     mutating func write(_ text: Text) { write(text.spelling) }
 
     mutating func write(_ tag: Tag) {
-        append(UInt8(ascii: "#"))
-        write(tag.spelling)
+        write(byte: UInt8(ascii: "#"))
+        precondition(end - next >= Tag.maximumByteCount, "a line is longer than any line can be")
+        next += tag.copyCharacters(to: next)
     }
 
     mutating func write(_ cursor: Cursor) {
         write(cursor.lock)
-        append(UInt8(ascii: "."))
+        write(byte: UInt8(ascii: "."))
         write(cursor.line)
     }
 
     mutating func write(_ number: UInt64) {
-        let longest = 20
-        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: longest) { digits in
-            var first = longest
-            var rest = number
-            repeat {
-                first -= 1
-                digits[first] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
-                rest /= 10
-            } while rest > 0
-            append(contentsOf: digits[first...])
+        let digitCount = number.decimalDigitCount
+        precondition(end - next >= digitCount, "a line is longer than any line can be")
+        next += digitCount
+        var place = next
+        var rest = number
+        while rest >= 100 {
+            place -= 2
+            place.copyMemory(from: Self.twoDigits(rest % 100), byteCount: 2)
+            rest /= 100
+        }
+        if rest >= 10 {
+            (place - 2).copyMemory(from: Self.twoDigits(rest), byteCount: 2)
+        } else {
+            (place - 1).storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest), as: UInt8.self)
         }
     }
 
-    /// Writes `byte` as itself if it is printable ASCII, and as an escape otherwise.
-    mutating func write(printable byte: UInt8) {
-        if byte == UInt8(ascii: "%") || !(0x20...0x7E).contains(byte) {
-            let digits = Array("0123456789ABCDEF".utf8)
-            append(contentsOf: [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]])
-        } else {
-            append(byte)
-        }
+    /// The digits of a number below 100, two of them.
+    private static func twoDigits(_ number: UInt64) -> UnsafePointer<UInt8> {
+        let all: StaticString = """
+            00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354\
+            555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
+            """
+        return all.utf8Start + Int(number) * 2
     }
 
     /// Writes a duration that somebody asked for, in the largest unit that says it exactly.
@@ -63,8 +109,34 @@ extension [UInt8] {
     }
 }
 
-/// Fields: ` key=value`, nothing at all for a value that is not there.
+extension UInt64 {
+    fileprivate var decimalDigitCount: Int {
+        var count = 1
+        var bound: UInt64 = 10
+        while self >= bound {
+            count += 1
+            // The least number with 20 digits is the largest power of ten there is.
+            if count == 20 { break }
+            bound *= 10
+        }
+        return count
+    }
+}
+
 extension [UInt8] {
+    /// Appends `byte` as itself if it is printable ASCII, and as an escape otherwise.
+    mutating func write(printable byte: UInt8) {
+        if byte == UInt8(ascii: "%") || !(0x20...0x7E).contains(byte) {
+            let digits = Array("0123456789ABCDEF".utf8)
+            append(contentsOf: [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]])
+        } else {
+            append(byte)
+        }
+    }
+}
+
+/// Fields: ` key=value`, nothing at all for a value that is not there.
+extension LineWriter {
     mutating func writeField(_ key: StaticString, _ number: UInt64?) {
         guard let number else { return }
         write(key)

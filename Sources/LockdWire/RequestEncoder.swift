@@ -7,73 +7,90 @@ public enum RequestEncoder {
     /// The values are valid by their types, and no request is as long as a line may be. A duration has to be within
     /// what the protocol can ask for, ``LockdModel/Milliseconds/maximum``; the daemon refuses it otherwise.
     public static func encode(_ request: TaggedRequest, to bytes: inout [UInt8]) {
-        if let tag = request.tag {
-            bytes.write(tag)
-            bytes.write(" ")
+        let capacity = LineWriter.capacity(for: textByteCount(of: request.request))
+        LineWriter.appendLine(to: &bytes, capacity: capacity) { writer in
+            if let tag = request.tag {
+                writer.write(tag)
+                writer.write(" ")
+            }
+            write(request.request, to: &writer)
         }
-        write(request.request, to: &bytes)
-        bytes.append(UInt8(ascii: "\n"))
     }
 
-    private static func write(_ request: Request, to bytes: inout [UInt8]) {
+    /// How many bytes the names and texts of `request` have.
+    private static func textByteCount(of request: Request) -> Int {
+        func count(_ name: LockName?, _ texts: Text?...) -> Int {
+            texts.reduce(name?.spelling.utf8.count ?? 0) { $0 + ($1?.spelling.utf8.count ?? 0) }
+        }
+        return switch request {
+        case .hello(let hello): count(nil, hello.client)
+        case .acquire(let acquire): count(acquire.name, acquire.owner, acquire.note)
+        case .release(let name, _), .renew(let name, _, _), .show(let name, _): count(name)
+        case .list(let prefix, _): count(prefix)
+        case .revoke(let name, _, let reason): count(name, reason)
+        case .cancel, .stats, .ping, .quit: 0
+        }
+    }
+
+    private static func write(_ request: Request, to writer: inout LineWriter) {
         switch request {
         case .hello(let hello):
-            bytes.write("HELLO")
-            bytes.writeField(" v=", hello.version)
-            bytes.writeField(" client=", hello.client)
-        case .acquire(let acquire): write(acquire, to: &bytes)
+            writer.write("HELLO")
+            writer.writeField(" v=", hello.version)
+            writer.writeField(" client=", hello.client)
+        case .acquire(let acquire): write(acquire, to: &writer)
         case .release(let name, let token):
-            bytes.write("RELEASE ")
-            bytes.write(name)
-            bytes.writeField(" token=", token?.value)
+            writer.write("RELEASE ")
+            writer.write(name)
+            writer.writeField(" token=", token?.value)
         case .renew(let name, let token, let timeToLive):
-            bytes.write("RENEW ")
-            bytes.write(name)
-            bytes.writeField(" token=", token?.value)
-            bytes.writeField(" ttl=", given: timeToLive)
+            writer.write("RENEW ")
+            writer.write(name)
+            writer.writeField(" token=", token?.value)
+            writer.writeField(" ttl=", given: timeToLive)
         case .cancel(let tag):
-            bytes.write("CANCEL ")
-            bytes.write(tag)
+            writer.write("CANCEL ")
+            writer.write(tag)
         case .show(let name, let page):
-            bytes.write("SHOW ")
-            bytes.write(name)
-            write(page, to: &bytes)
+            writer.write("SHOW ")
+            writer.write(name)
+            write(page, to: &writer)
         case .list(let prefix, let page):
-            bytes.write("LIST")
+            writer.write("LIST")
             if let prefix {
-                bytes.write(" ")
-                bytes.write(prefix)
+                writer.write(" ")
+                writer.write(prefix)
             }
-            write(page, to: &bytes)
+            write(page, to: &writer)
         case .revoke(let name, let token, let reason):
-            bytes.write("REVOKE ")
-            bytes.write(name)
-            bytes.writeField(" token=", token?.value)
-            bytes.writeField(" reason=", reason)
-        case .stats: bytes.write("STATS")
-        case .ping: bytes.write("PING")
-        case .quit: bytes.write("QUIT")
+            writer.write("REVOKE ")
+            writer.write(name)
+            writer.writeField(" token=", token?.value)
+            writer.writeField(" reason=", reason)
+        case .stats: writer.write("STATS")
+        case .ping: writer.write("PING")
+        case .quit: writer.write("QUIT")
         }
     }
 
-    private static func write(_ acquire: Request.Acquire, to bytes: inout [UInt8]) {
-        bytes.write("ACQUIRE ")
-        bytes.write(acquire.name)
+    private static func write(_ acquire: Request.Acquire, to writer: inout LineWriter) {
+        writer.write("ACQUIRE ")
+        writer.write(acquire.name)
         switch acquire.wait {
-        case .none: bytes.write(" wait=0")
-        case .after(let duration): bytes.writeField(" wait=", given: duration)
+        case .none: writer.write(" wait=0")
+        case .after(let duration): writer.writeField(" wait=", given: duration)
         case .never: break
         }
-        bytes.writeField(" ttl=", given: acquire.timeToLive)
-        bytes.writeField(" owner=", acquire.owner)
-        bytes.writeField(" note=", acquire.note)
+        writer.writeField(" ttl=", given: acquire.timeToLive)
+        writer.writeField(" owner=", acquire.owner)
+        writer.writeField(" note=", acquire.note)
     }
 
-    private static func write(_ page: Request.Page, to bytes: inout [UInt8]) {
+    private static func write(_ page: Request.Page, to writer: inout LineWriter) {
         if let after = page.after {
-            bytes.write(" after=")
-            bytes.write(after)
+            writer.write(" after=")
+            writer.write(after)
         }
-        bytes.writeField(" limit=", page.lineLimit.map(UInt64.init))
+        writer.writeField(" limit=", page.lineLimit.map(UInt64.init))
     }
 }

@@ -1,0 +1,34 @@
+/// Turns bytes into numbers, so that equal bytes can be found fast.
+///
+/// Each eight bytes are multiplied into a number of 128 bits whose halves are mixed. The factors are made from the secret that the standard
+/// library keeps for its own hashes in this process: who does not know it cannot choose bytes that collide.
+enum Fingerprint {
+    private static let secrets = (seed: secret(1), factor: secret(2) | 1)
+
+    static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        let (seed, factor) = secrets
+        var state = seed ^ UInt64(truncatingIfNeeded: bytes.count)
+        var index = 0
+        while index + 8 <= bytes.count {
+            state = mix(state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self), factor)
+            index += 8
+        }
+        var last: UInt64 = 0
+        while index < bytes.count {
+            last = last << 8 | UInt64(bytes[index])
+            index += 1
+        }
+        return mix(mix(state ^ last, factor), seed)
+    }
+
+    private static func secret(_ number: Int) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(number)
+        return UInt64(bitPattern: Int64(hasher.finalize()))
+    }
+
+    private static func mix(_ left: UInt64, _ right: UInt64) -> UInt64 {
+        let product = left.multipliedFullWidth(by: right)
+        return product.high ^ product.low
+    }
+}
