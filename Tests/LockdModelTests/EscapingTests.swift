@@ -105,4 +105,15 @@ import Testing
     @Test func aTextIsDescribedByItsSpelling() throws {
         #expect(try Text("a b", limit: 3).description == "a%20b")
     }
+
+    @Test func aTagIsATextWithItsMark() throws {
+        #expect(Text(LockdModel.Tag(7)) == (try Text("#7", limit: 2)))
+    }
+
+    @Test func aTextIsCutToItsLimit() throws {
+        #expect(Text(cutting: "gunicorn: worker", limit: 8) == (try Text("gunicorn", limit: 8)))
+        #expect(Text(cutting: "sh", limit: 8) == (try Text("sh", limit: 8)))
+        #expect(Text(cutting: "e\u{301}", limit: 2)?.bytes == [0x65, 0xCC])
+        #expect(Text(cutting: "", limit: 8) == nil)
+    }
 }

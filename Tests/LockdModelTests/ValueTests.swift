@@ -80,6 +80,18 @@ import Testing
         #expect(SessionID(9) < SessionID(10))
     }
 
+    @Test func identifiersAreKeysOfSetsByTheirNumbers() {
+        #expect(Set((0..<1000).map { FencingToken($0 / 2) }).count == 500)
+        #expect(Set((0..<1000).map { SessionID($0 / 2) }).count == 500)
+    }
+
+    @Test func neighbouringNumbersAreMixedApart() {
+        let buckets = Set((0..<256 as Range<UInt64>).map { $0.mixed(with: 0) & 0xFF })
+        #expect(buckets.count > 128, "256 neighbours share \(buckets.count) of 256 buckets")
+        #expect(UInt64(7).mixed(with: 1) != UInt64(7).mixed(with: 2))
+        #expect(UInt64(7).mixed(with: 1) == UInt64(7).mixed(with: 1))
+    }
+
     @Test func identifiersAreDescribedInDecimal() {
         #expect(FencingToken(.max).description == "18446744073709551615")
         #expect(SessionID(3).description == "3")

@@ -97,7 +97,7 @@ class Client:
 
     def _send_line(self, line: str) -> None:
         bytes_ = line.encode("latin-1").removesuffix(b"\r")
-        first = line.split(" ")[0]
+        first = line.split(" ", maxsplit=1)[0]
         tag = first if re.fullmatch(r"#[A-Za-z0-9._:-]{1,32}", first) else None
         if len(bytes_) > LINE_LIMIT:
             return
