@@ -148,4 +148,4 @@ def test_ping_of_an_absent_daemon_exits_with_69(daemon: Daemon) -> None:
     daemon.end()
     result = daemon.lockctl("ping")
     assert result.returncode == 69
-    assert "systemctl start lockd" in result.stderr
+    assert f'start it with "lockd --socket {daemon.socket}"' in result.stderr
