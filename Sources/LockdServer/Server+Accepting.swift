@@ -65,6 +65,8 @@ extension Server {
         guard let due = acceptsAgainAt, due <= now else { return }
         acceptsAgainAt = nil
         epoll.modify(listener.descriptor, .input, EpollKey(.listener))
+        // Without being asked to: a connection that was accepted by half may be the last, and the listener has no word of it.
+        accept(now)
     }
 
     /// Leaves the listener alone for a while.
