@@ -49,6 +49,9 @@ import Testing
         let child = try Child(named: name)
         defer { child.kill() }
         let command = try Text(bytes: Array(name.utf8), limit: Text.shortLimit)
+        // Until it is the program that was asked for, the child has the name of the thread that made it.
+        let deadline = ContinuousClock.now + .seconds(20)
+        while ProcessStatus.command(of: child.process) != command, ContinuousClock.now < deadline { sched_yield() }
         #expect(ProcessStatus.command(of: child.process) == command)
         let status = try #require(ProcessStatus(of: child.process))
         #expect(status.user == geteuid())
