@@ -39,7 +39,6 @@ let package = Package(
             dependencies: [
                 "LockdModel",
                 .product(name: "DequeModule", package: "swift-collections"),
-                .product(name: "HeapModule", package: "swift-collections"),
             ],
             swiftSettings: settings
         ),

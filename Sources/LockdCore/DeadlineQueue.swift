@@ -1,4 +1,3 @@
-import HeapModule
 import LockdModel
 
 /// A moment at which time alone changes the table.
@@ -25,54 +24,66 @@ struct Deadline: Hashable, Comparable, Sendable {
     }
 }
 
-/// The deadlines of leases and waits, the earliest first.
+/// The deadlines of leases and waits, at most one of each, the earliest first.
 ///
-/// A deadline that no longer counts, because its lease was renewed or its wait ended, stays until it comes up or until such stale ones are
-/// more than half of all; so the queue is never longer than twice its use, and every operation costs O(log n) on average.
+/// Every operation costs O(log n). A binary heap that knows where everything is: the heap of swift-collections can only give back its first
+/// element, so what was renewed or released would stay in it, and sweeping that out would be unbounded work in one event.
 struct DeadlineQueue: Sendable {
-    private var heap: Heap<Deadline> = []
-    /// How many of those in the heap no longer count.
-    private(set) var staleCount = 0
+    private var heap: [Deadline] = []
+    private var places: [Deadline.Subject: Int] = [:]
 
-    /// How many there are, stale ones included.
     var count: Int { heap.count }
 
-    /// Whether any deadline is due by `instant`, perhaps only one that no longer counts.
-    func mayBeDue(by instant: MonotonicInstant) -> Bool {
-        heap.min.map { $0.instant <= instant } ?? false
+    /// The first deadline.
+    var earliest: Deadline? { heap.first }
+
+    /// The deadline of `subject`, if it has one.
+    func deadline(of subject: Deadline.Subject) -> MonotonicInstant? {
+        places[subject].map { heap[$0].instant }
     }
 
-    mutating func insert(_ deadline: Deadline) {
-        heap.insert(deadline)
+    /// Gives `subject` a deadline in place of the one that it may have.
+    mutating func set(_ subject: Deadline.Subject, to instant: MonotonicInstant) {
+        let deadline = Deadline(instant: instant, subject: subject)
+        let place = places[subject] ?? heap.count
+        if place == heap.count { heap.append(deadline) } else { heap[place] = deadline }
+        sift(from: place)
     }
 
-    /// Records that one of the deadlines in the queue no longer counts.
-    mutating func invalidateOne(leases: [FencingToken: Lease], waiters: [Arrival: Waiter]) {
-        staleCount += 1
-        guard staleCount > 64 + heap.count / 2 else { return }
-        // A set, because a lease that is renewed to and fro can have the same deadline twice, once as a stale one.
-        heap = Heap(Set(heap.unordered.lazy.filter { Self.counts($0, leases: leases, waiters: waiters) }))
-        staleCount = 0
-    }
-
-    /// The earliest deadline that counts.
-    mutating func earliest(leases: [FencingToken: Lease], waiters: [Arrival: Waiter]) -> Deadline? {
-        while let deadline = heap.min {
-            if Self.counts(deadline, leases: leases, waiters: waiters) { return deadline }
-            heap.removeMin()
-            staleCount -= 1
+    /// Forgets the deadline of `subject`, which must have one.
+    mutating func remove(_ subject: Deadline.Subject) {
+        guard let place = places.removeValue(forKey: subject) else {
+            preconditionFailure("\(subject) has no deadline")
         }
-        return nil
+        let last = heap.removeLast()
+        if place == heap.count { return }
+        heap[place] = last
+        sift(from: place)
     }
 
-    private static func counts(
-        _ deadline: Deadline,
-        leases: [FencingToken: Lease],
-        waiters: [Arrival: Waiter]
-    ) -> Bool {
-        switch deadline.subject {
-        case .lease(let token): leases[token]?.deadline == deadline.instant
-        case .wait(let arrival): waiters[arrival] != nil
+    /// Brings the deadline at `place` to where it belongs.
+    private mutating func sift(from place: Int) {
+        let deadline = heap[place]
+        var place = place
+        while place > 0, deadline < heap[(place - 1) / 2] {
+            put(heap[(place - 1) / 2], at: place)
+            place = (place - 1) / 2
         }
+        while let child = earlierChild(of: place), heap[child] < deadline {
+            put(heap[child], at: place)
+            place = child
+        }
+        put(deadline, at: place)
+    }
+
+    private func earlierChild(of place: Int) -> Int? {
+        let (left, right) = (2 * place + 1, 2 * place + 2)
+        if right < heap.count { return heap[right] < heap[left] ? right : left }
+        return left < heap.count ? left : nil
+    }
+
+    private mutating func put(_ deadline: Deadline, at place: Int) {
+        heap[place] = deadline
+        places[deadline.subject] = place
     }
 }

@@ -11,7 +11,7 @@ extension LockTable {
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
     mutating func settle(_ slot: Int, _ effects: inout [Effect]) {
-        if endings.isEmpty && !deadlines.mayBeDue(by: lastInstant) { return }
+        if nextDeadline.map({ $0 > lastInstant }) ?? true { return }
         while endFirst(on: slot, dueBy: lastInstant, &effects) {}
     }
 
@@ -47,7 +47,7 @@ extension LockTable {
         )
         locks[slot].holders.append(token)
         change(request.id.session) { $0.leases.append(token) }
-        if let deadline { deadlines.insert(Deadline(instant: deadline, subject: .lease(token))) }
+        if let deadline { deadlines.set(.lease(token), to: deadline) }
         totals.granted += 1
         effects.append(
             .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive)
@@ -61,7 +61,7 @@ extension LockTable {
         leases[lease.token] = nil
         locks[lease.lock].holders.remove(lease.token)
         change(lease.session) { $0.leases.remove(lease.token) }
-        if lease.deadline != nil { deadlines.invalidateOne(leases: leases, waiters: waiters) }
+        if lease.deadline != nil { deadlines.remove(.lease(lease.token)) }
     }
 
     /// Takes a wait out of the table.
@@ -75,8 +75,8 @@ extension LockTable {
             if let tag = waiter.request.id.tag { session.arrivalsByTag[tag] = nil }
         }
         if waiter.deadline != nil {
-            deadlines.invalidateOne(leases: leases, waiters: waiters)
-            locks[waiter.lock].waitDeadlines.invalidateOne(leases: leases, waiters: waiters)
+            deadlines.remove(.wait(waiter.arrival))
+            locks[waiter.lock].waitDeadlines.remove(.wait(waiter.arrival))
         }
     }
 
@@ -114,16 +114,14 @@ extension LockTable {
     /// Works off what is due, in the order in which it was due.
     mutating func workOff(_ effects: inout [Effect]) {
         for _ in 0..<limits.endingsPerTurn {
-            guard let (slot, instant) = nextDue(), instant <= lastInstant else { return }
+            guard let (slot, instant) = nextDue, instant <= lastInstant else { return }
             _ = endFirst(on: slot, dueBy: instant, &effects)
         }
     }
 
     /// The lock on which something is due next, and when that is.
-    mutating func nextDue() -> (slot: Int, instant: MonotonicInstant)? {
-        // Requests for the names of ended sessions may have ended all leases of some already.
-        while let id = endings.first, sessions[id] == nil { endings.removeFirst() }
-        let deadline = deadlines.earliest(leases: leases, waiters: waiters)
+    var nextDue: (slot: Int, instant: MonotonicInstant)? {
+        let deadline = deadlines.earliest
         if let id = endings.first, let session = sessions[id], case .ended(let endedAt) = session.state,
             let lease = session.leases.first.flatMap({ leases[$0] }), endedAt <= deadline?.instant ?? endedAt
         {
@@ -149,7 +147,7 @@ extension LockTable {
         _ effects: inout [Effect]
     ) -> Bool {
         guard locks.isOccupied(slot) else { return false }
-        let wait = locks[slot].waitDeadlines.earliest(leases: leases, waiters: waiters)
+        let wait = locks[slot].waitDeadlines.earliest
         if let token = locks[slot].holders.first, let lease = leases[token], let due = dueInstant(of: lease),
             due <= min(instant, wait?.instant ?? instant)
         {
@@ -192,7 +190,7 @@ extension LockTable {
             let expired = lease.deadline.map { $0 <= endedAt } ?? false
             if expired { totals.expired += 1 } else { totals.ended += 1 }
             end(lease)
-            if sessions[lease.session]?.leases.isEmpty == true { sessions[lease.session] = nil }
+            if sessions[lease.session]?.leases.isEmpty == true { forget(lease.session) }
         } else {
             totals.expired += 1
             effects.append(
@@ -200,6 +198,13 @@ extension LockTable {
             )
             end(lease)
         }
+    }
+
+    /// Forgets an ended session whose leases have all been worked off.
+    private mutating func forget(_ id: SessionID) {
+        sessions[id] = nil
+        // Requests for the names of ended sessions end their leases out of turn, so others may be over that ended later.
+        while let first = endings.first, sessions[first] == nil { endings.removeFirst() }
     }
 
     private func lock(of subject: Deadline.Subject) -> Int? {

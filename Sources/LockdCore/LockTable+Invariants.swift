@@ -51,18 +51,23 @@ extension LockTable {
     }
 
     private func checkDeadlines() {
-        let leaseCount = leases.values.count { $0.deadline != nil }
-        let waiterCount = waiters.values.count { $0.deadline != nil }
-        check(deadlines, count: leaseCount + waiterCount)
-        for slot in slots.values {
-            check(locks[slot].waitDeadlines, count: locks[slot].queue.count { waiters[$0]?.deadline != nil })
+        let timedLeases = leases.values.filter { $0.deadline != nil }
+        let timedWaiters = waiters.values.filter { $0.deadline != nil }
+        for lease in timedLeases {
+            precondition(
+                deadlines.deadline(of: .lease(lease.token)) == lease.deadline,
+                "lease \(lease.token) is not timed"
+            )
         }
-    }
-
-    private func check(_ deadlines: DeadlineQueue, count: Int) {
-        let counting = deadlines.count - deadlines.staleCount
-        precondition(counting == count, "\(counting) deadlines count, not \(count)")
-        precondition(deadlines.staleCount <= 64 + deadlines.count / 2, "stale deadlines pile up")
+        for waiter in timedWaiters {
+            let subject = Deadline.Subject.wait(waiter.arrival)
+            precondition(deadlines.deadline(of: subject) == waiter.deadline, "waiter \(waiter.arrival) is not timed")
+            let deadline = locks[waiter.lock].waitDeadlines.deadline(of: subject)
+            precondition(deadline == waiter.deadline, "waiter \(waiter.arrival) is not timed on its lock")
+        }
+        precondition(deadlines.count == timedLeases.count + timedWaiters.count, "a deadline is of nothing")
+        let countOnLocks = slots.values.reduce(0) { $0 + locks[$1].waitDeadlines.count }
+        precondition(countOnLocks == timedWaiters.count, "a deadline on a lock is of no waiter")
     }
 
     private func checkSessions() {

@@ -135,8 +135,8 @@ extension LockTable {
             if let tag = request.id.tag { session.arrivalsByTag[tag] = arrival }
         }
         if let deadline {
-            deadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
-            locks[slot].waitDeadlines.insert(Deadline(instant: deadline, subject: .wait(arrival)))
+            deadlines.set(.wait(arrival), to: deadline)
+            locks[slot].waitDeadlines.set(.wait(arrival), to: deadline)
         }
     }
 
@@ -192,11 +192,7 @@ extension LockTable {
     }
 
     private mutating func move(_ lease: inout Lease, to deadline: MonotonicInstant) {
-        let former = lease.deadline
-        guard former != deadline else { return }
         lease.deadline = deadline
-        leases[lease.token] = lease
-        deadlines.insert(Deadline(instant: deadline, subject: .lease(lease.token)))
-        if former != nil { deadlines.invalidateOne(leases: leases, waiters: waiters) }
+        deadlines.set(.lease(lease.token), to: deadline)
     }
 }

@@ -74,9 +74,7 @@ public struct LockTable: Sendable {
     /// The earliest instant at which time alone changes the table, or `nil` if none does.
     ///
     /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
-    public mutating func nextDeadline() -> MonotonicInstant? {
-        nextDue()?.instant
-    }
+    public var nextDeadline: MonotonicInstant? { nextDue?.instant }
 
     private mutating func open(_ id: SessionID, user: UserID) {
         let former = sessions.updateValue(Session(user: user), forKey: id)

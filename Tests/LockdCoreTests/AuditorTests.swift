@@ -126,7 +126,7 @@ import Testing
         return script.map { _, event, seconds in
             let now = MonotonicInstant(nanoseconds: seconds * 1_000_000_000)
             let effects = table.apply(event, at: now)
-            return Step(event: event, now: now, effects: effects, nextDeadline: table.nextDeadline())
+            return Step(event: event, now: now, effects: effects, nextDeadline: table.nextDeadline)
         }
     }
 }

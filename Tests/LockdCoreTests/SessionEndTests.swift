@@ -164,12 +164,12 @@ import Testing
 
         effects = []
         for slice in 1...10 {
-            #expect(plain.nextDeadline() == table.now)
+            #expect(plain.nextDeadline == table.now)
             plain.apply(.timePassed, at: table.now, effects: &effects)
             #expect(plain.leaseCount == 10_000 - 1000 * slice + effects.count)
         }
         #expect(effects == [.granted(names[9999], to: bob, token: 10_001)])
-        #expect(plain.nextDeadline() == nil)
+        #expect(plain.nextDeadline == nil)
         plain.checkInvariants()
     }
 

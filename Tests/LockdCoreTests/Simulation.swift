@@ -118,7 +118,7 @@ struct Simulation {
     private mutating func audit(_ event: Event) throws(Complaint) {
         let effects = table.apply(event, at: now)
         try auditor.observe(event, at: now, effects)
-        try auditor.observe(nextDeadline: table.nextDeadline())
+        try auditor.observe(nextDeadline: table.nextDeadline)
         if case .acquireRequested(let request) = event, request.id.tag != nil, effects.isEmpty {
             waited.append(request.id)
         }
@@ -137,15 +137,15 @@ struct Simulation {
         switch below(100) {
         case 0: now = now + .seconds(Int64(below(100_000)))
         case 1..<10: now = MonotonicInstant(nanoseconds: now.nanoseconds + Int64(below(1_000_000)))
-        case 10..<40: now = max(now, table.nextDeadline() ?? now)
+        case 10..<40: now = max(now, table.nextDeadline ?? now)
         default: now = now + duration(0...5)
         }
-        if let deadline = table.nextDeadline(), deadline <= now, chance(plan.tellings) { try apply(.timePassed) }
+        if let deadline = table.nextDeadline, deadline <= now, chance(plan.tellings) { try apply(.timePassed) }
     }
 
     /// Tells the table the time until it has nothing left to do at any time.
     private mutating func workOff() throws(Complaint) {
-        while let deadline = table.nextDeadline() {
+        while let deadline = table.nextDeadline {
             now = max(now, deadline)
             let before = (table.leaseCount, table.waiterCount)
             try apply(.timePassed)
@@ -171,7 +171,7 @@ struct Simulation {
     }
 
     private mutating func workOffWhatIsDue() throws(Complaint) {
-        while let deadline = table.nextDeadline(), deadline <= now { try apply(.timePassed) }
+        while let deadline = table.nextDeadline, deadline <= now { try apply(.timePassed) }
     }
 }
 

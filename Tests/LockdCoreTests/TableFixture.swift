@@ -125,7 +125,7 @@ final class TableFixture {
 
     /// When the table wants to be told the time, or `nil` if it does not.
     func nextInstant() -> MonotonicInstant? {
-        let instant = table.nextDeadline()
+        let instant = table.nextDeadline
         do {
             try auditor.observe(nextDeadline: instant)
         } catch {
