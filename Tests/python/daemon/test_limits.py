@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import pathlib
 import resource
@@ -200,6 +201,28 @@ def crowded(directory: pathlib.Path, room: int) -> Iterator[Daemon]:
             spacious.end()
         with Daemon(directory, pass_fds=ballast, **limited(used + room - free, used + room - free)) as daemon:
             yield daemon
+
+
+@contextlib.contextmanager
+def room_for_one_descriptor(daemon: Daemon) -> Iterator[None]:
+    """Lowers the daemon's limit so far that it can open one more descriptor, and no second one."""
+    used = {int(number) for number in os.listdir(f"/proc/{daemon.process.pid}/fd")}
+    limit = next(limit for limit in itertools.count(1) if limit - sum(number < limit for number in used) == 1)
+    former = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (limit, former[1]))
+    yield
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, former)
+
+
+def test_the_last_connection_is_served_though_it_was_accepted_by_half(daemon: Daemon) -> None:
+    with room_for_one_descriptor(daemon):
+        # There is room for its socket, but not for the descriptor of its process.
+        client = daemon.connect()
+        client.send("PING")
+        wait_until(lambda: "cannot accept" in daemon.messages(), "descriptors have run out")
+    # It is not in the backlog any more, so no event of the listener brings it back to mind.
+    with client:
+        assert client.receive() == "PONG"
 
 
 @pytest.mark.parametrize("room", [6, 7])
