@@ -20,6 +20,8 @@ public struct LockService {
     let startedAt: MonotonicInstant
 
     private let tokens: any TokenSupply
+    /// With fewer tokens left than half of the latest block, the next one is reserved.
+    private var tokensToKeep: UInt64
     private let flush: (Session) -> Void
     private var lastSession = SessionID(0)
     private var effects: [Effect] = []
@@ -71,6 +73,7 @@ public struct LockService {
             firstToken: firstBlock.lowerBound,
             reservedThrough: firstBlock.upperBound
         )
+        tokensToKeep = table.tokensLeft / 2
     }
 
     /// Begins a session for `peer`.
@@ -127,7 +130,7 @@ public struct LockService {
 
     /// Works off what is due, a bounded amount of it.
     public mutating func passTime(at now: MonotonicInstant) {
-        guard let deadline = table.nextDeadline(), deadline <= now else { return }
+        guard let deadline = table.nextDeadline, deadline <= now else { return }
         apply(.timePassed, at: now)
     }
 
@@ -135,7 +138,7 @@ public struct LockService {
     public var hasRunnableSessions: Bool { !runnable.isEmpty }
 
     /// The earliest instant at which ``passTime(at:)`` has something to do.
-    public mutating func nextDeadline() -> MonotonicInstant? { table.nextDeadline() }
+    public var nextDeadline: MonotonicInstant? { table.nextDeadline }
 
     /// The sessions that have something to write, or may be read again, since the last call.
     public mutating func takeDirtySessions() -> [Session] {
@@ -221,11 +224,14 @@ public struct LockService {
     }
 
     private mutating func supplyTokens(at now: MonotonicInstant) {
-        if table.tokensLeft > TokenFile.blockSize / 2 { return }
+        if table.tokensLeft > tokensToKeep { return }
         tokens.beginReservation()
         let needed = UInt64(limits.endingsPerTurn)
         let through = table.tokensLeft > needed ? tokens.takeReservation() : tokens.waitForReservation()
-        if let through { table.apply(.tokensReserved(through: through), at: now, effects: &effects) }
+        guard let through else { return }
+        let tokensLeftBefore = table.tokensLeft
+        table.apply(.tokensReserved(through: through), at: now, effects: &effects)
+        tokensToKeep = (table.tokensLeft - tokensLeftBefore) / 2
     }
 
     mutating func say(_ reply: Reply, tag: Tag? = nil, to session: Session) {

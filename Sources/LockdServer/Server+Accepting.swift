@@ -44,13 +44,13 @@ extension Server {
         return UInt64(max(0, time.tv_sec)) * 1_000_000 + UInt64(time.tv_nsec) / 1000
     }
 
-    /// Waits until no token that is about to be granted is ahead of the wall clock; for no longer than a block is long.
+    /// Waits until no token that is about to be granted is ahead of the wall clock; for no longer than the two largest blocks are long.
     ///
     /// A daemon that ended right after its start has left such tokens behind. Were the next one to grant from there on and its directory to be
     /// wiped, the one after it would begin below them. If the clock was set back it is not worth waiting for.
     static func waitUntilWallClock(reaches token: UInt64) {
         let now = wallClockMicroseconds()
-        if token > now, token - now <= TokenFile.blockSize { usleep(UInt32(token - now)) }
+        if token > now, token - now <= 2 * TokenReserver.largestBlockSize { usleep(UInt32(token - now)) }
     }
 
     /// As many sessions as are configured, but no more than there are descriptors for: two for each.

@@ -61,7 +61,7 @@ public final class Server {
             try InstanceLock(path: configuration.socketPath + ".lock"),
         ]
         let file = TokenFile(directory: configuration.stateDirectory)
-        let block = try file.reserve(atLeast: Self.wallClockMicroseconds())
+        let block = try file.reserve(TokenReserver.firstBlockSize, atLeast: Self.wallClockMicroseconds())
         Self.waitUntilWallClock(reaches: block.lowerBound)
         let last = FencingToken(block.upperBound)
         tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
@@ -145,7 +145,7 @@ public final class Server {
     /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
     private func timeout() -> CInt {
         if service.hasRunnableSessions { return 0 }
-        let deadlines = [service.nextDeadline(), acceptsAgainAt].compactMap { $0 }
+        let deadlines = [service.nextDeadline, acceptsAgainAt].compactMap { $0 }
         guard let next = deadlines.min() else { return -1 }
         let nanoseconds = next.nanoseconds - clock().nanoseconds
         return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)

@@ -6,9 +6,6 @@ import Glibc
 /// It holds one line, `lockd-tokens 1 N` padded to a fixed length: every token that was ever granted is at most N. It is written in place, less
 /// than a sector at a time, and flushed to the disk before any token of a new block is granted.
 public struct TokenFile: Sendable {
-    /// How many tokens are reserved at a time: one flush for a million grants.
-    public static let blockSize: UInt64 = 1 << 20
-
     private static let magic = "lockd-tokens 1 "
     private static let byteCount = 64
 
@@ -33,16 +30,16 @@ public struct TokenFile: Sendable {
         }
     }
 
-    /// Reserves the next block, and returns the tokens of it.
+    /// Reserves the next block of `count` tokens, and returns them.
     ///
     /// The first of them is larger than every token reserved before through this file, and no smaller than `floor`, which should be the wall
     /// clock in microseconds: so even when the directory was wiped, tokens go on increasing unless the clock was set back too.
-    public func reserve(atLeast floor: UInt64) throws -> ClosedRange<UInt64> {
+    public func reserve(_ count: UInt64, atLeast floor: UInt64) throws -> ClosedRange<UInt64> {
         let descriptor = try check("open \(path)") { clinux_open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600) }
         defer { close(descriptor) }
         let former = try read(descriptor)
         let first = max((former ?? 0) + 1, floor)
-        let block = first...(first + Self.blockSize - 1)
+        let block = first...(first + count - 1)
         try write(block.upperBound, to: descriptor)
         // A new file is on the disk only when its directory entry is. It need not be new to be so if a try before this one has failed.
         try flushDirectory()

@@ -14,12 +14,21 @@ public protocol TokenSupply: AnyObject {
 }
 
 /// Reserves blocks of tokens in a ``TokenFile``, on a thread of its own, so that a slow disk does not hold up the daemon.
+///
+/// Each block is twice as long as the one before, up to the largest. Tokens that a daemon leaves behind ungranted are ahead of the wall clock
+/// if it ended soon, and the next one has to wait for the clock; so little is reserved for a daemon that has done little.
 final class TokenReserver: TokenSupply, Sendable {
     private struct State {
         var isReserving = false
+        var nextBlockSize: UInt64
         var reservedThrough: FencingToken?
         var lastReserved: FencingToken
     }
+
+    /// How many tokens are reserved at the start: what the clock goes through in 8 milliseconds.
+    static let firstBlockSize: UInt64 = 1 << 13
+    /// How many tokens are reserved at a time later: one flush for a million grants.
+    static let largestBlockSize: UInt64 = 1 << 20
 
     private let file: TokenFile
     private let logger: Logger
@@ -32,7 +41,7 @@ final class TokenReserver: TokenSupply, Sendable {
     init(file: TokenFile, reservedThrough: FencingToken, logger: Logger) {
         self.file = file
         self.logger = logger
-        state = Mutex(State(lastReserved: reservedThrough))
+        state = Mutex(State(nextBlockSize: 2 * Self.firstBlockSize, lastReserved: reservedThrough))
     }
 
     func beginReservation() {
@@ -67,10 +76,11 @@ final class TokenReserver: TokenSupply, Sendable {
 
     /// Tries until it succeeds: without tokens the daemon cannot grant, and with tokens that may come back it must not.
     private func reserve() {
-        let floor = state.withLock { $0.lastReserved.value + 1 }
+        let (floor, count) = state.withLock { ($0.lastReserved.value + 1, $0.nextBlockSize) }
         do {
-            let through = FencingToken(try file.reserve(atLeast: floor).upperBound)
+            let through = FencingToken(try file.reserve(count, atLeast: floor).upperBound)
             state.withLock { state in
+                state.nextBlockSize = min(2 * count, Self.largestBlockSize)
                 state.lastReserved = through
                 state.reservedThrough = through
             }

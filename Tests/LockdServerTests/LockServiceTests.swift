@@ -268,17 +268,19 @@ import Testing
     // MARK: Tokens
 
     @Test func nextBlockIsReservedWhenHalfOfOneIsLeft() {
-        let fixture = ServiceFixture(tokenCount: TokenFile.blockSize / 2 + 2)
+        let fixture = ServiceFixture(tokenCount: 4000)
         let alice = fixture.open()
-        fixture.send("ACQUIRE a", from: alice)
+        fixture.grantAndRelease(1999, to: alice)
         #expect(!fixture.tokens.hasBegun)
-        fixture.send("ACQUIRE b", "PING", "ACQUIRE c", from: alice)
+        fixture.grantAndRelease(1, to: alice)
         #expect(fixture.tokens.hasBegun)
         #expect(fixture.tokens.waitCount == 0)
         fixture.tokens.isFinished = true
-        fixture.send("ACQUIRE d", "ACQUIRE e", from: alice)
+        fixture.send("ACQUIRE a", from: alice)
         #expect(!fixture.tokens.hasBegun)
-        #expect(fixture.lines(alice).count == 6)
+        #expect(fixture.service.table.tokensLeft == 2000 + TokenReserver.largestBlockSize - 1)
+        fixture.grantAndRelease(3000, to: alice)
+        #expect(!fixture.tokens.hasBegun, "half of the latest block is left")
     }
 
     @Test func noTokenIsGrantedThatIsNotReserved() {

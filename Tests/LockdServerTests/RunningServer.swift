@@ -37,7 +37,7 @@ final class RunningServer: @unchecked Sendable {
             wake: { server.value.wake() },
             isIdle: { now in
                 server.value.service.table.checkInvariants()
-                let isDue = server.value.service.nextDeadline().map { $0 <= now } ?? false
+                let isDue = server.value.service.nextDeadline.map { $0 <= now } ?? false
                 return !server.value.service.hasRunnableSessions && !isDue
             }
         )

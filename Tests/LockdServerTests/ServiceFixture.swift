@@ -17,7 +17,7 @@ final class ServiceFixture {
     var now = MonotonicInstant(nanoseconds: 0)
     private var sessions: [Session] = []
 
-    init(limits: Limits = Limits(), tokenCount: UInt64 = TokenFile.blockSize) {
+    init(limits: Limits = Limits(), tokenCount: UInt64 = TokenReserver.largestBlockSize) {
         final class Back {
             weak var fixture: ServiceFixture?
         }
@@ -52,6 +52,14 @@ final class ServiceFixture {
 
     func receive(_ bytes: UnsafeRawBufferPointer, from session: Session) {
         service.receive(bytes, from: session, at: now)
+    }
+
+    /// Has the session take and give back a lease so many times.
+    func grantAndRelease(_ count: Int, to session: Session) {
+        for _ in 0..<count {
+            send("ACQUIRE passing", "RELEASE passing", from: session)
+            _ = read(session)
+        }
     }
 
     func endInput(of session: Session) { service.endInput(of: session, at: now) }
@@ -112,7 +120,7 @@ final class BoundedTokens: TokenSupply {
 
     private func reserve() -> FencingToken {
         hasBegun = false
-        reserved += TokenFile.blockSize
+        reserved += TokenReserver.largestBlockSize
         return FencingToken(reserved)
     }
 }

@@ -25,7 +25,7 @@ final class ServiceStage: TranscriptStage {
         service = LockService(
             identity: .init(version: "0.0.0", process: ProcessID(1)),
             limits: limits,
-            firstBlock: FencingToken(1)...FencingToken(TokenFile.blockSize),
+            firstBlock: FencingToken(1)...FencingToken(TokenReserver.largestBlockSize),
             tokens: EndlessTokens(),
             at: now,
             flush: { _ in }
@@ -94,20 +94,20 @@ final class ServiceStage: TranscriptStage {
                 service.outputWasWritten(of: client.session)
             }
             service.table.checkInvariants()
-        } while service.hasRunnableSessions || service.nextDeadline().map { $0 <= now } ?? false
+        } while service.hasRunnableSessions || service.nextDeadline.map { $0 <= now } ?? false
     }
 }
 
 /// Tokens that never run out.
 final class EndlessTokens: TokenSupply {
-    private var last = FencingToken(TokenFile.blockSize)
+    private var last = FencingToken(TokenReserver.largestBlockSize)
 
     func beginReservation() {}
 
     func takeReservation() -> FencingToken? { waitForReservation() }
 
     func waitForReservation() -> FencingToken {
-        last = FencingToken(last.value + TokenFile.blockSize)
+        last = FencingToken(last.value + TokenReserver.largestBlockSize)
         return last
     }
 }

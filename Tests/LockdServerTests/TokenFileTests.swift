@@ -13,52 +13,52 @@ import Testing
     }
 
     @Test func firstBlockBeginsAtTheFloor() throws {
-        #expect(try file.reserve(atLeast: 1000) == 1000...(1000 + TokenFile.blockSize - 1))
+        #expect(try file.reserve(100, atLeast: 1000) == 1000...1099)
     }
 
     @Test func firstTokenIsNeverZero() throws {
-        #expect(try file.reserve(atLeast: 0).lowerBound == 1)
+        #expect(try file.reserve(100, atLeast: 0).lowerBound == 1)
     }
 
     @Test func nextBlockFollowsTheOneBefore() throws {
-        let first = try file.reserve(atLeast: 1000)
-        let second = try file.reserve(atLeast: 1000)
+        let first = try file.reserve(100, atLeast: 1000)
+        let second = try file.reserve(100, atLeast: 1000)
         #expect(second.lowerBound == first.upperBound + 1)
-        #expect(second.count == Int(TokenFile.blockSize))
+        #expect(second.count == 100)
     }
 
     @Test func anotherRunGoesOnBehindTheWholeBlock() throws {
-        let first = try file.reserve(atLeast: 1_000_000)
-        let second = try TokenFile(directory: directory.path).reserve(atLeast: 1)
+        let first = try file.reserve(100, atLeast: 1_000_000)
+        let second = try TokenFile(directory: directory.path).reserve(100, atLeast: 1)
         #expect(second.lowerBound == first.upperBound + 1)
     }
 
     @Test func clockThatIsAheadGoesFirst() throws {
-        _ = try file.reserve(atLeast: 1000)
-        #expect(try file.reserve(atLeast: 1 << 50).lowerBound == 1 << 50)
+        _ = try file.reserve(100, atLeast: 1000)
+        #expect(try file.reserve(100, atLeast: 1 << 50).lowerBound == 1 << 50)
     }
 
     @Test func wipedDirectoryGoesOnFromTheFloor() throws {
-        let before = try file.reserve(atLeast: 1000)
+        let before = try file.reserve(100, atLeast: 1000)
         try FileManager.default.removeItem(atPath: path)
-        #expect(try file.reserve(atLeast: before.upperBound + 1).lowerBound == before.upperBound + 1)
+        #expect(try file.reserve(100, atLeast: before.upperBound + 1).lowerBound == before.upperBound + 1)
     }
 
     @Test func emptyFileIsANewOne() throws {
         try write("")
-        #expect(try file.reserve(atLeast: 7).lowerBound == 7)
+        #expect(try file.reserve(100, atLeast: 7).lowerBound == 7)
     }
 
     @Test func fileIsOneLineOfFixedLength() throws {
-        let block = try file.reserve(atLeast: 1000)
+        let block = try file.reserve(100, atLeast: 1000)
         let line = "lockd-tokens 1 \(block.upperBound)"
         #expect(try read() == line + String(repeating: " ", count: 63 - line.count) + "\n")
-        _ = try file.reserve(atLeast: 1 << 61)
+        _ = try file.reserve(100, atLeast: 1 << 61)
         #expect(try read().count == 64)
     }
 
     @Test func fileIsForItsOwnerOnly() throws {
-        _ = try file.reserve(atLeast: 1)
+        _ = try file.reserve(100, atLeast: 1)
         let attributes = try FileManager.default.attributesOfItem(atPath: path)
         #expect(attributes[.posixPermissions] as? Int == 0o600)
     }
@@ -80,7 +80,7 @@ import Testing
     ])
     func damagedFileIsRefusedAndLeftAlone(_ text: String) throws {
         try write(text)
-        #expect(throws: TokenFile.Problem.damaged(path: path)) { try file.reserve(atLeast: 1) }
+        #expect(throws: TokenFile.Problem.damaged(path: path)) { try file.reserve(100, atLeast: 1) }
         #expect(try read() == text)
     }
 
@@ -93,7 +93,7 @@ import Testing
 
     @Test func missingDirectoryIsNamed() throws {
         let file = TokenFile(directory: directory.path + "/none")
-        let error = #expect(throws: SystemError.self) { try file.reserve(atLeast: 1) }
+        let error = #expect(throws: SystemError.self) { try file.reserve(100, atLeast: 1) }
         #expect(error?.description == "open \(directory.path)/none/tokens: No such file or directory")
     }
 

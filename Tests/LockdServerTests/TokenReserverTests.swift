@@ -20,10 +20,11 @@ import Testing
 
     @Test func eachReservationIsTheNextBlockAndIsInTheFile() throws {
         let (reserver, last) = try reserver()
-        for count in 1...3 {
-            let through = reserver.waitForReservation()
-            #expect(through.value == last + UInt64(count) * TokenFile.blockSize)
-            #expect(try inFile() == through.value)
+        var reserved = last
+        for size in [16_384, 32_768, 65_536, 131_072, 262_144, 524_288, 1_048_576, 1_048_576, 1_048_576] as [UInt64] {
+            reserved += size
+            #expect(reserver.waitForReservation().value == reserved)
+            #expect(try inFile() == reserved)
         }
     }
 
@@ -31,7 +32,7 @@ import Testing
         let (reserver, last) = try reserver()
         reserver.beginReservation()
         reserver.beginReservation()
-        #expect(reserver.waitForReservation().value == last + TokenFile.blockSize)
+        #expect(reserver.waitForReservation().value == last + 16_384)
         #expect(reserver.takeReservation() == nil)
     }
 
@@ -48,19 +49,19 @@ import Testing
 
         try FileManager.default.removeItem(atPath: path)
         try FileManager.default.moveItem(atPath: path + ".away", toPath: path)
-        #expect(reserver.waitForReservation().value == last + TokenFile.blockSize)
-        #expect(try inFile() == last + TokenFile.blockSize)
+        #expect(reserver.waitForReservation().value == last + 16_384)
+        #expect(try inFile() == last + 16_384)
     }
 
     @Test func fileThatWasWipedMeanwhileDoesNotBringTokensBack() throws {
         let (reserver, last) = try reserver()
         try FileManager.default.removeItem(atPath: directory.path + "/tokens")
-        #expect(reserver.waitForReservation().value == last + TokenFile.blockSize)
+        #expect(reserver.waitForReservation().value == last + 16_384)
     }
 
     private func reserver(_ failures: FailureLog = FailureLog()) throws -> (TokenReserver, last: UInt64) {
         let file = TokenFile(directory: directory.path)
-        let last = try file.reserve(atLeast: 1_000_000).upperBound
+        let last = try file.reserve(8192, atLeast: 1_000_000).upperBound
         let logger = Logger(label: "test", factory: { _ in failures })
         return (TokenReserver(file: file, reservedThrough: FencingToken(last), logger: logger), last)
     }

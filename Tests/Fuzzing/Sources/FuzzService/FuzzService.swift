@@ -63,7 +63,7 @@ private struct Play {
     /// Ends every session; nothing must be left.
     mutating func finish() {
         for client in 0..<Self.clientCount { end(client) }
-        repeat { settle() } while service.nextDeadline().map { $0 <= now } ?? false
+        repeat { settle() } while service.nextDeadline.map { $0 <= now } ?? false
         precondition(service.table.lockCount == 0, "\(service.table.lockCount) locks are left without any session")
     }
 
