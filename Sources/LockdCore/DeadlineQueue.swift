@@ -2,88 +2,82 @@ import LockdModel
 
 /// A moment at which time alone changes the table.
 struct Deadline: Hashable, Comparable, Sendable {
-    enum Subject: Hashable, Sendable {
-        case lease(FencingToken)
-        case wait(Arrival)
-    }
-
     let instant: MonotonicInstant
-    let subject: Subject
+    /// Whether a wait runs out then, and not a lease.
+    let isOfWait: Bool
+    /// The token of the lease, or the arrival of the wait.
+    let number: UInt64
+    /// The slot of the claim.
+    let claim: Int
 
     /// By instant.
     ///
     /// At the same instant leases end before waits do, so that who waits just long enough is granted.
     static func < (left: Self, right: Self) -> Bool {
-        if left.instant != right.instant { return left.instant < right.instant }
-        switch (left.subject, right.subject) {
-        case (.lease(let left), .lease(let right)): return left < right
-        case (.lease, .wait): return true
-        case (.wait, .lease): return false
-        case (.wait(let left), .wait(let right)): return left < right
-        }
+        (left.instant, left.isOfWait ? 1 : 0, left.number) < (right.instant, right.isOfWait ? 1 : 0, right.number)
     }
 }
 
-/// The deadlines of leases and waits, at most one of each, the earliest first.
+/// The deadlines of claims, at most one of each, the earliest first.
 ///
 /// Every operation costs O(log n). A binary heap that knows where everything is: the heap of swift-collections can only give back its first
 /// element, so what was renewed or released would stay in it, and sweeping that out would be unbounded work in one event.
 struct DeadlineQueue: Sendable {
     private var heap: [Deadline] = []
-    private var places: [Deadline.Subject: Int] = [:]
+    /// Where in the heap the deadline of a claim is.
+    private var indices: [Int: Int] = [:]
 
     var count: Int { heap.count }
 
     /// The first deadline.
     var earliest: Deadline? { heap.first }
 
-    /// The deadline of `subject`, if it has one.
-    func deadline(of subject: Deadline.Subject) -> MonotonicInstant? {
-        places[subject].map { heap[$0].instant }
+    /// The deadline of `claim`, if it has one.
+    func deadline(of claim: Int) -> Deadline? {
+        indices[claim].map { heap[$0] }
     }
 
-    /// Gives `subject` a deadline in place of the one that it may have.
-    mutating func set(_ subject: Deadline.Subject, to instant: MonotonicInstant) {
-        let deadline = Deadline(instant: instant, subject: subject)
-        let place = places[subject] ?? heap.count
-        if place == heap.count { heap.append(deadline) } else { heap[place] = deadline }
-        sift(from: place)
+    /// Adds a deadline, in place of the one that its claim may have.
+    mutating func set(_ deadline: Deadline) {
+        let index = indices[deadline.claim] ?? heap.count
+        if index == heap.count { heap.append(deadline) } else { heap[index] = deadline }
+        sift(from: index)
     }
 
-    /// Forgets the deadline of `subject`, which must have one.
-    mutating func remove(_ subject: Deadline.Subject) {
-        guard let place = places.removeValue(forKey: subject) else {
-            preconditionFailure("\(subject) has no deadline")
+    /// Forgets the deadline of `claim`, which must have one.
+    mutating func remove(_ claim: Int) {
+        guard let index = indices.removeValue(forKey: claim) else {
+            preconditionFailure("claim \(claim) has no deadline")
         }
         let last = heap.removeLast()
-        if place == heap.count { return }
-        heap[place] = last
-        sift(from: place)
+        if index == heap.count { return }
+        heap[index] = last
+        sift(from: index)
     }
 
-    /// Brings the deadline at `place` to where it belongs.
-    private mutating func sift(from place: Int) {
-        let deadline = heap[place]
-        var place = place
-        while place > 0, deadline < heap[(place - 1) / 2] {
-            put(heap[(place - 1) / 2], at: place)
-            place = (place - 1) / 2
+    /// Brings the deadline at `start` to where it belongs.
+    private mutating func sift(from start: Int) {
+        let deadline = heap[start]
+        var index = start
+        while index > 0, deadline < heap[(index - 1) / 2] {
+            put(heap[(index - 1) / 2], at: index)
+            index = (index - 1) / 2
         }
-        while let child = earlierChild(of: place), heap[child] < deadline {
-            put(heap[child], at: place)
-            place = child
+        while let child = earlierChild(of: index), heap[child] < deadline {
+            put(heap[child], at: index)
+            index = child
         }
-        put(deadline, at: place)
+        put(deadline, at: index)
     }
 
-    private func earlierChild(of place: Int) -> Int? {
-        let (left, right) = (2 * place + 1, 2 * place + 2)
+    private func earlierChild(of index: Int) -> Int? {
+        let (left, right) = (2 * index + 1, 2 * index + 2)
         if right < heap.count { return heap[right] < heap[left] ? right : left }
         return left < heap.count ? left : nil
     }
 
-    private mutating func put(_ deadline: Deadline, at place: Int) {
-        heap[place] = deadline
-        places[deadline.subject] = place
+    private mutating func put(_ deadline: Deadline, at index: Int) {
+        heap[index] = deadline
+        indices[deadline.claim] = index
     }
 }

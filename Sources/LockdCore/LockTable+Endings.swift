@@ -2,221 +2,232 @@ import LockdModel
 
 /// How leases and waits begin and end.
 extension LockTable {
-    /// The slot of the lock on `name` after everything due on it has ended, or nothing if the name is free.
-    mutating func settledSlot(of name: LockName, _ effects: inout [Effect]) -> Int? {
-        guard let slot = slots[name] else { return nil }
-        settle(slot, &effects)
-        return locks.isOccupied(slot) ? slot : nil
+    /// The lock on `name` after everything due on it has ended; it may be idle then. Nothing if there is none.
+    mutating func settledLock(on name: LockName, _ effects: inout [Effect]) -> Int? {
+        guard let lock = lockSlots[name] else { return nil }
+        settle(lock, &effects)
+        return lock
     }
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
-    mutating func settle(_ slot: Int, _ effects: inout [Effect]) {
-        if nextDeadline.map({ $0 > lastInstant }) ?? true { return }
-        while endFirst(on: slot, dueBy: lastInstant, &effects) {}
+    mutating func settle(_ lock: Int, _ effects: inout [Effect]) {
+        guard let first = nextDeadline, first <= lastInstant else { return }
+        while endFirst(on: lock, dueBy: lastInstant, &effects) {}
     }
 
-    /// Grants the lock to the request at the head of its queue if it may have it, or forgets the lock if it is idle.
-    mutating func grantHead(of slot: Int, _ effects: inout [Effect]) {
-        while locks[slot].admitsHead, let arrival = locks[slot].queue.first, let waiter = waiters[arrival] {
-            remove(waiter)
-            grant(waiter.request, arrivedAs: arrival, on: slot, &effects)
+    /// The lock on `name`, new or idle until now, for somebody who is about to be granted it.
+    mutating func takeFreeLock(on name: LockName) -> Int {
+        if let lock = lockSlots[name] {
+            idleLocks.remove(lock, in: &locks)
+            return lock
         }
-        forgetIfIdle(slot)
+        let lock = locks.insert(Lock(name: name))
+        lockSlots[name] = lock
+        return lock
     }
 
-    mutating func grant(
-        _ request: AcquireRequest,
-        arrivedAs arrival: Arrival,
-        on slot: Int,
-        _ effects: inout [Effect]
-    ) {
+    /// Grants the lock to the claim at the head of its queue if it may have it, or lets the lock rest if it is idle.
+    mutating func grantHead(of lock: Int, _ effects: inout [Effect]) {
+        while locks[lock].admitsHead, let head = locks[lock].queue.first {
+            endWait(head.claim)
+            grant(head.claim, &effects)
+        }
+        restIfIdle(lock)
+    }
+
+    /// Makes a lease of a claim that does not wait (any more).
+    mutating func grant(_ claim: Int, _ effects: inout [Effect]) {
         precondition(tokensLeft > 0, "no token is left through \(reservedThrough)")
         let token = nextToken
         nextToken = FencingToken(token.value + 1)
-        let deadline = request.timeToLive.map { lastInstant + $0 }
-        leases[token] = Lease(
-            token: token,
-            arrival: arrival,
-            lock: slot,
-            session: request.id.session,
-            owner: Owner(of: request),
-            note: request.note,
-            grantedAt: lastInstant,
-            timeToLive: request.timeToLive,
-            deadline: deadline
-        )
-        locks[slot].holders.append(token)
-        change(request.id.session) { $0.leases.append(token) }
-        if let deadline { deadlines.set(.lease(token), to: deadline) }
+        claims[claim].token = token
+        claims[claim].since = lastInstant
+        let (lock, session, timeToLive) = (claims[claim].lock, claims[claim].session, claims[claim].timeToLive)
+        locks[lock].holders.append(Place(number: token.value, claim: claim))
+        sessions[session].leases.append(claim, in: &claims)
+        if let timeToLive { setDeadline(of: claim, to: lastInstant + timeToLive) }
+        leaseCounter += 1
         totals.granted += 1
-        effects.append(
-            .sendGranted(request.id, request.name, token: token, timeToLive: request.timeToLive)
-        )
+        effects.append(.sendGranted(claims[claim].id, locks[lock].name, token: token, timeToLive: timeToLive))
     }
 
     /// Takes a lease out of the table.
     ///
     /// The lock may be idle then: ``grantHead(of:_:)`` follows.
-    mutating func end(_ lease: Lease) {
-        leases[lease.token] = nil
-        locks[lease.lock].holders.remove(lease.token)
-        change(lease.session) { $0.leases.remove(lease.token) }
-        if lease.deadline != nil { deadlines.remove(.lease(lease.token)) }
+    mutating func endLease(_ claim: Int) {
+        clearDeadline(of: claim)
+        locks[claims[claim].lock].holders.remove(claims[claim].place(at: claim))
+        sessions[claims[claim].session].leases.remove(claim, in: &claims)
+        leaseCounter -= 1
+        claims.remove(at: claim, leaving: .vacancy)
     }
 
-    /// Takes a wait out of the table.
+    /// Takes a claim out of its queue.
     ///
-    /// The lock may be idle then.
-    mutating func remove(_ waiter: Waiter) {
-        waiters[waiter.arrival] = nil
-        locks[waiter.lock].queue.remove(waiter.arrival)
-        change(waiter.request.id.session) { session in
-            session.waiters.remove(waiter.arrival)
-            if let tag = waiter.request.id.tag { session.arrivalsByTag[tag] = nil }
-        }
-        if waiter.deadline != nil {
-            deadlines.remove(.wait(waiter.arrival))
-            locks[waiter.lock].waitDeadlines.remove(.wait(waiter.arrival))
-        }
+    /// It is granted next, or leaves the table; in that case its lock may be idle.
+    mutating func endWait(_ claim: Int) {
+        clearDeadline(of: claim)
+        let (lock, session) = (claims[claim].lock, claims[claim].session)
+        locks[lock].queue.remove(claims[claim].place(at: claim))
+        sessions[session].waits.remove(claim, in: &claims)
+        if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
     }
 
-    mutating func cancel(_ waiter: Waiter, _ effects: inout [Effect]) {
-        remove(waiter)
+    mutating func cancel(_ claim: Int, _ effects: inout [Effect]) {
+        let (id, lock, waited) = (claims[claim].id, claims[claim].lock, lastInstant - claims[claim].since)
+        leaveQueue(claim)
         totals.cancelled += 1
-        effects.append(
-            .sendCancelled(waiter.request.id, waiter.request.name, waited: lastInstant - waiter.since)
-        )
-        forgetIfIdle(waiter.lock)
+        effects.append(.sendCancelled(id, locks[lock].name, waited: waited))
+        restIfIdle(lock)
+    }
+
+    /// Gives a claim a deadline in place of the one that it may have.
+    mutating func setDeadline(of claim: Int, to instant: MonotonicInstant) {
+        claims[claim].deadline = instant
+        let isOfWait = claims[claim].token == nil
+        let number = claims[claim].place(at: claim).number
+        let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: claim)
+        deadlines.set(deadline)
+        if isOfWait { locks[claims[claim].lock].waitDeadlines.set(deadline) }
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
-        precondition(session(id).state == .open, "the input of session \(id) has ended already")
-        for arrival in Array(session(id).waiters) {
-            // What was due before the input ended has ended before.
-            if let waiter = waiters[arrival] { settle(waiter.lock, &effects) }
-            if let waiter = waiters[arrival] { cancel(waiter, &effects) }
+        let session = slot(of: id)
+        precondition(sessions[session].state == .open, "the input of session \(id) has ended already")
+        for claim in sessions[session].waits.slots(in: claims) {
+            // What was due before the input ended has ended before, and may have ended this wait, or granted it.
+            if waits(claim, in: session) { settle(claims[claim].lock, &effects) }
+            if waits(claim, in: session) { cancel(claim, &effects) }
         }
-        change(id) { $0.state = .draining }
+        sessions[session].state = .draining
     }
 
     mutating func end(_ id: SessionID) {
-        let session = session(id)
-        precondition(session.state == .draining, "the input of session \(id) has not ended")
-        if session.leases.isEmpty {
-            sessions[id] = nil
+        let session = slot(of: id)
+        precondition(sessions[session].state == .draining, "the input of session \(id) has not ended")
+        if sessions[session].leases.isEmpty {
+            forget(session)
         } else {
-            let now = lastInstant
-            change(id) { $0.state = .ended(at: now) }
-            endings.append(id)
+            sessions[session].state = .ended(at: lastInstant)
+            endedSessions.append(session, in: &sessions)
         }
     }
 
     /// Works off what is due, in the order in which it was due.
     mutating func workOff(_ effects: inout [Effect]) {
         for _ in 0..<limits.endingsPerTurn {
-            guard let (slot, instant) = nextDue, instant <= lastInstant else { return }
-            _ = endFirst(on: slot, dueBy: instant, &effects)
+            guard let (lock, instant) = nextDue, instant <= lastInstant else { return }
+            _ = endFirst(on: lock, dueBy: instant, &effects)
         }
     }
 
     /// The lock on which something is due next, and when that is.
-    var nextDue: (slot: Int, instant: MonotonicInstant)? {
+    var nextDue: (lock: Int, instant: MonotonicInstant)? {
         let deadline = deadlines.earliest
-        if let id = endings.first, let session = sessions[id], case .ended(let endedAt) = session.state,
-            let lease = session.leases.first.flatMap({ leases[$0] }), endedAt <= deadline?.instant ?? endedAt
+        if let session = endedSessions.first, let endedAt = endInstant(of: session),
+            let lease = sessions[session].leases.first, endedAt <= deadline?.instant ?? endedAt
         {
-            return (lease.lock, endedAt)
+            return (claims[lease].lock, endedAt)
         }
-        guard let deadline, let slot = lock(of: deadline.subject) else { return nil }
-        return (slot, deadline.instant)
+        return deadline.map { (claims[$0.claim].lock, $0.instant) }
     }
 
     /// Who holds the lock, unless that is a session that has ended, and how many wait.
-    func situation(at slot: Int) -> (holder: Holding?, waiterCount: Int) {
-        let waiterCount = locks[slot].queue.count
-        guard let token = locks[slot].holders.first, let lease = leases[token], !hasEnded(lease.session) else {
+    func situation(of lock: Int) -> (holder: Holding?, waiterCount: Int) {
+        let waiterCount = locks[lock].queue.count
+        guard let held = locks[lock].holders.first, !hasEnded(claims[held.claim].session) else {
             return (nil, waiterCount)
         }
-        return (Holding(session: lease.session, held: lastInstant - lease.grantedAt), waiterCount)
+        let session = claims[held.claim].id.session
+        return (Holding(session: session, held: lastInstant - claims[held.claim].since), waiterCount)
     }
 
     /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.
     private mutating func endFirst(
-        on slot: Int,
+        on lock: Int,
         dueBy instant: MonotonicInstant,
         _ effects: inout [Effect]
     ) -> Bool {
-        guard locks.isOccupied(slot) else { return false }
-        let wait = locks[slot].waitDeadlines.earliest
-        if let token = locks[slot].holders.first, let lease = leases[token], let due = dueInstant(of: lease),
+        let wait = locks[lock].waitDeadlines.earliest
+        if let held = locks[lock].holders.first, let due = dueInstant(ofLease: held.claim),
             due <= min(instant, wait?.instant ?? instant)
         {
-            endDue(lease, &effects)
-            grantHead(of: slot, &effects)
+            endDueLease(held.claim, &effects)
+            grantHead(of: lock, &effects)
             return true
         }
-        if let wait, wait.instant <= instant, case .wait(let arrival) = wait.subject, let waiter = waiters[arrival] {
-            timeOut(waiter, &effects)
+        if let wait, wait.instant <= instant {
+            timeOut(wait.claim, &effects)
             return true
         }
         return false
     }
 
-    private mutating func timeOut(_ waiter: Waiter, _ effects: inout [Effect]) {
-        remove(waiter)
+    private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
+        let (id, lock, waited) = (claims[claim].id, claims[claim].lock, lastInstant - claims[claim].since)
+        leaveQueue(claim)
         totals.timeouts += 1
-        let (holder, waiterCount) = situation(at: waiter.lock)
-        effects.append(
-            .sendTimedOut(
-                waiter.request.id,
-                waiter.request.name,
-                waited: lastInstant - waiter.since,
-                holder: holder,
-                waiterCount: waiterCount
-            )
-        )
+        let (holder, waiterCount) = situation(of: lock)
+        let name = locks[lock].name
+        effects.append(.sendTimedOut(id, name, waited: waited, holder: holder, waiterCount: waiterCount))
+    }
+
+    /// Ends a wait without a lease.
+    private mutating func leaveQueue(_ claim: Int) {
+        endWait(claim)
+        claims.remove(at: claim, leaving: .vacancy)
+    }
+
+    /// Whether the claim is there and waits still, for this session.
+    private func waits(_ claim: Int, in session: Int) -> Bool {
+        claims.isOccupied(claim) && claims[claim].session == session && claims[claim].token == nil
     }
 
     /// When the lease ends if nobody does anything about it, or ended without having been worked off.
-    private func dueInstant(of lease: Lease) -> MonotonicInstant? {
-        guard let endedAt = endInstant(of: lease.session) else { return lease.deadline }
-        return min(endedAt, lease.deadline ?? endedAt)
+    private func dueInstant(ofLease claim: Int) -> MonotonicInstant? {
+        let deadline = claims[claim].deadline
+        guard let endedAt = endInstant(of: claims[claim].session) else { return deadline }
+        return min(endedAt, deadline ?? endedAt)
     }
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
-    private mutating func endDue(_ lease: Lease, _ effects: inout [Effect]) {
-        if let endedAt = endInstant(of: lease.session) {
+    private mutating func endDueLease(_ claim: Int, _ effects: inout [Effect]) {
+        let (lock, session) = (claims[claim].lock, claims[claim].session)
+        if let endedAt = endInstant(of: session) {
             // There is nobody left to tell.
-            let expired = lease.deadline.map { $0 <= endedAt } ?? false
+            let expired = claims[claim].deadline.map { $0 <= endedAt } ?? false
             if expired { totals.expired += 1 } else { totals.ended += 1 }
-            end(lease)
-            if sessions[lease.session]?.leases.isEmpty == true { forget(lease.session) }
-        } else {
+            endLease(claim)
+            if sessions[session].leases.isEmpty {
+                endedSessions.remove(session, in: &sessions)
+                forget(session)
+            }
+        } else if let token = claims[claim].token {
             totals.expired += 1
-            effects.append(
-                .sendLost(lease.session, locks[lease.lock].name, token: lease.token, reason: .expired)
-            )
-            end(lease)
+            effects.append(.sendLost(sessions[session].id, locks[lock].name, token: token, reason: .expired))
+            endLease(claim)
         }
     }
 
-    /// Forgets an ended session whose leases have all been worked off.
-    private mutating func forget(_ id: SessionID) {
-        sessions[id] = nil
-        // Requests for the names of ended sessions end their leases out of turn, so others may be over that ended later.
-        while let first = endings.first, sessions[first] == nil { endings.removeFirst() }
+    private mutating func clearDeadline(of claim: Int) {
+        guard claims[claim].deadline != nil else { return }
+        claims[claim].deadline = nil
+        deadlines.remove(claim)
+        if claims[claim].token == nil { locks[claims[claim].lock].waitDeadlines.remove(claim) }
     }
 
-    private func lock(of subject: Deadline.Subject) -> Int? {
-        switch subject {
-        case .lease(let token): leases[token]?.lock
-        case .wait(let arrival): waiters[arrival]?.lock
-        }
+    private mutating func forget(_ session: Int) {
+        sessionSlots[sessions[session].id] = nil
+        sessions.remove(at: session, leaving: .vacancy)
     }
 
-    private mutating func forgetIfIdle(_ slot: Int) {
-        guard locks[slot].isIdle else { return }
-        slots[locks[slot].name] = nil
-        locks.remove(at: slot)
+    /// Lets a lock rest that nobody holds or waits for, and forgets the one that has rested longest if too many do.
+    private mutating func restIfIdle(_ lock: Int) {
+        guard locks[lock].isIdle else { return }
+        idleLocks.append(lock, in: &locks)
+        guard idleLocks.count > limits.idleLocks, let oldest = idleLocks.first else { return }
+        idleLocks.remove(oldest, in: &locks)
+        lockSlots[locks[oldest].name] = nil
+        locks.remove(at: oldest, leaving: .vacancy)
     }
 }

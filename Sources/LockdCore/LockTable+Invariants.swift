@@ -7,81 +7,95 @@ extension LockTable {
     /// Costs O(n log n); for tests and simulation.
     public func checkInvariants() {
         checkLocks()
-        checkLeases()
-        checkWaiters()
+        checkClaims()
         checkSessions()
         checkDeadlines()
     }
 
     private func checkLocks() {
         var (holderCount, waiterCount) = (0, 0)
-        for (name, slot) in slots {
+        for (name, slot) in lockSlots {
             let lock = locks[slot]
             precondition(lock.name == name, "\(name) leads to the lock on \(lock.name)")
-            precondition(!lock.isIdle, "the lock on \(name) is idle")
-            precondition(lock.holders.count == 1, "the lock on \(name) has \(lock.holders.count) holders")
-            precondition(lock.holders.allSatisfy { leases[$0]?.lock == slot }, "a holder of \(name) has no lease")
-            precondition(lock.queue.allSatisfy { waiters[$0]?.lock == slot }, "a waiter for \(name) does not exist")
-            if let lease = lock.holders.first.flatMap({ leases[$0] }), let waiter = lock.queue.first {
-                precondition(lease.arrival < waiter, "the holder of \(name) has overtaken a waiter")
+            precondition(lock.holders.count <= 1, "the lock on \(name) has \(lock.holders.count) holders")
+            precondition(!lock.holders.isEmpty || lock.queue.isEmpty, "the lock on \(name) is free, but waited for")
+            for place in [Array(lock.holders), Array(lock.queue)].joined() {
+                let claim = claims[place.claim]
+                precondition(
+                    claim.lock == slot && claim.place(at: place.claim) == place,
+                    "a claim on \(name) is another's"
+                )
+            }
+            precondition(lock.holders.allSatisfy { claims[$0.claim].token != nil }, "a holder of \(name) has no lease")
+            precondition(lock.queue.allSatisfy { claims[$0.claim].token == nil }, "a waiter for \(name) has a lease")
+            if let holder = lock.holders.first, let head = lock.queue.first {
+                precondition(claims[holder.claim].arrival < head.number, "the holder of \(name) has overtaken a waiter")
             }
             holderCount += lock.holders.count
             waiterCount += lock.queue.count
         }
-        precondition(holderCount == leases.count, "\(leases.count) leases, but \(holderCount) holders")
-        precondition(waiterCount == waiters.count, "\(waiters.count) waiters, but \(waiterCount) in queues")
-        let occupied = (0..<locks.slotCount).count { locks.element(at: $0) != nil }
-        precondition(occupied == slots.count, "\(occupied) locks, but \(slots.count) names")
+        precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
+        precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
+        precondition(locks.count == lockSlots.count, "\(locks.count) locks, but \(lockSlots.count) names")
+        let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
+        precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")
+        precondition(idle.count == idleLocks.count && idle.count <= limits.idleLocks, "\(idle.count) locks are idle")
     }
 
-    private func checkLeases() {
-        for (token, lease) in leases {
-            precondition(lease.token == token, "token \(token) leads to the lease \(lease.token)")
-            precondition(token < nextToken, "lease \(token) has a token that was not granted")
-            precondition(sessions[lease.session]?.leases.contains(token) == true, "lease \(token) has no session")
+    private func checkClaims() {
+        for slot in claims.occupiedSlots {
+            let claim = claims[slot]
+            precondition(claim.arrival <= lastArrival, "claim \(claim.arrival) has not arrived")
+            precondition(claim.token.map { $0 < nextToken } ?? true, "claim \(claim.arrival) has a token of the future")
         }
-    }
-
-    private func checkWaiters() {
-        for (arrival, waiter) in waiters {
-            let session = sessions[waiter.request.id.session]
-            precondition(session?.state == .open, "waiter \(arrival) belongs to a session that cannot wait")
-            precondition(session?.waiters.contains(arrival) == true, "waiter \(arrival) has no session")
-        }
-    }
-
-    private func checkDeadlines() {
-        let timedLeases = leases.values.filter { $0.deadline != nil }
-        let timedWaiters = waiters.values.filter { $0.deadline != nil }
-        for lease in timedLeases {
-            precondition(
-                deadlines.deadline(of: .lease(lease.token)) == lease.deadline,
-                "lease \(lease.token) is not timed"
-            )
-        }
-        for waiter in timedWaiters {
-            let subject = Deadline.Subject.wait(waiter.arrival)
-            precondition(deadlines.deadline(of: subject) == waiter.deadline, "waiter \(waiter.arrival) is not timed")
-            let deadline = locks[waiter.lock].waitDeadlines.deadline(of: subject)
-            precondition(deadline == waiter.deadline, "waiter \(waiter.arrival) is not timed on its lock")
-        }
-        precondition(deadlines.count == timedLeases.count + timedWaiters.count, "a deadline is of nothing")
-        let countOnLocks = slots.values.reduce(0) { $0 + locks[$1].waitDeadlines.count }
-        precondition(countOnLocks == timedWaiters.count, "a deadline on a lock is of no waiter")
     }
 
     private func checkSessions() {
         var (leaseCount, waiterCount) = (0, 0)
-        for (id, session) in sessions {
-            leaseCount += session.leases.count
-            waiterCount += session.waiters.count
-            let tagged = session.waiters.count { waiters[$0]?.request.id.tag != nil }
-            precondition(session.arrivalsByTag.count == tagged, "session \(id) has other tags than its waits")
-            if case .ended = session.state {
-                precondition(!session.leases.isEmpty && endings.contains(id), "session \(id) has ended")
-            }
+        for (id, slot) in sessionSlots {
+            let session = sessions[slot]
+            precondition(session.id == id, "session \(id) leads to session \(session.id)")
+            let leases = session.leases.slots(in: claims)
+            let waits = session.waits.slots(in: claims)
+            precondition(
+                (leases + waits).allSatisfy { claims[$0].session == slot },
+                "session \(id) has another's claims"
+            )
+            precondition(leases.count == session.leases.count, "session \(id) has miscounted its leases")
+            precondition(waits.count == session.waits.count, "session \(id) has miscounted its waits")
+            precondition(waits.isEmpty || session.state == .open, "session \(id) cannot wait")
+            let tags = waits.compactMap { wait in claims[wait].id.tag.map { ($0, wait) } }
+            precondition(Dictionary(uniqueKeysWithValues: tags) == session.waitsByTag, "session \(id) has other tags")
+            precondition(!hasEnded(slot) || !leases.isEmpty, "session \(id) has ended and is still there")
+            leaseCount += leases.count
+            waiterCount += waits.count
         }
-        precondition(leaseCount == leases.count, "\(leases.count) leases, but sessions have \(leaseCount)")
-        precondition(waiterCount == waiters.count, "\(waiters.count) waiters, but sessions have \(waiterCount)")
+        precondition(
+            sessions.count == sessionSlots.count,
+            "\(sessions.count) sessions, but \(sessionSlots.count) numbers"
+        )
+        precondition(leaseCount == self.leaseCount, "\(self.leaseCount) leases, but sessions have \(leaseCount)")
+        precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but sessions have \(waiterCount)")
+        let ended = sessions.occupiedSlots.filter(hasEnded)
+        precondition(Set(ended) == Set(endedSessions.slots(in: sessions)), "the list of ended sessions is wrong")
+    }
+
+    private func checkDeadlines() {
+        var (count, countOfWaits) = (0, 0)
+        for slot in claims.occupiedSlots {
+            let claim = claims[slot]
+            guard let instant = claim.deadline else { continue }
+            let isOfWait = claim.token == nil
+            let number = claim.place(at: slot).number
+            let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: slot)
+            precondition(deadlines.deadline(of: slot) == deadline, "claim \(claim.arrival) is not timed")
+            let onLock = locks[claim.lock].waitDeadlines.deadline(of: slot)
+            precondition(onLock == (isOfWait ? deadline : nil), "claim \(claim.arrival) is timed wrongly on its lock")
+            count += 1
+            countOfWaits += isOfWait ? 1 : 0
+        }
+        precondition(deadlines.count == count, "a deadline is of nothing")
+        let countOnLocks = locks.occupiedSlots.reduce(0) { $0 + locks[$1].waitDeadlines.count }
+        precondition(countOnLocks == countOfWaits, "a deadline on a lock is of nothing")
     }
 }

@@ -3,11 +3,11 @@ public import LockdModel
 /// What is in the table, for those who look.
 extension LockTable {
     /// How many locks are held.
-    public var lockCount: Int { slots.count }
+    public var lockCount: Int { locks.count - idleLocks.count }
     /// How many leases there are.
-    public var leaseCount: Int { leases.count }
+    public var leaseCount: Int { leaseCounter }
     /// How many requests wait.
-    public var waiterCount: Int { waiters.count }
+    public var waiterCount: Int { claims.count - leaseCounter }
 
     /// One line of a listing.
     public enum Line: Hashable, Sendable {
@@ -64,7 +64,7 @@ extension LockTable {
         lineLimit: Int,
         at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
-        guard let slot = slots[name] else { return ([], nil) }
+        guard let slot = lockSlots[name] else { return ([], nil) }
         var lines: [Line] = []
         let rest = append(slot, after: cursor?.line, to: &lines, lineLimit: lineLimit, now)
         return (lines, rest)
@@ -81,7 +81,7 @@ extension LockTable {
         guard let start = Int(exactly: cursor?.lock ?? 0), start < locks.slotCount else { return ([], nil) }
         let end = min(locks.slotCount, start + limits.locksPerPage)
         for slot in start..<end {
-            guard let lock = locks.element(at: slot), prefix.map(lock.name.hasPrefix) ?? true else { continue }
+            guard locks.isOccupied(slot), prefix.map(locks[slot].name.hasPrefix) ?? true else { continue }
             let line = slot == start ? cursor?.line : nil
             if let rest = append(slot, after: line, to: &lines, lineLimit: lineLimit, now) { return (lines, rest) }
         }
@@ -98,49 +98,48 @@ extension LockTable {
         lineLimit: Int,
         _ now: MonotonicInstant
     ) -> Cursor? {
-        let lock = locks[slot]
-        var last = line.map { Arrival(number: $0) } ?? .none
-        for token in lock.holders {
-            guard let lease = leases[token], lease.arrival > last, !hasEnded(lease.session) else { continue }
-            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
-            lines.append(.lease(describe(lease, lock, now)))
-            last = lease.arrival
-        }
-        let waiting = lock.queue.elements(above: last)
-        for (index, arrival) in zip(waiting.indices, waiting) {
-            guard let waiter = waiters[arrival] else { continue }
-            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last.number) }
-            lines.append(.waiter(describe(waiter, position: index + 1, now)))
+        var last = line ?? 0
+        for held in locks[slot].holders {
+            let arrival = claims[held.claim].arrival
+            guard arrival > last, !hasEnded(claims[held.claim].session) else { continue }
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
+            lines.append(.lease(leaseLine(of: claims[held.claim], now)))
             last = arrival
+        }
+        let waiting = locks[slot].queue.elements(above: Place(number: last, claim: -1))
+        for (index, place) in zip(waiting.indices, waiting) {
+            if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
+            lines.append(.waiter(waiterLine(of: claims[place.claim], position: index + 1, now)))
+            last = place.number
         }
         return nil
     }
 
-    private func describe(_ lease: Lease, _ lock: Lock, _ now: MonotonicInstant) -> LeaseLine {
-        LeaseLine(
-            name: lock.name,
-            token: lease.token,
-            session: lease.session,
-            held: now - lease.grantedAt,
-            timeToLive: lease.timeToLive,
-            left: lease.deadline.map { $0 - now },
-            owner: lease.owner.name,
-            note: lease.note,
-            waiterCount: lock.queue.count
+    private func leaseLine(of claim: Claim, _ now: MonotonicInstant) -> LeaseLine {
+        guard let token = claim.token else { preconditionFailure("claim \(claim.arrival) holds nothing") }
+        return LeaseLine(
+            name: locks[claim.lock].name,
+            token: token,
+            session: claim.id.session,
+            held: now - claim.since,
+            timeToLive: claim.timeToLive,
+            left: claim.deadline.map { $0 - now },
+            owner: claim.owner.name,
+            note: claim.note,
+            waiterCount: locks[claim.lock].queue.count
         )
     }
 
-    private func describe(_ waiter: Waiter, position: Int, _ now: MonotonicInstant) -> WaiterLine {
-        let request = waiter.request
-        return WaiterLine(
-            name: request.name,
+    private func waiterLine(of claim: Claim, position: Int, _ now: MonotonicInstant) -> WaiterLine {
+        WaiterLine(
+            name: locks[claim.lock].name,
             position: position,
-            session: request.id.session,
-            waited: now - waiter.since,
-            left: waiter.deadline.map { $0 - now },
-            timeToLive: request.timeToLive,
-            owner: request.owner,
-            note: request.note
+            session: claim.id.session,
+            waited: now - claim.since,
+            left: claim.deadline.map { $0 - now },
+            timeToLive: claim.timeToLive,
+            owner: claim.owner.name,
+            note: claim.note
         )
     }
 }

@@ -3,23 +3,24 @@ import LockdModel
 /// What sessions ask for.
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
-        let id = request.id
-        _ = state(of: id.session)
-        if let tag = id.tag, settledWait(under: tag, of: id.session, &effects) != nil {
-            return refuse(id, .tagInUse(tag), &effects)
+        let session = slot(of: request.id.session)
+        if let tag = request.id.tag, settledWait(under: tag, of: session, &effects) != nil {
+            return refuse(request.id, .tagInUse(tag), &effects)
         }
-        let slot = settledSlot(of: request.name, &effects)
-        guard let slot else { return acquireFree(request, &effects) }
-        if let lease = lease(of: Owner(of: request), in: id.session, on: slot) {
-            effects.append(.sendHeld(id, request.name, token: lease.token, timeToLive: lease.timeToLive))
-        } else if request.wait == .none || state(of: id.session) != .open {
+        guard let lock = settledLock(on: request.name, &effects), !locks[lock].isIdle else {
+            return acquireFree(request, in: session, &effects)
+        }
+        if let held = lease(of: Owner(of: request), in: session, on: lock), let token = claims[held].token {
+            let timeToLive = claims[held].timeToLive
+            effects.append(.sendHeld(request.id, request.name, token: token, timeToLive: timeToLive))
+        } else if request.wait == .none || sessions[session].state != .open {
             totals.busy += 1
-            let (holder, waiterCount) = situation(at: slot)
-            effects.append(.sendBusy(id, request.name, holder: holder, waiterCount: waiterCount))
-        } else if let refusal = refusalToQueue(in: id.session) {
-            refuse(id, refusal, &effects)
+            let (holder, waiterCount) = situation(of: lock)
+            effects.append(.sendBusy(request.id, request.name, holder: holder, waiterCount: waiterCount))
+        } else if let refusal = refusalToQueue(in: session) {
+            refuse(request.id, refusal, &effects)
         } else {
-            enqueue(request, on: slot)
+            enqueue(request, in: session, on: lock)
         }
     }
 
@@ -29,11 +30,12 @@ extension LockTable {
         _ token: FencingToken?,
         _ effects: inout [Effect]
     ) {
-        guard let lease = lease(for: id, name, token, &effects) else { return }
+        guard let lease = lease(on: name, token, of: id, &effects) else { return }
+        let lock = claims[lease.claim].lock
         totals.released += 1
         effects.append(.sendReleased(id, name, token: lease.token))
-        end(lease)
-        grantHead(of: lease.lock, &effects)
+        endLease(lease.claim)
+        grantHead(of: lock, &effects)
     }
 
     mutating func renew(
@@ -43,19 +45,19 @@ extension LockTable {
         _ timeToLive: Milliseconds?,
         _ effects: inout [Effect]
     ) {
-        guard var lease = lease(for: id, name, token, &effects) else { return }
-        lease.timeToLive = timeToLive ?? lease.timeToLive
-        if let timeToLive = lease.timeToLive { move(&lease, to: lastInstant + timeToLive) }
-        leases[lease.token] = lease
-        effects.append(.sendRenewed(id, name, token: lease.token, timeToLive: lease.timeToLive))
+        guard let (claim, token) = lease(on: name, token, of: id, &effects) else { return }
+        if let timeToLive { claims[claim].timeToLive = timeToLive }
+        let newTimeToLive = claims[claim].timeToLive
+        if let newTimeToLive { setDeadline(of: claim, to: lastInstant + newTimeToLive) }
+        effects.append(.sendRenewed(id, name, token: token, timeToLive: newTimeToLive))
     }
 
     mutating func cancel(_ id: RequestID, _ tag: Tag, _ effects: inout [Effect]) {
-        guard let waiter = settledWait(under: tag, of: id.session, &effects) else {
+        guard let wait = settledWait(under: tag, of: slot(of: id.session), &effects) else {
             effects.append(.sendNotWaiting(id, tag: tag))
             return
         }
-        cancel(waiter, &effects)
+        cancel(wait, &effects)
         effects.append(.sendWaitCancelled(id, tag: tag))
     }
 
@@ -66,24 +68,27 @@ extension LockTable {
         _ reason: Text?,
         _ effects: inout [Effect]
     ) {
-        let user = session(id.session).user
-        guard let slot = settledSlot(of: name, &effects), let held = locks[slot].holders.first,
-            let lease = leases[held], token == nil || token == lease.token
+        let session = slot(of: id.session)
+        guard let lock = settledLock(on: name, &effects), let held = locks[lock].holders.first,
+            token == nil || token == FencingToken(held.number)
         else {
             effects.append(.sendNotHeld(id, name))
             return
         }
-        let holder = session(lease.session).user
-        guard Self.may(user, revokeFrom: holder, inOwnSession: lease.session == id.session) else {
-            effects.append(.sendDenied(id, name, token: lease.token, holder: holder))
+        let lostToken = FencingToken(held.number)
+        let loser = claims[held.claim].session
+        precondition(!hasEnded(loser), "the lease \(lostToken) of an ended session is left")
+        let holder = sessions[loser].user
+        guard Self.may(sessions[session].user, revokeFrom: holder, inOwnSession: loser == session) else {
+            effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
             return
         }
         totals.revoked += 1
         let loss = LossReason.revoked(by: id.session, why: reason)
-        effects.append(.sendLost(lease.session, name, token: lease.token, reason: loss))
-        effects.append(.sendRevoked(id, name, token: lease.token))
-        end(lease)
-        grantHead(of: slot, &effects)
+        effects.append(.sendLost(sessions[loser].id, name, token: lostToken, reason: loss))
+        effects.append(.sendRevoked(id, name, token: lostToken))
+        endLease(held.claim)
+        grantHead(of: lock, &effects)
     }
 
     /// Whether `user` may take leases from `holder`.
@@ -95,59 +100,51 @@ extension LockTable {
 
     private mutating func acquireFree(
         _ request: AcquireRequest,
+        in session: Int,
         _ effects: inout [Effect]
     ) {
-        if load(of: request.id.session) >= limits.leasesPerSession {
+        if sessions[session].load >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
-        } else if leases.count >= limits.leases {
+        } else if leaseCounter >= limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            let slot = locks.insert(Lock(name: request.name))
-            slots[request.name] = slot
-            grant(request, arrivedAs: nextArrival(), on: slot, &effects)
+            let claim = insertClaim(request, in: session, on: takeFreeLock(on: request.name))
+            grant(claim, &effects)
         }
     }
 
-    private mutating func refusalToQueue(in id: SessionID) -> Refusal? {
-        if load(of: id) >= limits.leasesPerSession {
+    private func refusalToQueue(in session: Int) -> Refusal? {
+        if sessions[session].load >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
-        if session(id).waiters.count >= limits.waitersPerSession {
+        if sessions[session].waits.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
-        return waiters.count >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
+        return waiterCount >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
     }
 
-    private mutating func enqueue(_ request: AcquireRequest, on slot: Int) {
-        let arrival = nextArrival()
-        let deadline: MonotonicInstant? =
-            if case .after(let length) = request.wait { lastInstant + length } else { nil }
-        waiters[arrival] = Waiter(
-            arrival: arrival,
-            lock: slot,
-            request: request,
-            since: lastInstant,
-            deadline: deadline
+    private mutating func enqueue(_ request: AcquireRequest, in session: Int, on lock: Int) {
+        let claim = insertClaim(request, in: session, on: lock)
+        locks[lock].queue.append(claims[claim].place(at: claim))
+        sessions[session].waits.append(claim, in: &claims)
+        if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
+        if case .after(let length) = request.wait { setDeadline(of: claim, to: lastInstant + length) }
+    }
+
+    private mutating func insertClaim(_ request: AcquireRequest, in session: Int, on lock: Int) -> Int {
+        lastArrival += 1
+        return claims.insert(
+            Claim(
+                id: request.id,
+                session: session,
+                lock: lock,
+                owner: Owner(of: request),
+                note: request.note,
+                arrival: lastArrival,
+                since: lastInstant,
+                timeToLive: request.timeToLive
+            )
         )
-        locks[slot].queue.append(arrival)
-        change(request.id.session) { session in
-            session.waiters.append(arrival)
-            if let tag = request.id.tag { session.arrivalsByTag[tag] = arrival }
-        }
-        if let deadline {
-            deadlines.set(.wait(arrival), to: deadline)
-            locks[slot].waitDeadlines.set(.wait(arrival), to: deadline)
-        }
-    }
-
-    /// How many leases a session has, its waiting requests counted in.
-    private mutating func load(of id: SessionID) -> Int {
-        change(id) { $0.leases.count + $0.waiters.count }
-    }
-
-    private mutating func nextArrival() -> Arrival {
-        lastArrival = Arrival(number: lastArrival.number + 1)
-        return lastArrival
     }
 
     private mutating func refuse(_ id: RequestID, _ refusal: Refusal, _ effects: inout [Effect]) {
@@ -155,28 +152,26 @@ extension LockTable {
         effects.append(.sendRefused(id, refusal))
     }
 
-    /// The request that waits under `tag` after everything due on its lock has ended: it may be over, or granted.
-    private mutating func settledWait(
-        under tag: Tag,
-        of id: SessionID,
-        _ effects: inout [Effect]
-    ) -> Waiter? {
-        guard let arrival = arrival(under: tag, of: id), let waiter = waiters[arrival] else { return nil }
-        settle(waiter.lock, &effects)
-        return waiters[arrival]
+    /// The claim that waits under `tag` after everything due on its lock has ended: it may be over, or a lease.
+    private mutating func settledWait(under tag: Tag, of session: Int, _ effects: inout [Effect]) -> Int? {
+        guard let claim = sessions[session].waitsByTag.isEmpty ? nil : sessions[session].waitsByTag[tag] else {
+            return nil
+        }
+        settle(claims[claim].lock, &effects)
+        return sessions[session].waitsByTag[tag]
     }
 
     /// The lease that `id` speaks of, or nothing after having said that there is none.
     private mutating func lease(
-        for id: RequestID,
-        _ name: LockName,
+        on name: LockName,
         _ token: FencingToken?,
+        of id: RequestID,
         _ effects: inout [Effect]
-    ) -> Lease? {
-        _ = state(of: id.session)
-        if let slot = settledSlot(of: name, &effects) {
-            for held in locks[slot].holders where token == nil || token == held {
-                if let lease = leases[held], lease.session == id.session { return lease }
+    ) -> (claim: Int, token: FencingToken)? {
+        let session = slot(of: id.session)
+        if let lock = settledLock(on: name, &effects) {
+            for held in locks[lock].holders where token == nil || token?.value == held.number {
+                if claims[held.claim].session == session { return (held.claim, FencingToken(held.number)) }
             }
         }
         effects.append(.sendNotHeld(id, name))
@@ -184,15 +179,11 @@ extension LockTable {
     }
 
     /// The lease that `owner` holds, if it is one of the holders.
-    private func lease(of owner: Owner, in session: SessionID, on slot: Int) -> Lease? {
-        for held in locks[slot].holders {
-            if let lease = leases[held], lease.session == session, lease.owner.isSame(as: owner) { return lease }
+    private func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
+        for held in locks[lock].holders
+        where claims[held.claim].session == session && claims[held.claim].owner.isSame(as: owner) {
+            return held.claim
         }
         return nil
-    }
-
-    private mutating func move(_ lease: inout Lease, to deadline: MonotonicInstant) {
-        lease.deadline = deadline
-        deadlines.set(.lease(lease.token), to: deadline)
     }
 }

@@ -16,17 +16,20 @@ public struct LockTable: Sendable {
     public internal(set) var totals = Totals()
 
     var locks = Slab<Lock>()
-    var slots: [LockName: Int] = [:]
-    var leases: [FencingToken: Lease] = [:]
-    var waiters: [Arrival: Waiter] = [:]
-    var sessions: [SessionID: Session] = [:]
-    var deadlines = DeadlineQueue()
+    var lockSlots: [LockName: Int] = [:]
+    /// The locks that nobody holds or waits for, the longest idle first.
+    var idleLocks = SlotList<Lock>()
+    var claims = Slab<Claim>()
+    var leaseCounter = 0
+    var sessions = Slab<Session>()
+    var sessionSlots: [SessionID: Int] = [:]
     /// The ended sessions that have leases still, in the order in which they ended.
-    var endings: Deque<SessionID> = []
+    var endedSessions = SlotList<Session>()
+    var deadlines = DeadlineQueue()
 
     var nextToken: FencingToken
     var reservedThrough: FencingToken
-    var lastArrival = Arrival.none
+    var lastArrival: UInt64 = 0
     var lastInstant = MonotonicInstant(nanoseconds: .min)
 
     /// An empty table whose first grant has the token `firstToken`.
@@ -42,10 +45,10 @@ public struct LockTable: Sendable {
     /// Records that `event` happened at `now`, and adds to `effects` what is to be done about it.
     ///
     /// Instants MUST NOT go backwards. ``tokensLeft`` MUST be more than ``Limits/endingsPerTurn``: no event grants more leases.
-    public mutating func apply(_ event: Event, at now: MonotonicInstant, effects: inout [Effect]) {
+    public mutating func apply(_ event: consuming Event, at now: MonotonicInstant, effects: inout [Effect]) {
         precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
         lastInstant = now
-        switch event {
+        switch consume event {
         case .sessionOpened(let id, let user): open(id, user: user)
         case .acquireRequested(let request): acquire(request, &effects)
         case .releaseRequested(let id, let name, let token): release(id, name, token, &effects)
@@ -53,7 +56,7 @@ public struct LockTable: Sendable {
             renew(id, name, token, timeToLive, &effects)
         case .cancelRequested(let id, let tag): cancel(id, tag, &effects)
         case .revokeRequested(let id, let name, let token, let reason): revoke(id, name, token, reason, &effects)
-        case .nameInspected(let name): _ = settledSlot(of: name, &effects)
+        case .nameInspected(let name): _ = settledLock(on: name, &effects)
         case .inputEnded(let id): endInput(of: id, &effects)
         case .sessionEnded(let id): end(id)
         case .tokensReserved(let through): reserveTokens(through: through)
@@ -62,7 +65,7 @@ public struct LockTable: Sendable {
     }
 
     /// Records that `event` happened at `now`, and returns what is to be done about it.
-    public mutating func apply(_ event: Event, at now: MonotonicInstant) -> [Effect] {
+    public mutating func apply(_ event: consuming Event, at now: MonotonicInstant) -> [Effect] {
         var effects: [Effect] = []
         apply(event, at: now, effects: &effects)
         return effects
@@ -77,8 +80,8 @@ public struct LockTable: Sendable {
     public var nextDeadline: MonotonicInstant? { nextDue?.instant }
 
     private mutating func open(_ id: SessionID, user: UserID) {
-        let former = sessions.updateValue(Session(user: user), forKey: id)
-        precondition(former == nil, "session \(id) is open already")
+        precondition(sessionSlots[id] == nil, "session \(id) is open already")
+        sessionSlots[id] = sessions.insert(Session(id: id, user: user))
     }
 
     private mutating func reserveTokens(through: FencingToken) {
@@ -86,39 +89,17 @@ public struct LockTable: Sendable {
         reservedThrough = through
     }
 
-    /// A copy of a session that has not ended.
-    func session(_ id: SessionID) -> Session {
-        guard let session = sessions[id] else { preconditionFailure("session \(id) is not open") }
-        if case .ended = session.state { preconditionFailure("session \(id) has ended") }
-        return session
+    /// The slot of a session that has not ended.
+    func slot(of id: SessionID) -> Int {
+        guard let slot = sessionSlots[id] else { preconditionFailure("session \(id) is not open") }
+        precondition(!hasEnded(slot), "session \(id) has ended")
+        return slot
     }
 
-    /// The state of a session that has not ended.
-    mutating func state(of id: SessionID) -> SessionState {
-        let state = change(id) { $0.state }
-        if case .ended = state { preconditionFailure("session \(id) has ended") }
-        return state
-    }
-
-    mutating func arrival(under tag: Tag, of id: SessionID) -> Arrival? {
-        _ = state(of: id)
-        return change(id) { $0.arrivalsByTag.isEmpty ? nil : $0.arrivalsByTag[tag] }
-    }
-
-    func hasEnded(_ id: SessionID) -> Bool {
-        endInstant(of: id) != nil
-    }
+    func hasEnded(_ session: Int) -> Bool { endInstant(of: session) != nil }
 
     /// When a session ended that has leases still.
-    func endInstant(of id: SessionID) -> MonotonicInstant? {
-        // Nearly always there is none, and this is asked for every request.
-        guard !endings.isEmpty, case .ended(let instant) = sessions[id]?.state else { return nil }
-        return instant
-    }
-
-    /// Changes a session where it is.
-    mutating func change<Result>(_ id: SessionID, _ body: (inout Session) -> Result) -> Result {
-        guard let index = sessions.index(forKey: id) else { preconditionFailure("session \(id) is not open") }
-        return body(&sessions.values[index])
+    func endInstant(of session: Int) -> MonotonicInstant? {
+        if case .ended(let instant) = sessions[session].state { instant } else { nil }
     }
 }

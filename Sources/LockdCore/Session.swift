@@ -1,13 +1,24 @@
 import LockdModel
 
 /// What the lock table knows of one client's session.
-struct Session: Sendable {
+struct Session: Linked {
+    let id: SessionID
     let user: UserID
     var state = SessionState.open
-    var leases = AscendingDeque<FencingToken>()
-    var waiters = AscendingDeque<Arrival>()
-    /// The waiting requests that have a tag.
-    var arrivalsByTag: [Tag: Arrival] = [:]
+    /// Its leases, in the order in which they were granted.
+    var leases = SlotList<Claim>()
+    /// Its waits, in the order in which they arrived.
+    var waits = SlotList<Claim>()
+    /// The slots of the waits that have a tag.
+    var waitsByTag: [Tag: Int] = [:]
+    /// In the list of ended sessions.
+    var links = Links()
+
+    /// How much of what a session may have it has: each of its waits can become a lease at any moment.
+    var load: Int { leases.count + waits.count }
+
+    /// What is in a slot that no session has.
+    static let vacancy = Session(id: SessionID(0), user: .overflow)
 }
 
 /// Where a session is in its life.

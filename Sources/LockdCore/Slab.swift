@@ -1,32 +1,35 @@
 /// Elements in numbered slots; a freed slot is used again.
 ///
 /// An element keeps its slot for life, so that others can refer to it by number, and a listing can go on from one slot to the next
-/// while elements come and go.
+/// while elements come and go. Elements are read and changed where they are.
 struct Slab<Element: Sendable>: Sendable {
-    private var slots: [Element?] = []
-    /// Which slots hold an element: whether `slots` has one cannot be asked without copying it.
+    // Not an array of optionals: those can be read only by copying them.
+    private var elements: [Element] = []
     private var occupancy: [Bool] = []
     private var freeSlots: [Int] = []
 
     /// How many slots there are, free ones included.
-    var slotCount: Int { slots.count }
+    var slotCount: Int { elements.count }
+
+    /// How many elements there are.
+    var count: Int { elements.count - freeSlots.count }
 
     /// Puts `element` into a free slot and says which.
-    mutating func insert(_ element: Element) -> Int {
+    mutating func insert(_ element: consuming Element) -> Int {
         if let slot = freeSlots.popLast() {
-            slots[slot] = element
+            elements[slot] = element
             occupancy[slot] = true
             return slot
         }
-        slots.append(element)
+        elements.append(element)
         occupancy.append(true)
-        return slots.count - 1
+        return elements.count - 1
     }
 
-    /// Frees `slot`.
-    mutating func remove(at slot: Int) {
+    /// Frees `slot` and keeps `vacancy` there in the meantime.
+    mutating func remove(at slot: Int, leaving vacancy: consuming Element) {
         precondition(occupancy[slot], "slot \(slot) is free already")
-        slots[slot] = nil
+        elements[slot] = vacancy
         occupancy[slot] = false
         freeSlots.append(slot)
     }
@@ -35,21 +38,17 @@ struct Slab<Element: Sendable>: Sendable {
     subscript(slot: Int) -> Element {
         _read {
             precondition(occupancy[slot], "slot \(slot) is free")
-            // swift-format-ignore: NeverForceUnwrap, because only an unwrapped place can be read where it is; checked above.
-            yield slots[slot]!
+            yield elements[slot]
         }
         _modify {
             precondition(occupancy[slot], "slot \(slot) is free")
-            // swift-format-ignore: NeverForceUnwrap, because only an unwrapped place can be changed where it is; checked above.
-            yield &slots[slot]!
+            yield &elements[slot]
         }
     }
 
-    /// Whether there is an element in `slot`, which exists.
-    func isOccupied(_ slot: Int) -> Bool { occupancy[slot] }
+    /// Whether there is an element in `slot`.
+    func isOccupied(_ slot: Int) -> Bool { occupancy.indices.contains(slot) && occupancy[slot] }
 
-    /// The element in `slot`, or nothing if that is free or does not exist.
-    func element(at slot: Int) -> Element? {
-        slots.indices.contains(slot) ? slots[slot] : nil
-    }
+    /// The slots that hold an element, in ascending order.
+    var occupiedSlots: some Sequence<Int> { occupancy.indices.lazy.filter { occupancy[$0] } }
 }

@@ -27,6 +27,8 @@ public struct Limits: Hashable, Sendable {
     public var waitersPerSession = 1000
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000
+    /// The most locks that nobody holds or waits for and that are remembered all the same, because most names come again.
+    public var idleLocks = 4096
     /// The most locks that one page of LIST looks at.
     public var locksPerPage = 4096
 

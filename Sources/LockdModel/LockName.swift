@@ -27,6 +27,9 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
         try self.init(canonical: Escaping.spelling(of: bytes, plain: Self.plain, limit: Self.maximumByteCount))
     }
 
+    /// No name at all: what stands where a name will stand.
+    package static let placeholder = LockName(canonical: "")
+
     private init(canonical spelling: String) {
         var spelling = spelling
         fingerprint = spelling.withUTF8 { Fingerprint.of(UnsafeRawBufferPointer($0)) }

@@ -6,8 +6,8 @@ import Testing
 @Suite struct DeadlineQueueTests {
     @Test func earliestComesFirstAndLeasesBeforeWaits() {
         let deadlines = [
-            deadline(1, .lease(2)), deadline(1, .lease(3)), deadline(1, .wait(Arrival(number: 1))),
-            deadline(1, .wait(Arrival(number: 2))), deadline(2, .lease(1)), deadline(2, .wait(Arrival(number: 3))),
+            deadline(1, ofLease: 2), deadline(1, ofLease: 3), deadline(1, ofWait: 1),
+            deadline(1, ofWait: 2), deadline(2, ofLease: 1), deadline(2, ofWait: 3),
         ]
         #expect(deadlines.shuffled().sorted() == deadlines)
         for (earlier, later) in zip(deadlines, deadlines.dropFirst()) {
@@ -20,23 +20,25 @@ import Testing
     @Test(arguments: 0..<20) func earliestIsAlwaysTheLeastOfAll(seed: UInt64) {
         var random = SplitMix64(state: seed)
         var queue = DeadlineQueue()
-        var plain: [Deadline.Subject: MonotonicInstant] = [:]
+        var plain: [Int: Deadline] = [:]
         for _ in 0..<1000 {
-            let number = UInt64.random(in: 1...40, using: &random)
-            let subject =
-                Bool.random(using: &random)
-                ? Deadline.Subject.lease(FencingToken(number)) : .wait(Arrival(number: number))
-            if plain[subject] != nil, Int.random(in: 0..<3, using: &random) == 0 {
-                queue.remove(subject)
-                plain[subject] = nil
+            let claim = Int.random(in: 0..<40, using: &random)
+            if plain[claim] != nil, Int.random(in: 0..<3, using: &random) == 0 {
+                queue.remove(claim)
+                plain[claim] = nil
             } else {
-                let instant = MonotonicInstant(nanoseconds: Int64.random(in: 0..<30, using: &random))
-                queue.set(subject, to: instant)
-                plain[subject] = instant
+                let deadline = Deadline(
+                    instant: MonotonicInstant(nanoseconds: Int64.random(in: 0..<30, using: &random)),
+                    isOfWait: Bool.random(using: &random),
+                    number: UInt64(claim),
+                    claim: claim
+                )
+                queue.set(deadline)
+                plain[claim] = deadline
             }
             #expect(queue.count == plain.count)
-            #expect(queue.deadline(of: subject) == plain[subject])
-            #expect(queue.earliest == plain.map { Deadline(instant: $1, subject: $0) }.min())
+            #expect(queue.deadline(of: claim) == plain[claim])
+            #expect(queue.earliest == plain.values.min())
         }
     }
 
@@ -62,7 +64,11 @@ import Testing
         #expect(table.nextDeadline() == nil)
     }
 
-    private func deadline(_ nanoseconds: Int64, _ subject: Deadline.Subject) -> Deadline {
-        Deadline(instant: MonotonicInstant(nanoseconds: nanoseconds), subject: subject)
+    private func deadline(_ nanoseconds: Int64, ofLease token: UInt64) -> Deadline {
+        Deadline(instant: MonotonicInstant(nanoseconds: nanoseconds), isOfWait: false, number: token, claim: 0)
+    }
+
+    private func deadline(_ nanoseconds: Int64, ofWait arrival: UInt64) -> Deadline {
+        Deadline(instant: MonotonicInstant(nanoseconds: nanoseconds), isOfWait: true, number: arrival, claim: 0)
     }
 }

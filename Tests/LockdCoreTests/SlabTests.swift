@@ -10,27 +10,38 @@ import Testing
         #expect(slots == [0, 1, 2])
         #expect(slots.map { slab[$0] } == ["a", "b", "c"])
         #expect(slab.slotCount == 3)
+        #expect(slab.count == 3)
     }
 
     @Test func freedSlotIsUsedAgain() {
         var slab = Slab<String>()
         let slot = slab.insert("a")
         _ = slab.insert("b")
-        slab.remove(at: slot)
+        slab.remove(at: slot, leaving: "")
 
-        #expect(slab.element(at: slot) == nil)
+        #expect(!slab.isOccupied(slot))
+        #expect(slab.count == 1)
         #expect(slab.insert("c") == slot)
         #expect(slab[slot] == "c")
         #expect(slab.slotCount == 2)
+        #expect(slab.count == 2)
     }
 
     @Test func slotsOutsideHoldNothing() {
         var slab = Slab<String>()
-        #expect(slab.element(at: 0) == nil)
+        #expect(!slab.isOccupied(0))
         let slot = slab.insert("a")
-        #expect(slab.element(at: slot) == "a")
-        #expect(slab.element(at: 1) == nil)
-        #expect(slab.element(at: -1) == nil)
+        #expect(slab.isOccupied(slot))
+        #expect(!slab.isOccupied(1))
+        #expect(!slab.isOccupied(-1))
+    }
+
+    @Test func occupiedSlotsComeInAscendingOrder() {
+        var slab = Slab<Int>()
+        for number in 0..<5 { _ = slab.insert(number) }
+        slab.remove(at: 3, leaving: 0)
+        slab.remove(at: 0, leaving: 0)
+        #expect(Array(slab.occupiedSlots) == [1, 2, 4])
     }
 
     @Test func elementsChangeInPlace() {
@@ -40,21 +51,31 @@ import Testing
         #expect(slab[slot] == [1, 2])
     }
 
+    @Test func removedElementIsLetGo() {
+        final class Element: Sendable {}
+        var slab = Slab<Element?>()
+        let slot = slab.insert(Element())
+        weak let element = slab[slot]
+        #expect(element != nil)
+        slab.remove(at: slot, leaving: nil)
+        #expect(element == nil)
+    }
+
     @Test func freeSlotCannotBeReadChangedOrFreed() async {
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1))
+            slab.remove(at: slab.insert(1), leaving: 0)
             _ = slab[0]
         }
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1))
+            slab.remove(at: slab.insert(1), leaving: 0)
             slab[0] += 1
         }
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1))
-            slab.remove(at: 0)
+            slab.remove(at: slab.insert(1), leaving: 0)
+            slab.remove(at: 0, leaving: 0)
         }
     }
 }

@@ -1,0 +1,74 @@
+import LockdModel
+
+/// A request for a lock, from its arrival on: it waits, unless the lock is free, and then it is a lease.
+struct Claim: Linked {
+    /// What the session called it.
+    let id: RequestID
+    /// The slot of the session.
+    let session: Int
+    /// The slot of the lock.
+    let lock: Int
+    let owner: Owner
+    let note: Text?
+    /// Its number in the one order of arrival over all names.
+    let arrival: UInt64
+    /// The number of the grant; nothing while the claim waits.
+    var token: FencingToken?
+    /// When the wait began, or the lease.
+    var since: MonotonicInstant
+    /// The longest the lease may be held without renewal.
+    var timeToLive: Milliseconds?
+    /// When the wait runs out, or the lease ends unless it is renewed.
+    var deadline: MonotonicInstant?
+    /// In the list of the session's waits, or of its leases.
+    var links = Links()
+
+    /// Of those who wait by its arrival, of those who hold by its token.
+    func place(at slot: Int) -> Place { Place(number: token?.value ?? arrival, claim: slot) }
+
+    /// What is in a slot that no claim has.
+    static let vacancy = Claim(
+        id: RequestID(SessionID(0)),
+        session: -1,
+        lock: -1,
+        owner: .session,
+        note: nil,
+        arrival: 0,
+        since: MonotonicInstant(nanoseconds: 0)
+    )
+}
+
+/// The logical thread that a request belongs to, within its session.
+enum Owner: Hashable, Sendable {
+    /// The request is untagged and names no owner: the session itself.
+    case session
+    /// The request is tagged and names no owner: an owner of its own.
+    case request
+    /// The owner that the request names.
+    case named(Text)
+
+    init(of request: AcquireRequest) {
+        if let name = request.owner {
+            self = .named(name)
+        } else {
+            self = request.id.tag == nil ? .session : .request
+        }
+    }
+
+    /// The name that the client gave it, if any.
+    var name: Text? {
+        switch self {
+        case .session, .request: nil
+        case .named(let name): name
+        }
+    }
+
+    /// Whether a lease of this owner is one that `other`, of the same session, holds too.
+    func isSame(as other: Owner) -> Bool {
+        switch (self, other) {
+        case (.session, .session): true
+        case (.named(let name), .named(let otherName)): name == otherName
+        case (.request, _), (.session, _), (.named, _): false
+        }
+    }
+}
