@@ -25,7 +25,7 @@ struct ConnectionID: Hashable, Sendable {
 
 /// What has happened: somebody of this process wants something, or the connection has news.
 enum ClientEvent: Equatable, Sendable {
-    case acquireRequested(RequestID, Request.Acquire)
+    case acquireRequested(RequestID, AcquireTerms)
     case releaseRequested(RequestID, FencingToken)
     case pingRequested(RequestID)
     case closeRequested(RequestID)

@@ -95,7 +95,7 @@ public final class LockdClient: Sendable {
         owner: String? = nil,
         note: String? = nil
     ) async throws -> Lease {
-        let request = try Request.Acquire(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
+        let request = try AcquireTerms(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
         guard let lease = try await shell.get().ask({ .acquireRequested($0, request) }) else {
             preconditionFailure("lock \(name) was acquired without a lease")
         }
@@ -139,7 +139,7 @@ enum ClientLibrary {
     static let text = try? Text("lockd-swift/\(LockdVersion.current)", limit: Text.shortLimit)
 }
 
-extension Request.Acquire {
+extension AcquireTerms {
     /// The request, if every value is in its range.
     fileprivate init(
         _ name: String,

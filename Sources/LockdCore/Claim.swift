@@ -8,8 +8,8 @@ struct Claim: Linked {
     let session: Int
     /// The slot of the lock.
     let lock: Int
-    let owner: Owner
-    let note: Text?
+    private(set) var owner: Owner
+    private(set) var note: Text?
     /// Its number in the one order of arrival over all names.
     let arrival: UInt64
     /// The number of the grant; nothing while the claim waits.
@@ -26,16 +26,10 @@ struct Claim: Linked {
     /// Of those who wait by its arrival, of those who hold by its token.
     func place(at slot: Int) -> Place { Place(number: token?.value ?? arrival, claim: slot) }
 
-    /// What is in a slot that no claim has.
-    static let vacancy = Claim(
-        id: RequestID(SessionID(0)),
-        session: -1,
-        lock: -1,
-        owner: .session,
-        note: nil,
-        arrival: 0,
-        since: MonotonicInstant(nanoseconds: 0)
-    )
+    mutating func vacate() {
+        owner = .session
+        note = nil
+    }
 }
 
 /// The logical thread that a request belongs to, within its session.
@@ -47,11 +41,12 @@ enum Owner: Hashable, Sendable {
     /// The owner that the request names.
     case named(Text)
 
-    init(of request: AcquireRequest) {
-        if let name = request.owner {
+    /// The owner of the request `id`, which names `name`.
+    init(of id: RequestID, _ name: Text? = nil) {
+        if let name {
             self = .named(name)
         } else {
-            self = request.id.tag == nil ? .session : .request
+            self = id.tag == nil ? .session : .request
         }
     }
 

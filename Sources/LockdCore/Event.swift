@@ -44,31 +44,12 @@ public struct RequestID: Hashable, Sendable {
 public struct AcquireRequest: Hashable, Sendable {
     /// Which request this is.
     public var id: RequestID
-    /// The lock.
-    public var name: LockName
-    /// How long the request may queue, from now.
-    public var wait: WaitTimeout
-    /// The longest the lease may be held without renewal.
-    public var timeToLive: Milliseconds?
-    /// The logical thread within the session, if the client names one.
-    public var owner: Text?
-    /// What the holder says about itself.
-    public var note: Text?
+    /// What it asks for.
+    public var terms: AcquireTerms
 
-    /// A request that waits for ever and asks for nothing else, unless said otherwise.
-    public init(
-        _ id: RequestID,
-        _ name: LockName,
-        wait: WaitTimeout = .never,
-        timeToLive: Milliseconds? = nil,
-        owner: Text? = nil,
-        note: Text? = nil
-    ) {
+    /// The request `id` for what `terms` say.
+    public init(_ id: RequestID, _ terms: AcquireTerms) {
         self.id = id
-        self.name = name
-        self.wait = wait
-        self.timeToLive = timeToLive
-        self.owner = owner
-        self.note = note
+        self.terms = terms
     }
 }

@@ -11,11 +11,12 @@ struct Lock: Linked {
     var queue = AscendingDeque<Place>()
     /// When which of those waits runs out.
     var waitDeadlines = DeadlineQueue()
+    /// The slot of another lock, whose name has the same fingerprint.
+    var nextWithSameFingerprint: Int?
     /// In the list of idle locks.
     var links = Links()
 
-    /// What is in a slot that no lock has.
-    static let vacancy = Lock(name: .placeholder)
+    mutating func vacate() { self = Lock(name: .placeholder) }
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }

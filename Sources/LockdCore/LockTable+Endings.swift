@@ -2,27 +2,34 @@ import LockdModel
 
 /// How leases and waits begin and end.
 extension LockTable {
-    /// The lock on `name` after everything due on it has ended; it may be idle then. Nothing if there is none.
+    /// The lock on `name` after everything due on it has ended, if there is one.
+    ///
+    /// It may be idle.
     mutating func settledLock(on name: LockName, _ effects: inout [Effect]) -> Int? {
-        guard let lock = lockSlots[name] else { return nil }
+        guard let lock = names.slot(of: name, in: &locks) else { return nil }
         settle(lock, &effects)
         return lock
     }
 
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
     mutating func settle(_ lock: Int, _ effects: inout [Effect]) {
-        guard let first = nextDeadline, first <= lastInstant else { return }
+        if nothingIsDue { return }
         while endFirst(on: lock, dueBy: lastInstant, &effects) {}
+    }
+
+    /// Whether time has nothing to do with what happens now, as is true of most requests.
+    var nothingIsDue: Bool {
+        @inline(__always) get { endedSessions.isEmpty && (deadlines.earliest.map { $0.instant > lastInstant } ?? true) }
     }
 
     /// The lock on `name`, new or idle until now, for somebody who is about to be granted it.
     mutating func takeFreeLock(on name: LockName) -> Int {
-        if let lock = lockSlots[name] {
+        if let lock = names.slot(of: name, in: &locks) {
             idleLocks.remove(lock, in: &locks)
             return lock
         }
         let lock = locks.insert(Lock(name: name))
-        lockSlots[name] = lock
+        names.insert(lock, in: &locks)
         return lock
     }
 
@@ -37,6 +44,13 @@ extension LockTable {
 
     /// Makes a lease of a claim that does not wait (any more).
     mutating func grant(_ claim: Int, _ effects: inout [Effect]) {
+        let token = makeLease(of: claim)
+        let name = locks[claims[claim].lock].name
+        effects.append(.sendGranted(claims[claim].id, name, token: token, timeToLive: claims[claim].timeToLive))
+    }
+
+    /// Makes a lease of a claim, of which somebody is to be told.
+    mutating func makeLease(of claim: Int) -> FencingToken {
         precondition(tokensLeft > 0, "no token is left through \(reservedThrough)")
         let token = nextToken
         nextToken = FencingToken(token.value + 1)
@@ -48,7 +62,7 @@ extension LockTable {
         if let timeToLive { setDeadline(of: claim, to: lastInstant + timeToLive) }
         leaseCounter += 1
         totals.granted += 1
-        effects.append(.sendGranted(claims[claim].id, locks[lock].name, token: token, timeToLive: timeToLive))
+        return token
     }
 
     /// Takes a lease out of the table.
@@ -59,7 +73,7 @@ extension LockTable {
         locks[claims[claim].lock].holders.remove(claims[claim].place(at: claim))
         sessions[claims[claim].session].leases.remove(claim, in: &claims)
         leaseCounter -= 1
-        claims.remove(at: claim, leaving: .vacancy)
+        claims.remove(at: claim)
     }
 
     /// Takes a claim out of its queue.
@@ -133,7 +147,7 @@ extension LockTable {
     }
 
     /// Who holds the lock, unless that is a session that has ended, and how many wait.
-    func situation(of lock: Int) -> (holder: Holding?, waiterCount: Int) {
+    mutating func situation(of lock: Int) -> (holder: Holding?, waiterCount: Int) {
         let waiterCount = locks[lock].queue.count
         guard let held = locks[lock].holders.first, !hasEnded(claims[held.claim].session) else {
             return (nil, waiterCount)
@@ -175,7 +189,7 @@ extension LockTable {
     /// Ends a wait without a lease.
     private mutating func leaveQueue(_ claim: Int) {
         endWait(claim)
-        claims.remove(at: claim, leaving: .vacancy)
+        claims.remove(at: claim)
     }
 
     /// Whether the claim is there and waits still, for this session.
@@ -184,7 +198,7 @@ extension LockTable {
     }
 
     /// When the lease ends if nobody does anything about it, or ended without having been worked off.
-    private func dueInstant(ofLease claim: Int) -> MonotonicInstant? {
+    private mutating func dueInstant(ofLease claim: Int) -> MonotonicInstant? {
         let deadline = claims[claim].deadline
         guard let endedAt = endInstant(of: claims[claim].session) else { return deadline }
         return min(endedAt, deadline ?? endedAt)
@@ -218,16 +232,16 @@ extension LockTable {
 
     private mutating func forget(_ session: Int) {
         sessionSlots[sessions[session].id] = nil
-        sessions.remove(at: session, leaving: .vacancy)
+        sessions.remove(at: session)
     }
 
     /// Lets a lock rest that nobody holds or waits for, and forgets the one that has rested longest if too many do.
-    private mutating func restIfIdle(_ lock: Int) {
+    mutating func restIfIdle(_ lock: Int) {
         guard locks[lock].isIdle else { return }
         idleLocks.append(lock, in: &locks)
         guard idleLocks.count > limits.idleLocks, let oldest = idleLocks.first else { return }
         idleLocks.remove(oldest, in: &locks)
-        lockSlots[locks[oldest].name] = nil
-        locks.remove(at: oldest, leaving: .vacancy)
+        names.remove(oldest, in: &locks)
+        locks.remove(at: oldest)
     }
 }

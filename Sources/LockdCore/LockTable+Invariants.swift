@@ -14,9 +14,10 @@ extension LockTable {
 
     private func checkLocks() {
         var (holderCount, waiterCount) = (0, 0)
-        for (name, slot) in lockSlots {
+        for slot in locks.occupiedSlots {
             let lock = locks[slot]
-            precondition(lock.name == name, "\(name) leads to the lock on \(lock.name)")
+            let name = lock.name
+            precondition(lockSlot(of: name) == slot, "\(name) does not lead to its lock")
             precondition(lock.holders.count <= 1, "the lock on \(name) has \(lock.holders.count) holders")
             precondition(!lock.holders.isEmpty || lock.queue.isEmpty, "the lock on \(name) is free, but waited for")
             for place in [Array(lock.holders), Array(lock.queue)].joined() {
@@ -36,7 +37,7 @@ extension LockTable {
         }
         precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
         precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
-        precondition(locks.count == lockSlots.count, "\(locks.count) locks, but \(lockSlots.count) names")
+        precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
         precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")
         precondition(idle.count == idleLocks.count && idle.count <= limits.idleLocks, "\(idle.count) locks are idle")

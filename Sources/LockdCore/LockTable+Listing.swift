@@ -64,10 +64,16 @@ extension LockTable {
         lineLimit: Int,
         at now: MonotonicInstant
     ) -> (lines: [Line], next: Cursor?) {
-        guard let slot = lockSlots[name] else { return ([], nil) }
+        guard let slot = lockSlot(of: name) else { return ([], nil) }
         var lines: [Line] = []
         let rest = append(slot, after: cursor?.line, to: &lines, lineLimit: lineLimit, now)
         return (lines, rest)
+    }
+
+    func lockSlot(of name: LockName) -> Int? {
+        // The index wants to have the slab itself, which costs nothing but this where it matters.
+        var locks = locks
+        return names.slot(of: name, in: &locks)
     }
 
     /// The same for all locks whose names begin with `prefix`, those behind `cursor` in the table; looks at ``Limits/locksPerPage`` locks at the most.

@@ -7,16 +7,18 @@ extension LockTable {
         if let tag = request.id.tag, settledWait(under: tag, of: session, &effects) != nil {
             return refuse(request.id, .tagInUse(tag), &effects)
         }
-        guard let lock = settledLock(on: request.name, &effects), !locks[lock].isIdle else {
+        guard let lock = settledLock(on: request.terms.name, &effects), !locks[lock].isIdle else {
             return acquireFree(request, in: session, &effects)
         }
-        if let held = lease(of: Owner(of: request), in: session, on: lock), let token = claims[held].token {
+        if let held = lease(of: Owner(of: request.id, request.terms.owner), in: session, on: lock),
+            let token = claims[held].token
+        {
             let timeToLive = claims[held].timeToLive
-            effects.append(.sendHeld(request.id, request.name, token: token, timeToLive: timeToLive))
-        } else if request.wait == .none || sessions[session].state != .open {
+            effects.append(.sendHeld(request.id, request.terms.name, token: token, timeToLive: timeToLive))
+        } else if request.terms.wait == .none || sessions[session].state != .open {
             totals.busy += 1
             let (holder, waiterCount) = situation(of: lock)
-            effects.append(.sendBusy(request.id, request.name, holder: holder, waiterCount: waiterCount))
+            effects.append(.sendBusy(request.id, request.terms.name, holder: holder, waiterCount: waiterCount))
         } else if let refusal = refusalToQueue(in: session) {
             refuse(request.id, refusal, &effects)
         } else {
@@ -108,12 +110,12 @@ extension LockTable {
         } else if leaseCounter >= limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            let claim = insertClaim(request, in: session, on: takeFreeLock(on: request.name))
-            grant(claim, &effects)
+            let lock = takeFreeLock(on: request.terms.name)
+            grant(insertClaim(request.id, request.terms, in: session, on: lock), &effects)
         }
     }
 
-    private func refusalToQueue(in session: Int) -> Refusal? {
+    private mutating func refusalToQueue(in session: Int) -> Refusal? {
         if sessions[session].load >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
@@ -124,25 +126,36 @@ extension LockTable {
     }
 
     private mutating func enqueue(_ request: AcquireRequest, in session: Int, on lock: Int) {
-        let claim = insertClaim(request, in: session, on: lock)
+        let claim = insertClaim(request.id, request.terms, in: session, on: lock)
         locks[lock].queue.append(claims[claim].place(at: claim))
         sessions[session].waits.append(claim, in: &claims)
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
-        if case .after(let length) = request.wait { setDeadline(of: claim, to: lastInstant + length) }
+        if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
     }
 
-    private mutating func insertClaim(_ request: AcquireRequest, in session: Int, on lock: Int) -> Int {
+    mutating func insertClaim(_ id: RequestID, _ terms: AcquireTerms, in session: Int, on lock: Int) -> Int {
+        insertClaim(id, Owner(of: id, terms.owner), terms.note, terms.timeToLive, in: session, on: lock)
+    }
+
+    mutating func insertClaim(
+        _ id: RequestID,
+        _ owner: Owner,
+        _ note: Text?,
+        _ timeToLive: Milliseconds?,
+        in session: Int,
+        on lock: Int
+    ) -> Int {
         lastArrival += 1
         return claims.insert(
             Claim(
-                id: request.id,
+                id: id,
                 session: session,
                 lock: lock,
-                owner: Owner(of: request),
-                note: request.note,
+                owner: owner,
+                note: note,
                 arrival: lastArrival,
                 since: lastInstant,
-                timeToLive: request.timeToLive
+                timeToLive: timeToLive
             )
         )
     }
@@ -179,7 +192,7 @@ extension LockTable {
     }
 
     /// The lease that `owner` holds, if it is one of the holders.
-    private func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
+    private mutating func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
         for held in locks[lock].holders
         where claims[held.claim].session == session && claims[held.claim].owner.isSame(as: owner) {
             return held.claim

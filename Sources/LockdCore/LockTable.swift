@@ -16,7 +16,7 @@ public struct LockTable: Sendable {
     public internal(set) var totals = Totals()
 
     var locks = Slab<Lock>()
-    var lockSlots: [LockName: Int] = [:]
+    var names = NameIndex()
     /// The locks that nobody holds or waits for, the longest idle first.
     var idleLocks = SlotList<Lock>()
     var claims = Slab<Claim>()
@@ -46,8 +46,7 @@ public struct LockTable: Sendable {
     ///
     /// Instants MUST NOT go backwards. ``tokensLeft`` MUST be more than ``Limits/endingsPerTurn``: no event grants more leases.
     public mutating func apply(_ event: consuming Event, at now: MonotonicInstant, effects: inout [Effect]) {
-        precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
-        lastInstant = now
+        advance(to: now)
         switch consume event {
         case .sessionOpened(let id, let user): open(id, user: user)
         case .acquireRequested(let request): acquire(request, &effects)
@@ -79,6 +78,11 @@ public struct LockTable: Sendable {
     /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
     public var nextDeadline: MonotonicInstant? { nextDue?.instant }
 
+    mutating func advance(to now: MonotonicInstant) {
+        precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
+        lastInstant = now
+    }
+
     private mutating func open(_ id: SessionID, user: UserID) {
         precondition(sessionSlots[id] == nil, "session \(id) is open already")
         sessionSlots[id] = sessions.insert(Session(id: id, user: user))
@@ -89,10 +93,12 @@ public struct LockTable: Sendable {
         reservedThrough = through
     }
 
+    // Some of what follows, here and in the other files, is mutating and changes nothing: a method that is not is handed a copy of the table.
+
     /// The slot of a session that has not ended.
-    func slot(of id: SessionID) -> Int {
+    mutating func slot(of id: SessionID) -> Int {
         guard let slot = sessionSlots[id] else { preconditionFailure("session \(id) is not open") }
-        precondition(!hasEnded(slot), "session \(id) has ended")
+        if case .ended = sessions[slot].state { preconditionFailure("session \(id) has ended") }
         return slot
     }
 

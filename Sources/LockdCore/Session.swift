@@ -17,8 +17,7 @@ struct Session: Linked {
     /// How much of what a session may have it has: each of its waits can become a lease at any moment.
     var load: Int { leases.count + waits.count }
 
-    /// What is in a slot that no session has.
-    static let vacancy = Session(id: SessionID(0), user: .overflow)
+    mutating func vacate() { waitsByTag = [:] }
 }
 
 /// Where a session is in its life.

@@ -1,8 +1,14 @@
+/// What a ``Slab`` keeps: in a free slot the last element stays, without what it refers to.
+protocol Vacatable: Sendable {
+    /// Lets go of all memory that is not in the element itself.
+    mutating func vacate()
+}
+
 /// Elements in numbered slots; a freed slot is used again.
 ///
 /// An element keeps its slot for life, so that others can refer to it by number, and a listing can go on from one slot to the next
 /// while elements come and go. Elements are read and changed where they are.
-struct Slab<Element: Sendable>: Sendable {
+struct Slab<Element: Vacatable>: Sendable {
     // Not an array of optionals: those can be read only by copying them.
     private var elements: [Element] = []
     private var occupancy: [Bool] = []
@@ -26,10 +32,10 @@ struct Slab<Element: Sendable>: Sendable {
         return elements.count - 1
     }
 
-    /// Frees `slot` and keeps `vacancy` there in the meantime.
-    mutating func remove(at slot: Int, leaving vacancy: consuming Element) {
+    /// Frees `slot`.
+    mutating func remove(at slot: Int) {
         precondition(occupancy[slot], "slot \(slot) is free already")
-        elements[slot] = vacancy
+        elements[slot].vacate()
         occupancy[slot] = false
         freeSlots.append(slot)
     }

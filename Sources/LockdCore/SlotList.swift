@@ -1,5 +1,5 @@
 /// What can be in a ``SlotList``: it carries the links to its neighbours itself.
-protocol Linked: Sendable {
+protocol Linked: Vacatable {
     var links: Links { get set }
 }
 

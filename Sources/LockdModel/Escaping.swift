@@ -1,28 +1,3 @@
-/// A set of byte values, kept as a bitmap.
-struct ByteSet: Sendable {
-    private let low: UInt64
-    private let high: UInt64
-
-    /// The visible ASCII characters, `!` to `~`, except `excluded`.
-    init(visibleASCIIExcept excluded: StaticString) {
-        var bits: (low: UInt64, high: UInt64) = (0, 0)
-        for byte in UInt8(0x21)...0x7E {
-            if byte < 64 { bits.low |= 1 << UInt64(byte) } else { bits.high |= 1 << UInt64(byte - 64) }
-        }
-        excluded.withUTF8Buffer { characters in
-            for byte in characters {
-                if byte < 64 { bits.low &= ~(1 << UInt64(byte)) } else { bits.high &= ~(1 << UInt64(byte - 64)) }
-            }
-        }
-        (low, high) = bits
-    }
-
-    @inline(__always)
-    func contains(_ byte: UInt8) -> Bool {
-        (byte < 64 ? low : high) &>> UInt64(byte) & 1 == 1 && byte < 128
-    }
-}
-
 /// Why bytes are not a name or a text.
 public enum EscapingProblem: Error, Hashable, Sendable {
     /// There are no bytes.
@@ -46,7 +21,7 @@ enum Escaping {
         limit: Int
     ) throws(EscapingProblem) -> String {
         if spelling.isEmpty { throw .empty }
-        if spelling.allSatisfy(plain.contains) {
+        if plain.containsAll(spelling) {
             if spelling.count > limit { throw .tooLong(limit: limit) }
             return String(ascii: spelling)
         }

@@ -2,15 +2,20 @@
 ///
 /// Each eight bytes are multiplied into a number of 128 bits whose halves are mixed. The factors are made from the secret that the standard
 /// library keeps for its own hashes in this process: who does not know it cannot choose bytes that collide.
-enum Fingerprint {
+package struct Fingerprint: Hashable, Sendable {
+    private let value: UInt64
+
+    init(value: UInt64) { self.value = value }
+
     private static let secrets = (seed: secret(1), factor: secret(2) | 1)
 
-    static func of(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        let (seed, factor) = secrets
+    /// The fingerprint of `bytes`.
+    package init(of bytes: UnsafeRawBufferPointer) {
+        let (seed, factor) = Self.secrets
         var state = seed ^ UInt64(truncatingIfNeeded: bytes.count)
         var index = 0
         while index + 8 <= bytes.count {
-            state = mix(state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self), factor)
+            state = Self.mix(state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self), factor)
             index += 8
         }
         var last: UInt64 = 0
@@ -18,8 +23,11 @@ enum Fingerprint {
             last = last << 8 | UInt64(bytes[index])
             index += 1
         }
-        return mix(mix(state ^ last, factor), seed)
+        value = Self.mix(Self.mix(state ^ last, factor), seed)
     }
+
+    /// The hash for dictionaries: a fingerprint is one already, and keyed.
+    package func _rawHashValue(seed: Int) -> Int { Int(truncatingIfNeeded: value) ^ seed }
 
     private static func secret(_ number: Int) -> UInt64 {
         var hasher = Hasher()

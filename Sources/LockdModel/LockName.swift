@@ -11,20 +11,22 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
     public let spelling: String
 
     /// A number made of the bytes and of a secret of this process: equal names have equal ones, others hardly ever.
-    private let fingerprint: UInt64
-
-    static let plain = ByteSet(visibleASCIIExcept: "#%=")
+    package let fingerprint: Fingerprint
 
     /// The name that a client spelled so on the wire.
     public init(parsing spelling: UnsafeRawBufferPointer) throws(EscapingProblem) {
-        try self.init(
-            canonical: Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: Self.maximumByteCount)
-        )
+        if let name = PlainName(spelling) {
+            self.init(spelling: String(ascii: spelling), fingerprint: name.fingerprint)
+        } else {
+            try self.init(
+                canonical: Escaping.canonicalSpelling(of: spelling, plain: .plainInNames, limit: Self.maximumByteCount)
+            )
+        }
     }
 
     /// The name that consists of `bytes`.
     public init(bytes: some Collection<UInt8>) throws(EscapingProblem) {
-        try self.init(canonical: Escaping.spelling(of: bytes, plain: Self.plain, limit: Self.maximumByteCount))
+        try self.init(canonical: Escaping.spelling(of: bytes, plain: .plainInNames, limit: Self.maximumByteCount))
     }
 
     /// No name at all: what stands where a name will stand.
@@ -32,8 +34,13 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
 
     private init(canonical spelling: String) {
         var spelling = spelling
-        fingerprint = spelling.withUTF8 { Fingerprint.of(UnsafeRawBufferPointer($0)) }
+        let fingerprint = spelling.withUTF8 { Fingerprint(of: UnsafeRawBufferPointer($0)) }
+        self.init(spelling: spelling, fingerprint: fingerprint)
+    }
+
+    init(spelling: String, fingerprint: Fingerprint) {
         self.spelling = spelling
+        self.fingerprint = fingerprint
     }
 
     /// The name that consists of the UTF-8 bytes of `string`; nothing in it is read as an escape.
@@ -61,9 +68,12 @@ public struct LockName: Hashable, Sendable, CustomStringConvertible {
         hasher.combine(fingerprint)
     }
 
-    /// The hash for dictionaries: the fingerprint is one already, and keyed.
-    public func _rawHashValue(seed: Int) -> Int {
-        Int(truncatingIfNeeded: fingerprint) ^ seed
+    /// The hash for dictionaries: the fingerprint is one already.
+    public func _rawHashValue(seed: Int) -> Int { fingerprint._rawHashValue(seed: seed) }
+
+    /// Whether `bytes` are the canonical spelling of this name.
+    package func isSpelled(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        spelling.utf8.withContiguousStorageIfAvailable { UnsafeRawBufferPointer($0).isEqual(to: bytes) } ?? false
     }
 
     /// The canonical spelling.

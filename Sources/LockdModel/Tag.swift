@@ -21,7 +21,7 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
 
     /// The tag with these characters, or nothing if they are not a tag's.
     public init?(parsing characters: UnsafeRawBufferPointer) {
-        guard (1...Self.maximumByteCount).contains(characters.count), characters.allSatisfy(Self.isTagCharacter)
+        guard (1...Self.maximumByteCount).contains(characters.count), ByteSet.tagCharacters.containsAll(characters)
         else { return nil }
         count = UInt8(characters.count)
         withUnsafeMutableBytes(of: &storage.words) { $0.copyMemory(from: characters) }
@@ -54,14 +54,4 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
 
     /// The characters of the tag, without `#`.
     public var description: String { spelling }
-
-    private static func isTagCharacter(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"),
-            UInt8(ascii: ":"):
-            true
-        default: false
-        }
-    }
 }

@@ -18,16 +18,14 @@ public struct Text: Hashable, Sendable, CustomStringConvertible {
 
     private let box: Box
 
-    static let plain = ByteSet(visibleASCIIExcept: "%")
-
     /// The text that a client spelled so on the wire, of at most `limit` bytes.
     public init(parsing spelling: UnsafeRawBufferPointer, limit: Int) throws(EscapingProblem) {
-        box = Box(try Escaping.canonicalSpelling(of: spelling, plain: Self.plain, limit: limit))
+        box = Box(try Escaping.canonicalSpelling(of: spelling, plain: .plainInTexts, limit: limit))
     }
 
     /// The text that consists of `bytes`, at most `limit` of them.
     public init(bytes: some Collection<UInt8>, limit: Int) throws(EscapingProblem) {
-        box = Box(try Escaping.spelling(of: bytes, plain: Self.plain, limit: limit))
+        box = Box(try Escaping.spelling(of: bytes, plain: .plainInTexts, limit: limit))
     }
 
     /// The text that consists of the UTF-8 bytes of `string`, at most `limit` of them.

@@ -9,7 +9,7 @@ final class Connection {
     let socketKey: EpollKey
     let processKey: EpollKey
     /// What epoll watches the socket for at present.
-    var interest: Epoll.Interest = [.input, .peerShutDown]
+    @exclusivity(unchecked) var interest: Epoll.Interest = [.input, .peerShutDown]
     /// The client can no longer be written to.
     private(set) var isBroken = false
 

@@ -1,13 +1,10 @@
-import LockdModel
-
-/// The open connections, by slot, as epoll names them, and by session.
+/// The open connections, by slot, as epoll and their sessions name them.
 final class ConnectionTable {
     private var slots: [Connection?] = []
     private var freeSlots: [Int] = []
-    private var slotsBySession: [SessionID: Int] = [:]
     private var lastGeneration: UInt32 = 0
 
-    var count: Int { slotsBySession.count }
+    var count: Int { slots.count - freeSlots.count }
     var all: some Sequence<Connection> { slots.lazy.compactMap { $0 } }
 
     /// Adds the connection that `make` makes for a slot and a generation.
@@ -16,14 +13,14 @@ final class ConnectionTable {
         let slot = freeSlots.popLast() ?? slots.count
         if slot == slots.count { slots.append(nil) }
         let connection = make(slot, lastGeneration)
+        connection.session.connectionSlot = slot
         slots[slot] = connection
-        slotsBySession[connection.session.id] = slot
         return connection
     }
 
     /// Removes a connection; says whether it was there.
     func remove(_ connection: Connection) -> Bool {
-        guard slotsBySession.removeValue(forKey: connection.session.id) != nil else { return false }
+        guard self[connection.session] === connection else { return false }
         slots[connection.socketKey.slot] = nil
         freeSlots.append(connection.socketKey.slot)
         return true
@@ -37,6 +34,9 @@ final class ConnectionTable {
 
     /// The connection of a session, unless it was closed.
     subscript(session: Session) -> Connection? {
-        slotsBySession[session.id].flatMap { slots[$0] }
+        guard let slot = session.connectionSlot, let connection = slots[slot], connection.session === session else {
+            return nil
+        }
+        return connection
     }
 }

@@ -73,17 +73,23 @@ final class Epoll {
         precondition(result == 0, "epoll does not know descriptor \(watched) any more: \(errno)")
     }
 
-    /// Waits until something is ready or `timeout` milliseconds have passed (-1: for ever), and hands out what is.
-    func wait(timeout: CInt, _ body: (EpollKey, Interest) -> Void) throws {
+    /// Waits until something is ready or `timeout` milliseconds have passed (-1: for ever), and says how many things are.
+    ///
+    /// ``readiness(at:)`` says which, until the next wait.
+    func wait(timeout: CInt) throws -> Int {
         let count = epoll_wait(descriptor, &batch, CInt(Self.batchSize), timeout)
-        if count == -1 {
-            guard errno == EINTR else { throw SystemError("epoll_wait") }
-            return
+        if count >= 0 { return Int(count) }
+        guard errno == EINTR else { throw SystemError("epoll_wait") }
+        return 0
+    }
+
+    /// What was found ready by the last wait, as number `index` of that.
+    func readiness(at index: Int) -> (key: EpollKey, interest: Interest) {
+        let event = batch[index]
+        guard let key = EpollKey(number: event.data.u64) else {
+            preconditionFailure("nothing was added under \(event.data.u64)")
         }
-        for event in batch[..<Int(count)] {
-            guard let key = EpollKey(number: event.data.u64) else { continue }
-            body(key, Interest(rawValue: event.events))
-        }
+        return (key, Interest(rawValue: event.events))
     }
 }
 

@@ -4,11 +4,18 @@ import LockdWire
 
 /// Requests to events.
 extension LockService {
-    mutating func perform(_ tagged: consuming TaggedRequest, of session: Session, at now: MonotonicInstant) {
-        let id = RequestID(session.id, tag: tagged.tag)
-        switch tagged.request {
+    mutating func perform(
+        _ request: consuming Request,
+        _ id: RequestID,
+        of session: Session,
+        at now: MonotonicInstant
+    ) {
+        switch consume request {
         case .hello(let hello): greet(session, hello, id)
-        case .acquire(let acquire): perform(acquire, id, of: session, at: now)
+        case .acquire(let terms):
+            // Until its answer comes, an untagged request holds back what follows it. It may come at once.
+            session.isBlocked = id.tag == nil
+            apply(.acquireRequested(AcquireRequest(id, terms)), at: now)
         case .release(let name, let token): apply(.releaseRequested(id, name, token: token), at: now)
         case .renew(let name, let token, let timeToLive):
             apply(.renewRequested(id, name, token: token, timeToLive: timeToLive), at: now)
@@ -21,29 +28,6 @@ extension LockService {
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)
         }
-    }
-
-    private mutating func perform(
-        _ acquire: Request.Acquire,
-        _ id: RequestID,
-        of session: Session,
-        at now: MonotonicInstant
-    ) {
-        // Until its answer comes, an untagged request holds back what follows it. It may come at once.
-        session.isBlocked = id.tag == nil
-        apply(
-            .acquireRequested(
-                AcquireRequest(
-                    id,
-                    acquire.name,
-                    wait: acquire.wait,
-                    timeToLive: acquire.timeToLive,
-                    owner: acquire.owner,
-                    note: acquire.note
-                )
-            ),
-            at: now
-        )
     }
 
     private mutating func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {

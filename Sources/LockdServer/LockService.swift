@@ -27,8 +27,9 @@ public struct LockService {
     private var effects: [Effect] = []
     private var dirty: [Session] = []
     private var runnable: [Session] = []
-    /// The session whose lines are being taken.
-    private var current: Session?
+    /// The session whose lines are being taken: whoever has them taken keeps it alive, so nobody here needs to.
+    private var current: Unmanaged<Session>?
+    private var currentID: SessionID?
 
     /// Who answers: what WELCOME and STATS say of the daemon.
     public struct Identity: Hashable, Sendable {
@@ -118,6 +119,7 @@ public struct LockService {
     ///
     /// Sessions that can go on only because of this are left for the next call.
     public mutating func resume(at now: MonotonicInstant) {
+        if runnable.isEmpty { return }
         let batch = runnable
         runnable.removeAll(keepingCapacity: true)
         for session in batch {
@@ -140,12 +142,11 @@ public struct LockService {
     /// The earliest instant at which ``passTime(at:)`` has something to do.
     public var nextDeadline: MonotonicInstant? { table.nextDeadline }
 
-    /// The sessions that have something to write, or may be read again, since the last call.
-    public mutating func takeDirtySessions() -> [Session] {
-        let batch = dirty
-        dirty.removeAll(keepingCapacity: true)
+    /// Puts into `batch`, in place of what is there, the sessions that have something to write, or may be read again, since the last call.
+    public mutating func takeDirtySessions(into batch: inout [Session]) {
+        batch.removeAll(keepingCapacity: true)
+        swap(&batch, &dirty)
         for session in batch { session.isDirty = false }
-        return batch
     }
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
@@ -161,50 +162,69 @@ public struct LockService {
     // MARK: Inside
 
     private mutating func takeLines(of session: Session, at now: MonotonicInstant) {
-        current = session
-        defer { current = nil }
+        current = Unmanaged.passUnretained(session)
+        currentID = session.id
+        defer {
+            current = nil
+            currentID = nil
+        }
         while session.mayTakeLine {
-            var next = NextLine.none
-            session.input.takeLine { line in
-                do throws(RefusedLine) {
-                    next = .request(try Self.decode(line))
-                } catch {
-                    next = .refused(error)
-                }
-            }
-            switch consume next {
-            case .none:
+            guard session.input.takeLine({ take($0, of: session, at: now) }) else {
                 session.hasLinesLeft = false
                 return
-            case .request(let request): perform(request, of: session, at: now)
-            case .refused(let refused):
-                counts.refusedLines += 1
-                say(.error(refused.error), tag: refused.tag, to: session)
             }
             session.hasSpoken = true
         }
         session.hasLinesLeft = session.input.bufferedByteCount > 0
     }
 
-    /// What came of looking for a line.
-    private enum NextLine {
-        case none
-        case request(TaggedRequest)
-        /// Indirect, because it is rare and large.
-        indirect case refused(RefusedLine)
-    }
-
-    private static func decode(_ line: LineFramer.Line) throws(RefusedLine) -> TaggedRequest {
+    /// Does what a line asks for.
+    ///
+    /// Nothing here touches the session's input, where the line is.
+    private mutating func take(_ line: LineFramer.Line, of session: Session, at now: MonotonicInstant) {
         switch line {
-        case .complete(let bytes): try RequestDecoder.decode(bytes)
-        case .tooLong(let head): throw RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
+        case .complete(let bytes):
+            if let request = BareRequest(bytes), take(request, of: session, at: now) { return }
+            var tag: Tag?
+            do throws(WireError) {
+                let request = try RequestDecoder.decode(bytes, tag: &tag)
+                perform(request, RequestID(session.id, tag: tag), of: session, at: now)
+            } catch {
+                refuse(error, tag: tag, to: session)
+            }
+        case .tooLong(let head):
+            let refused = RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
+            refuse(refused.error, tag: refused.tag, to: session)
         }
     }
 
-    mutating func apply(_ event: Event, at now: MonotonicInstant) {
+    /// Does what a bare request asks for, if that can be done at once; else it is to be taken like any other.
+    private mutating func take(_ request: BareRequest, of session: Session, at now: MonotonicInstant) -> Bool {
+        supplyTokens(at: now)
+        let id = RequestID(session.id, tag: request.tag)
+        let token =
+            switch request.verb {
+            case .acquire: table.grantAtOnce(id, request.name, at: now)
+            case .release: table.releaseAtOnce(id, request.name, at: now)
+            }
+        guard let token else { return false }
+        session.output.append { ReplyEncoder.encode(answerTo: request, token, to: &$0) }
+        markDirty(session)
+        return true
+    }
+
+    private mutating func refuse(_ error: WireError, tag: Tag?, to session: Session) {
+        counts.refusedLines += 1
+        say(.error(error), tag: tag, to: session)
+    }
+
+    mutating func apply(_ event: consuming Event, at now: MonotonicInstant) {
         supplyTokens(at: now)
         table.apply(event, at: now, effects: &effects)
-        if effects.isEmpty { return }
+        if !effects.isEmpty { performEffects() }
+    }
+
+    private mutating func performEffects() {
         // Most events have one effect, which need not be copied then.
         if effects.count == 1, !effects[0].isLoss, let effect = effects.popLast() { return perform(effect) }
         if effects.contains(where: \.isLoss) { tellLosses() }
@@ -242,11 +262,18 @@ public struct LockService {
     /// Answers a request of a session that is there still.
     mutating func answer(_ id: RequestID, _ reply: Reply) {
         // Nearly always it is the one whose line is being taken.
-        guard let session = current?.id == id.session ? current : sessions[id.session] else { return }
+        if let current, currentID == id.session {
+            return current._withUnsafeGuaranteedRef { answer(id, reply, in: $0) }
+        }
+        guard let session = sessions[id.session] else { return }
+        answer(id, reply, in: session)
+    }
+
+    private mutating func answer(_ id: RequestID, _ reply: Reply, in session: Session) {
         say(reply, tag: id.tag, to: session)
         if id.tag == nil, session.isBlocked {
             session.isBlocked = false
-            if session.state == .open, session !== current, session.hasLinesLeft { makeRunnable(session) }
+            if session.state == .open, session.id != currentID, session.hasLinesLeft { makeRunnable(session) }
         }
     }
 

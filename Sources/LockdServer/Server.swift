@@ -17,10 +17,13 @@ public final class Server {
     let epoll: Epoll
     private let wakeUp: CInt
     private let tokens: TokenReserver
-    var service: LockService
+    // Only the loop's thread comes here, and the service calls nothing of the server's but to flush a connection.
+    @exclusivity(unchecked) var service: LockService
     let connections: ConnectionTable
     let sessionLimit: Int
 
+    /// Kept from turn to turn for its memory.
+    private var sessionsToWrite: [Session] = []
     private var isStopped = false
     /// The listener is left alone until then, because descriptors have run out.
     var acceptsAgainAt: MonotonicInstant?
@@ -128,14 +131,15 @@ public final class Server {
     // MARK: The turn
 
     private func turn() throws {
-        let timeout = timeout()
-        var ready: [(EpollKey, Epoll.Interest)] = []
-        try epoll.wait(timeout: timeout) { ready.append(($0, $1)) }
+        let readyCount = try epoll.wait(timeout: timeout())
         let now = clock()
         acceptAgainIfDue(now)
         // What is due has ended before anything is looked at that was read now.
         service.passTime(at: now)
-        for (key, interest) in ready { handle(key, interest, now) }
+        for index in 0..<readyCount {
+            let (key, interest) = epoll.readiness(at: index)
+            handle(key, interest, now)
+        }
         service.resume(at: now)
         // What has ended by that.
         service.passTime(at: now)
@@ -145,8 +149,9 @@ public final class Server {
     /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
     private func timeout() -> CInt {
         if service.hasRunnableSessions { return 0 }
-        let deadlines = [service.nextDeadline, acceptsAgainAt].compactMap { $0 }
-        guard let next = deadlines.min() else { return -1 }
+        var next = service.nextDeadline
+        if let acceptsAgainAt { next = min(acceptsAgainAt, next ?? acceptsAgainAt) }
+        guard let next else { return -1 }
         let nanoseconds = next.nanoseconds - clock().nanoseconds
         return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)
     }
@@ -178,7 +183,8 @@ public final class Server {
     }
 
     private func writeOutputs(_ now: MonotonicInstant) {
-        for session in service.takeDirtySessions() {
+        service.takeDirtySessions(into: &sessionsToWrite)
+        for session in sessionsToWrite {
             guard let connection = connections[session] else { continue }
             write(to: connection, now)
         }

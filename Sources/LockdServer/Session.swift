@@ -32,8 +32,12 @@ public final class Session {
     var isDirty = false
     /// In the list of those that may go on with the lines that they have.
     var isRunnable = false
-    var input = LineFramer(limit: ProtocolLimits.lineByteCount)
-    var output = OutputBuffer()
+    // One thread owns a session, and nothing that fills or empties these comes back to them meanwhile; checking that at every access
+    // would cost a tenth of what a request does.
+    @exclusivity(unchecked) var input = LineFramer(limit: ProtocolLimits.lineByteCount)
+    @exclusivity(unchecked) var output = OutputBuffer()
+    /// Where the connection that carries the session is found, for whoever keeps connections.
+    var connectionSlot: Int?
 
     init(id: SessionID, peer: Peer) {
         self.id = id

@@ -28,7 +28,7 @@ public struct LineFramer: Sendable {
 
     /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should
     /// not allocate.
-    private static let retainedCapacity = 2048
+    private static let retainedCapacity = 4096
 
     /// A framer at the beginning of a stream, for lines of at most `limit` bytes.
     public init(limit: Int) {
@@ -65,20 +65,22 @@ public struct LineFramer: Sendable {
         // Inlinable, because the caller then knows what it makes of a line; else every request is copied by way of its
         // type's metadata, which costs more than reading it.
         var result: Result<Value, Failure>?
-        takeLine { line in result = Result { () throws(Failure) in try body(line) } }
+        _ = takeLine { line in result = Result { () throws(Failure) in try body(line) } }
         return try result?.get()
     }
 
-    /// Takes the next line, if there is a complete one, and hands it to `body`, which must not use the framer.
-    public mutating func takeLine(_ body: (Line) -> Void) {
+    /// Takes the next line, if there is a complete one, and hands it to `body`, which must not use the framer; says whether there was one.
+    public mutating func takeLine(_ body: (Line) -> Void) -> Bool {
         guard let end = storage.withUnsafeBytes({ $0.offset(of: UInt8(ascii: "\n"), from: scanned) }) else {
             scanned = storage.count
-            guard bufferedByteCount > limit else { return }
+            guard bufferedByteCount > limit else { return false }
             isDiscarding = true
-            return take(upTo: storage.count, body)
+            take(upTo: storage.count, body)
+            return true
         }
         scanned = end + 1
         take(upTo: end, body)
+        return true
     }
 
     /// Calls `body` with the line that ends before `end`, and forgets everything before `scanned`.

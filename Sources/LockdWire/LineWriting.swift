@@ -49,8 +49,8 @@ struct LineWriter {
     }
 
     mutating func write(_ spelling: String) {
-        var spelling = spelling
-        spelling.withUTF8 { write(bytes: UnsafeRawBufferPointer($0)) }
+        let written: Void? = spelling.utf8.withContiguousStorageIfAvailable { write(bytes: UnsafeRawBufferPointer($0)) }
+        precondition(written != nil, "a string that was not made by Swift")
     }
 
     mutating func write(_ name: LockName) { write(name.spelling) }
@@ -69,21 +69,33 @@ struct LineWriter {
     }
 
     mutating func write(_ number: UInt64) {
-        let digitCount = number.decimalDigitCount
-        precondition(end - next >= digitCount, "a line is longer than any line can be")
-        next += digitCount
-        var place = next
+        // From behind, as far to the right as the longest number would end, and then to where it belongs: faster than counting the digits.
+        let mostDigits = 20
+        precondition(end - next >= mostDigits, "a line is longer than any line can be")
+        let behind = next + mostDigits
+        var place = behind
         var rest = number
+        while rest >= 10_000 {
+            let four = rest % 10_000
+            place -= 4
+            place.copyMemory(from: Self.twoDigits(four / 100), byteCount: 2)
+            (place + 2).copyMemory(from: Self.twoDigits(four % 100), byteCount: 2)
+            rest /= 10_000
+        }
         while rest >= 100 {
             place -= 2
             place.copyMemory(from: Self.twoDigits(rest % 100), byteCount: 2)
             rest /= 100
         }
         if rest >= 10 {
-            (place - 2).copyMemory(from: Self.twoDigits(rest), byteCount: 2)
+            place -= 2
+            place.copyMemory(from: Self.twoDigits(rest), byteCount: 2)
         } else {
-            (place - 1).storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+            place -= 1
+            place.storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest), as: UInt8.self)
         }
+        next.copyMemory(from: place, byteCount: behind - place)
+        next += behind - place
     }
 
     /// The digits of a number below 100, two of them.
@@ -106,20 +118,6 @@ struct LineWriter {
     mutating func write(measured duration: Milliseconds) {
         write(UInt64(duration.count))
         write("ms")
-    }
-}
-
-extension UInt64 {
-    fileprivate var decimalDigitCount: Int {
-        var count = 1
-        var bound: UInt64 = 10
-        while self >= bound {
-            count += 1
-            // The least number with 20 digits is the largest power of ten there is.
-            if count == 20 { break }
-            bound *= 10
-        }
-        return count
     }
 }
 

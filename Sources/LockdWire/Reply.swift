@@ -1,17 +1,19 @@
 public import LockdModel
 
 /// What the daemon says: one case for each line that `docs/protocol.md` lets it send.
+///
+/// The rare and large ones are indirect, so that the frequent ones are cheap to hand on.
 public enum Reply: Hashable, Sendable {
     /// What the daemon is and can do: the answer to HELLO.
-    case welcome(Welcome)
+    indirect case welcome(Welcome)
     /// The session holds the lease from now on. `timeToLive` is the ttl that was asked for.
     case granted(LockName, token: FencingToken, timeToLive: Milliseconds?)
     /// The owner that asks holds the lease already, under this token; nothing has changed.
     case held(LockName, token: FencingToken, timeToLive: Milliseconds?)
     /// The lease is not free, and the request was not to wait.
-    case busy(LockName, holder: Holder?, waiterCount: Int)
+    indirect case busy(LockName, holder: Holder?, waiterCount: Int)
     /// The wait ran out; `waiterCount` others wait still.
-    case timedOut(LockName, waited: Milliseconds, holder: Holder?, waiterCount: Int)
+    indirect case timedOut(LockName, waited: Milliseconds, holder: Holder?, waiterCount: Int)
     /// The wait ended without a lease, by CANCEL or with the session.
     case cancelled(LockName, waited: Milliseconds)
     /// The lease with this token has ended.
@@ -25,9 +27,9 @@ public enum Reply: Hashable, Sendable {
     /// Nothing waits under this tag: the other answer to CANCEL.
     case notWaiting(Tag)
     /// One lease of a listing.
-    case lease(LeaseLine)
+    indirect case lease(LeaseLine)
     /// One waiting request of a listing.
-    case waiter(WaiterLine)
+    indirect case waiter(WaiterLine)
     /// The end of a listing, or of one page of it if there is a `next`.
     case end(next: Cursor?)
     /// The lease with this token was taken from its holder.
@@ -35,15 +37,15 @@ public enum Reply: Hashable, Sendable {
     /// The lease is held by this user, and is not the asking session's to revoke.
     case denied(LockName, token: FencingToken, holder: UserID)
     /// One line of STATS; the key is lower-case ASCII with dashes, the value has no space.
-    case statistic(key: String, value: String)
+    indirect case statistic(key: String, value: String)
     /// The answer to PING.
     case pong
     /// The answer to QUIT, the last line of the session.
     case bye
     /// The request was refused and has changed nothing.
-    case error(WireError)
+    indirect case error(WireError)
     /// The event `* LOST`: the lease with this token is not held any more.
-    case lost(LockName, token: FencingToken, reason: LossReason)
+    indirect case lost(LockName, token: FencingToken, reason: LossReason)
 
     /// The answer to HELLO.
     public struct Welcome: Hashable, Sendable {

@@ -18,6 +18,19 @@ public enum ReplyEncoder {
         }
     }
 
+    /// Appends the line of the reply that grants the lock, or of the one that confirms its release, to `bytes`.
+    public static func encode(answerTo request: BareRequest, _ token: FencingToken, to bytes: inout [UInt8]) {
+        LineWriter.appendLine(to: &bytes, capacity: LineWriter.capacity(for: request.name.bytes.count)) { writer in
+            if let tag = request.tag {
+                writer.write(tag)
+                writer.write(" ")
+            }
+            writer.write(request.verb == .acquire ? "GRANTED " : "RELEASED ")
+            writer.write(bytes: request.name.bytes)
+            writer.writeField(" token=", token.value)
+        }
+    }
+
     /// Room for the line of `reply`: little for the answers that a busy session gets most of.
     private static func capacity(for reply: Reply) -> Int {
         if case .granted(let name, _, _) = reply { return LineWriter.capacity(for: name.spelling.utf8.count) }

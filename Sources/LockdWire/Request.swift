@@ -5,7 +5,7 @@ public enum Request: Hashable, Sendable {
     /// Says who the client is, before anything else.
     case hello(Hello)
     /// Asks for a lease.
-    case acquire(Acquire)
+    case acquire(AcquireTerms)
     /// Ends the lease of this session, if it is the one with `token`.
     case release(LockName, token: FencingToken?)
     /// Moves the deadline of the lease of this session to now plus `timeToLive`, or plus the ttl that it has.
@@ -39,21 +39,6 @@ public enum Request: Hashable, Sendable {
         }
     }
 
-    /// A request for a lease.
-    public struct Acquire: Hashable, Sendable {
-        /// The name of the lock.
-        public var name: LockName
-        /// The longest the lease may be held without renewal; `nil` for no bound.
-        public var timeToLive: Milliseconds?
-        /// The logical thread within the session, if the client names one.
-        public var owner: Text?
-        /// What the holder says about itself to whoever looks.
-        public var note: Text?
-        /// How long the request may queue.
-        public var wait: WaitTimeout
-
-    }
-
     /// Which part of a long answer is wanted.
     public struct Page: Hashable, Sendable {
         /// Where the page before ended; `nil` for the first.
@@ -84,18 +69,5 @@ extension TaggedRequest {
     /// `request` under `tag`.
     public init(tag: Tag? = nil, _ request: Request) {
         self.init(tag: tag, request: request)
-    }
-}
-
-extension Request.Acquire {
-    /// A request for `name` that waits for ever and asks for nothing else.
-    public init(
-        name: LockName,
-        wait: WaitTimeout = .never,
-        timeToLive: Milliseconds? = nil,
-        owner: Text? = nil,
-        note: Text? = nil
-    ) {
-        self.init(name: name, timeToLive: timeToLive, owner: owner, note: note, wait: wait)
     }
 }

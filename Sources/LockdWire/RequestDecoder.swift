@@ -26,19 +26,30 @@ public enum RequestDecoder {
     ///
     /// - Throws: the first thing that is wrong: with the line as a whole, then from left to right.
     public static func decode(_ line: UnsafeRawBufferPointer) throws(RefusedLine) -> TaggedRequest {
+        var tag: Tag?
+        do throws(WireError) {
+            let request = try decode(line, tag: &tag)
+            return TaggedRequest(tag: tag, request)
+        } catch {
+            throw RefusedLine(tag: tag, error)
+        }
+    }
+
+    /// The same, for who wants no more copies than must be: the tag is put into `tag`, before anything else can be found wrong.
+    public static func decode(_ line: UnsafeRawBufferPointer, tag: inout Tag?) throws(WireError) -> Request {
         let line = line.last == UInt8(ascii: "\r") ? UnsafeRawBufferPointer(rebasing: line.dropLast()) : line
         var words = Words(line)
-        var tag: Tag?
+        tag = nil
         do throws(WireError) {
             if line.first == UInt8(ascii: "#"), let word = words.next() {
                 tag = Tag(word: word)
                 if tag == nil { throw .badTag(word) }
             }
-            return TaggedRequest(tag: tag, try request(&words))
+            return try request(&words)
         } catch {
             // No word that is accepted has a control character in it, or is empty. So only a line that is refused
             // anyhow can be wrong as a whole, and the others need not be looked at for that.
-            throw RefusedLine(tag: tag, flaw(of: line) ?? error)
+            throw flaw(of: line) ?? error
         }
     }
 
@@ -177,12 +188,16 @@ public enum RequestDecoder {
 
     /// The next word as a name, unless it is an option: no name has a `=`.
     private static func nameIfAny(_ words: inout Words) throws(WireError) -> LockName? {
-        var ahead = words
-        guard let word = ahead.next(), word.offset(of: UInt8(ascii: "=")) == nil else { return nil }
-        words = ahead
+        let before = words
+        guard let word = words.next() else { return nil }
         do throws(EscapingProblem) {
             return try LockName(parsing: word)
         } catch {
+            // Only what is no name can be an option.
+            if word.offset(of: UInt8(ascii: "=")) != nil {
+                words = before
+                return nil
+            }
             switch error {
             case .tooLong(let limit): throw WireError(.nameTooLong, limit: limit)
             case .empty, .badSpelling:

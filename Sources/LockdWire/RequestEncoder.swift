@@ -73,7 +73,7 @@ public enum RequestEncoder {
         }
     }
 
-    private static func write(_ acquire: Request.Acquire, to writer: inout LineWriter) {
+    private static func write(_ acquire: AcquireTerms, to writer: inout LineWriter) {
         writer.write("ACQUIRE ")
         writer.write(acquire.name)
         switch acquire.wait {

@@ -74,7 +74,7 @@ struct Run: ParsableCommand {
     private func acquire(_ connection: BlockingConnection) throws -> FencingToken {
         let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
         let note = Text(cutting: note ?? program, limit: Text.longLimit)
-        switch try connection.ask(.acquire(Request.Acquire(name: name, wait: wait, note: note))) {
+        switch try connection.ask(.acquire(AcquireTerms(name: name, wait: wait, note: note))) {
         case .granted(_, let token, _): return token
         case .busy(_, let holder, let waiterCount):
             complain("\(name.display) is not free: \(situation(holder, waiterCount))")

@@ -95,7 +95,7 @@ struct CoreFixture {
     }
 }
 
-extension Request.Acquire {
+extension AcquireTerms {
     static func to(_ name: String, timeToLive: Milliseconds? = nil) -> Self {
         guard let name = try? LockName(name) else { preconditionFailure("not a name: \(name)") }
         return Self(name: name, timeToLive: timeToLive)

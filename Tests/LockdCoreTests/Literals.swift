@@ -1,3 +1,4 @@
+import LockdCore
 import LockdModel
 
 /// Ours, and not the testing library's.
@@ -35,4 +36,24 @@ extension Tag: ExpressibleByStringLiteral {
 
 extension FencingToken: ExpressibleByIntegerLiteral {
     init(integerLiteral value: UInt64) { self.init(value) }
+}
+
+extension AcquireRequest {
+    /// A request that waits for ever and asks for nothing else, unless said otherwise.
+    init(
+        _ id: RequestID,
+        _ name: LockName,
+        wait: WaitTimeout = .never,
+        timeToLive: Milliseconds? = nil,
+        owner: Text? = nil,
+        note: Text? = nil
+    ) {
+        self.init(id, AcquireTerms(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note))
+    }
+
+    var name: LockName { terms.name }
+    var wait: WaitTimeout { terms.wait }
+    var timeToLive: Milliseconds? { terms.timeToLive }
+    var owner: Text? { terms.owner }
+    var note: Text? { terms.note }
 }

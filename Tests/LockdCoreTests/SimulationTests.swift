@@ -17,6 +17,7 @@ import Testing
         var simulation = Simulation(plan, seed: seed)
         do {
             try simulation.run(stepCount: Self.stepCount)
+            #expect(simulation.shortWayCount > 0)
         } catch {
             Issue.record("\(plan), SEED=\(seed), SIMULATION_STEPS=\(Self.stepCount): \(error)")
         }

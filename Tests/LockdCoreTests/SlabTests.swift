@@ -17,7 +17,7 @@ import Testing
         var slab = Slab<String>()
         let slot = slab.insert("a")
         _ = slab.insert("b")
-        slab.remove(at: slot, leaving: "")
+        slab.remove(at: slot)
 
         #expect(!slab.isOccupied(slot))
         #expect(slab.count == 1)
@@ -39,8 +39,8 @@ import Testing
     @Test func occupiedSlotsComeInAscendingOrder() {
         var slab = Slab<Int>()
         for number in 0..<5 { _ = slab.insert(number) }
-        slab.remove(at: 3, leaving: 0)
-        slab.remove(at: 0, leaving: 0)
+        slab.remove(at: 3)
+        slab.remove(at: 0)
         #expect(Array(slab.occupiedSlots) == [1, 2, 4])
     }
 
@@ -51,31 +51,47 @@ import Testing
         #expect(slab[slot] == [1, 2])
     }
 
-    @Test func removedElementIsLetGo() {
-        final class Element: Sendable {}
-        var slab = Slab<Element?>()
-        let slot = slab.insert(Element())
-        weak let element = slab[slot]
-        #expect(element != nil)
-        slab.remove(at: slot, leaving: nil)
-        #expect(element == nil)
+    @Test func removedElementIsVacated() {
+        final class Memory: Sendable {}
+        struct Element: Vacatable {
+            var memory: Memory?
+            mutating func vacate() { memory = nil }
+        }
+        var slab = Slab<Element>()
+        let slot = slab.insert(Element(memory: Memory()))
+        weak let memory = slab[slot].memory
+        #expect(memory != nil)
+        slab.remove(at: slot)
+        #expect(memory == nil)
     }
 
     @Test func freeSlotCannotBeReadChangedOrFreed() async {
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1), leaving: 0)
+            slab.remove(at: slab.insert(1))
             _ = slab[0]
         }
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1), leaving: 0)
+            slab.remove(at: slab.insert(1))
             slab[0] += 1
         }
         await #expect(processExitsWith: .failure) {
             var slab = Slab<Int>()
-            slab.remove(at: slab.insert(1), leaving: 0)
-            slab.remove(at: 0, leaving: 0)
+            slab.remove(at: slab.insert(1))
+            slab.remove(at: 0)
         }
     }
+}
+
+extension String: Vacatable {
+    mutating func vacate() { self = "" }
+}
+
+extension Int: Vacatable {
+    mutating func vacate() { self = 0 }
+}
+
+extension Array: Vacatable where Element == Int {
+    mutating func vacate() { self = [] }
 }

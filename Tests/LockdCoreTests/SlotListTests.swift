@@ -5,6 +5,7 @@ import Testing
 @Suite struct SlotListTests {
     private struct Element: Linked {
         var links = Links()
+        mutating func vacate() {}
     }
 
     private var slab = Slab<Element>()

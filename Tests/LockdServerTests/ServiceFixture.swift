@@ -65,7 +65,11 @@ final class ServiceFixture {
     func endInput(of session: Session) { service.endInput(of: session, at: now) }
     func end(_ session: Session) { service.end(session, at: now) }
     func resume() { service.resume(at: now) }
-    func takeDirtySessions() -> [SessionID] { service.takeDirtySessions().map(\.id) }
+    func takeDirtySessions() -> [SessionID] {
+        var batch: [Session] = []
+        service.takeDirtySessions(into: &batch)
+        return batch.map(\.id)
+    }
     func countRefusedSession() { service.countRefusedSession() }
 
     func advance(_ length: Milliseconds) {

@@ -16,6 +16,7 @@ final class ServiceStage: TranscriptStage {
     }
 
     private var service: LockService
+    private var dirty: [Session] = []
     private var now = MonotonicInstant(nanoseconds: 0)
     private var clients: [String: Client] = [:]
 
@@ -85,7 +86,7 @@ final class ServiceStage: TranscriptStage {
         repeat {
             service.resume(at: now)
             service.passTime(at: now)
-            _ = service.takeDirtySessions()
+            service.takeDirtySessions(into: &dirty)
             for client in clients.values where !client.session.output.isEmpty {
                 client.session.output.drain { bytes in
                     client.received += bytes

@@ -39,7 +39,7 @@ import Testing
 
     @Test func theLongestRequestIsFarFromTheLimitOfALine() throws {
         let escaped: (Int) -> [UInt8] = { [UInt8](repeating: 0xFF, count: $0) }
-        let request = Request.Acquire(
+        let request = AcquireTerms(
             name: try LockName(bytes: escaped(255)),
             wait: .after(.init(31_622_399_999)),
             timeToLive: 31_622_399_999,

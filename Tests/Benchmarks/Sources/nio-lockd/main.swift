@@ -33,7 +33,9 @@ final class Shell {
 
     /// Writes once to each session that has something to be told.
     func writeOutputs() {
-        for session in service.takeDirtySessions() {
+        var dirty: [Session] = []
+        service.takeDirtySessions(into: &dirty)
+        for session in dirty {
             guard let context = contexts[session.id] else { continue }
             session.drainOutput { bytes in
                 context.writeAndFlush(NIOAny(context.channel.allocator.buffer(bytes: bytes)), promise: nil)

@@ -97,7 +97,9 @@ private struct Play {
         service.passTime(at: now)
         repeat {
             service.resume(at: now)
-            for session in service.takeDirtySessions() { read(session) }
+            var dirty: [Session] = []
+            service.takeDirtySessions(into: &dirty)
+            for session in dirty { read(session) }
         } while service.hasRunnableSessions
         service.table.checkInvariants()
         for client in 0..<Self.clientCount where sessions[client]?.state == .ended { forget(client) }

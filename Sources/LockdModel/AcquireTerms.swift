@@ -1,0 +1,29 @@
+/// What a request for a lease asks for.
+public struct AcquireTerms: Hashable, Sendable {
+    /// The name of the lock.
+    public var name: LockName
+    /// How long the request may queue, from the moment its line is read.
+    public var wait: WaitTimeout
+    /// The longest the lease may be held without renewal; `nil` for no bound.
+    public var timeToLive: Milliseconds?
+    /// The logical thread within the session, if the client names one.
+    public var owner: Text?
+    /// What the holder says about itself to whoever looks.
+    public var note: Text?
+
+    /// A request for `name` that waits for ever and asks for nothing else, unless said otherwise.
+    @inlinable
+    public init(
+        name: LockName,
+        wait: WaitTimeout = .never,
+        timeToLive: Milliseconds? = nil,
+        owner: Text? = nil,
+        note: Text? = nil
+    ) {
+        self.name = name
+        self.wait = wait
+        self.timeToLive = timeToLive
+        self.owner = owner
+        self.note = note
+    }
+}
