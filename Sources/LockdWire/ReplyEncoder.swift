@@ -20,12 +20,13 @@ public enum ReplyEncoder {
 
     /// Appends the line of the reply that grants the lock, or of the one that confirms its release, to `bytes`.
     public static func encode(answerTo request: BareRequest, _ token: FencingToken, to bytes: inout [UInt8]) {
+        let verb: StaticString = request.verb == .acquire ? "GRANTED " : "RELEASED "
         LineWriter.appendLine(to: &bytes, capacity: LineWriter.capacity(for: request.name.bytes.count)) { writer in
             if let tag = request.tag {
                 writer.write(tag)
                 writer.write(" ")
             }
-            writer.write(request.verb == .acquire ? "GRANTED " : "RELEASED ")
+            writer.write(verb)
             writer.write(bytes: request.name.bytes)
             writer.writeField(" token=", token.value)
         }
