@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-LOCKD = pathlib.Path(os.environ.get("LOCKD_BINARIES", ROOT / ".build" / "release")) / "lockd"
+from binaries import binary
+
 PATIENCE = 60.0
 """Seconds after which something that has not happened never will. Much longer than it takes on the busiest machine."""
 
@@ -49,7 +49,7 @@ class Daemon:
         self.directory = directory
         self.socket = directory / "lockd.sock"
         self.log = directory / "log"
-        command: list[str | pathlib.Path] = [LOCKD, *arguments]
+        command: list[str | pathlib.Path] = [binary("lockd"), *arguments]
         if not arguments:
             command += ["--socket", self.socket, "--state-dir", directory / "state"]
         if config is not None:

@@ -11,8 +11,9 @@ import subprocess
 import time
 
 import pytest
+from binaries import binary
 
-from .processes import END, LOCKD, PATIENCE, Daemon, wait_until
+from .processes import END, PATIENCE, Daemon, wait_until
 
 CONFIGURATION_ERROR = 78
 
@@ -20,7 +21,7 @@ CONFIGURATION_ERROR = 78
 def refusal(*arguments: str | pathlib.Path, environment: dict[str, str] | None = None) -> str:
     """What lockd says when it does not start."""
     ended = subprocess.run(
-        [LOCKD, *arguments],
+        [binary("lockd"), *arguments],
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,

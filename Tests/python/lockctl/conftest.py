@@ -11,9 +11,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-BINARIES = pathlib.Path(os.environ.get("LOCKD_BINARIES", ROOT / ".build" / "release"))
+from binaries import binary
 
 
 class Daemon:
@@ -22,7 +20,7 @@ class Daemon:
     def __init__(self, directory: pathlib.Path) -> None:
         self.socket = directory / "lockd.sock"
         self.process = subprocess.Popen(
-            [BINARIES / "lockd", "--socket", self.socket, "--state-dir", directory / "state"],
+            [binary("lockd"), "--socket", self.socket, "--state-dir", directory / "state"],
             stdin=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -38,11 +36,11 @@ class Daemon:
     def connect(self) -> Session:
         return Session(self.socket)
 
-    def start(self, *arguments: str, binary: str = "lockctl", **options: object) -> subprocess.Popen[str]:
-        """Starts lockctl (or another program) with this daemon in its environment."""
+    def start(self, *arguments: str, **options: object) -> subprocess.Popen[str]:
+        """Starts lockctl with this daemon in its environment."""
         environment = {**os.environ, "LOCKD_SOCKET": str(self.socket)}
         return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-            [BINARIES / binary, *arguments],
+            [binary("lockctl"), *arguments],
             env=environment,
             text=True,
             stdout=subprocess.PIPE,
