@@ -14,8 +14,8 @@ ruff_flags := --quiet --config Tests/ruff.toml --cache-dir .build/ruff
 mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-dir .build/mypy
 python_code := Sources/python Tests docs/examples
 
-# Each is checked on its own, because all of them have a conftest.py.
-typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools
+# Each is checked on its own, because several have a conftest or an app.
+typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools Tests/python $(sort $(dir $(wildcard docs/examples/*/*.py)))
 
 .PHONY: help
 help: ## list the targets

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
 from binaries import binary
@@ -44,7 +44,10 @@ class Daemon:
         *arguments: str | pathlib.Path,
         config: str | None = None,
         environment: dict[str, str] | None = None,
-        **options: object,
+        stderr: int | None = None,
+        umask: int = -1,
+        preexec_fn: Callable[[], None] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.directory = directory
         self.socket = directory / "lockd.sock"
@@ -57,13 +60,15 @@ class Daemon:
             command += ["--config", directory / "lockd.yaml"]
         with self.log.open("a") as log:
             self._log_start = log.tell()
-            options.setdefault("stderr", log)
-            self.process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+            self.process: subprocess.Popen[str] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
                 text=True,
-                **options,
+                stderr=log if stderr is None else stderr,
+                umask=umask,
+                preexec_fn=preexec_fn,
+                pass_fds=pass_fds,
             )
 
     def messages(self) -> str:

@@ -269,7 +269,7 @@ def test_daemon_that_is_told_to_end_twice_ends_once(tmp_path: pathlib.Path) -> N
 def test_reader_of_the_log_may_go_away(tmp_path: pathlib.Path) -> None:
     """Losing the log is no reason to lose every lease."""
     config = "limits:\n  sessions: 1\n  reserved-sessions: 0\n"
-    arguments = ["--socket", tmp_path / "lockd.sock", "--state-dir", tmp_path / "state"]
+    arguments: list[str | pathlib.Path] = ["--socket", tmp_path / "lockd.sock", "--state-dir", tmp_path / "state"]
     with Daemon(tmp_path, *arguments, config=config, stderr=subprocess.PIPE) as daemon:
         assert daemon.process.stderr is not None
         daemon.process.stderr.close()
