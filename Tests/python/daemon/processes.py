@@ -177,11 +177,6 @@ class Client:
         line, _, self._received = self._received.partition(b"\n")
         return line.decode("ascii")
 
-    def receive_bytes(self) -> bytes:
-        """What is there; nothing at the end of the stream."""
-        data, self._received = self._received, b""
-        return data or self.socket.recv(1 << 16)
-
     def receive_to_the_end(self) -> list[str]:
         lines = []
         while (line := self.receive()) != END:
