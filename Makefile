@@ -54,6 +54,7 @@ demo: release ## gunicorn workers that lose updates, and then do not
 .PHONY: bench
 bench: release ## measure lockd beside the limit of the machine and beside Redis, if that is installed
 	swift build --package-path Tests/Benchmarks --configuration release
+	$(pytest) Tests/Benchmarks
 	$(python) Tests/Benchmarks/run.py
 
 ##### Test
@@ -68,11 +69,12 @@ test-swift: setup ## run the Swift tests
 	swift test $(swift_flags)
 
 .PHONY: test-python
-test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo
+test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runner of the benchmarks
 	$(pytest) Tests/python
 	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),Tests/python/test_$(module).py --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
+	$(pytest) Tests/Benchmarks/test_run.py
 
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
