@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 swift_flags := --explicit-target-dependency-import-check error
-swift_code := Package.swift Sources Tests
+swift_code := Package.swift Sources Tests docs/examples
 
 environment := .build/venv/bin
 python := $(environment)/python
