@@ -5,7 +5,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 swift_flags := --explicit-target-dependency-import-check error
-swift_code := Package.swift Sources Tests
+swift_code := Package.swift Sources Tests docs/examples
 
 environment := .build/venv/bin
 python := $(environment)/python
@@ -14,8 +14,12 @@ ruff_flags := --quiet --config Tests/ruff.toml --cache-dir .build/ruff
 mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-dir .build/mypy
 python_code := Sources/python Tests docs/examples
 
-# Each is checked on its own, because all of them have a conftest.py.
-typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools
+# The modules of the Python package that do no I/O: their own tests, without a daemon, go both ways at every branch.
+core := grammar protocol replies requests
+coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+# Each is checked on its own, because several have a conftest or an app.
+typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools Tests/python $(sort $(dir $(wildcard docs/examples/*/*.py)))
 
 .PHONY: help
 help: ## list the targets
@@ -50,6 +54,7 @@ demo: release ## gunicorn workers that lose updates, and then do not
 .PHONY: bench
 bench: release ## measure lockd beside the limit of the machine and beside Redis, if that is installed
 	swift build --package-path Tests/Benchmarks --configuration release
+	$(pytest) Tests/Benchmarks
 	$(python) Tests/Benchmarks/run.py
 
 ##### Test
@@ -64,10 +69,12 @@ test-swift: setup ## run the Swift tests
 	swift test $(swift_flags)
 
 .PHONY: test-python
-test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo
+test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runner of the benchmarks
 	$(pytest) Tests/python
+	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),Tests/python/test_$(module).py --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
+	$(pytest) Tests/Benchmarks/test_run.py
 
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed

@@ -79,7 +79,15 @@ let package = Package(
             swiftSettings: settings
         ),
 
-        // Tests, one for each of the above.
+        // The example of README.md, so that it is compiled with the rest.
+        .executableTarget(
+            name: "with_lease",
+            dependencies: ["LockdClient"],
+            path: "docs/examples/with_lease",
+            swiftSettings: settings
+        ),
+
+        // Tests, one for each of the modules and programs.
         .testTarget(name: "LockdModelTests", dependencies: ["LockdModel"], swiftSettings: settings),
         .testTarget(name: "LockdCoreTests", dependencies: ["LockdCore", "LockdModel"], swiftSettings: settings),
         .testTarget(name: "LockdWireTests", dependencies: ["LockdModel", "LockdWire"], swiftSettings: settings),

@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -32,6 +33,9 @@ PROGRAMS = BENCHMARKS / ".build" / "release"
 
 START_SECONDS = 10
 STOP_SECONDS = 10
+# How long a server may take to be gone after its connections are.
+DEATH_SECONDS = 1
+LAST_LINES = 20
 
 
 class BenchmarkError(Exception):
@@ -92,8 +96,9 @@ class Server:
         with log_path.open("wb") as log:
             process = subprocess.Popen([self.program, *arguments], stdout=log, stderr=log, preexec_fn=pinning(cpu))
         try:
-            wait_for_server(process, path, log_path)
-            yield RunningServer(self, path, process.pid)
+            running = RunningServer(self, path, process, log_path)
+            wait_for_server(running)
+            yield running
         finally:
             process.terminate()
             try:
@@ -107,11 +112,19 @@ class Server:
 class RunningServer:
     server: Server
     path: Path
-    pid: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def check_alive(self, patience: float = 0) -> None:
+        """Raises `BenchmarkError` if the server has ended, or does within `patience` seconds."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise failure(self.server.name, self.process.wait(patience), self.log.read_text(errors="replace"))
 
     def cpu_nanoseconds(self) -> int:
         """How long the server's threads have been on a CPU."""
-        return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{self.pid}/task").glob("*/schedstat"))
+        return sum(
+            int(path.read_text().split()[0]) for path in Path(f"/proc/{self.process.pid}/task").glob("*/schedstat")
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,22 +143,34 @@ class Result:
     loadgen_cpu: float
 
 
+def failure(name: str, status: int, printed: str) -> BenchmarkError:
+    """What to say of a program that should not have ended so."""
+    fate = f"ended with status {status}"
+    if status < 0:
+        fate = f"was ended by signal {-status} ({signal.strsignal(-status)})"
+    last = printed.splitlines()[-LAST_LINES:]
+    said = "; it said last:" if last else " and said nothing"
+    return BenchmarkError("\n".join([f"{name} {fate}{said}", *last]))
+
+
 def pinning(cpu: int | None) -> Callable[[], None] | None:
     """What a child does before it becomes a program: it stays on `cpu`, if that is one."""
     return None if cpu is None else lambda: os.sched_setaffinity(0, {cpu})
 
 
-def wait_for_server(process: subprocess.Popen[bytes], path: Path, log_path: Path) -> None:
+def wait_for_server(running: RunningServer) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         with socket.socket(socket.AF_UNIX) as probe:
             try:
-                probe.connect(str(path))
+                probe.connect(str(running.path))
                 return
             except (FileNotFoundError, ConnectionRefusedError):
                 pass
-        if process.poll() is not None or time.monotonic() > deadline:
-            raise BenchmarkError(f"no server at {path}:\n{log_path.read_text(errors='replace')}")
+        running.check_alive()
+        if time.monotonic() > deadline:
+            said = running.log.read_text(errors="replace")
+            raise BenchmarkError(f"{running.server.name} does not listen at {running.path}:\n{said}")
         time.sleep(0.01)
 
 
@@ -193,7 +218,10 @@ def measure(running: RunningServer, shape: Shape, round_number: int, seconds: fl
     command += ["--seconds", str(seconds), "--warm-up", str(seconds / 5), "--json"]
     completed = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=pinning(cpu))
     if completed.returncode != 0:
-        raise BenchmarkError(f"{running.server.name}, {shape}: {completed.stderr.strip()}")
+        running.check_alive(DEATH_SECONDS)
+        raise failure(f"loadgen ({running.server.name}, {shape})", completed.returncode, completed.stderr)
+    cpu_nanoseconds = running.cpu_nanoseconds() - cpu_before
+    running.check_alive()
     figures = json.loads(completed.stdout)
     latency = {key: nanoseconds / 1000 for key, nanoseconds in figures["latency"].items()}
     return Result(
@@ -205,7 +233,7 @@ def measure(running: RunningServer, shape: Shape, round_number: int, seconds: fl
         p99_us=latency["p99"],
         p999_us=latency["p999"],
         max_us=latency["max"],
-        server_cpu_ns_per_operation=(running.cpu_nanoseconds() - cpu_before) / figures["answered"],
+        server_cpu_ns_per_operation=cpu_nanoseconds / figures["answered"],
         loadgen_cpu=figures["loadgen_cpu"],
     )
 

@@ -1,6 +1,7 @@
 """The benchmarks themselves: they run, and a wrong reply does not pass as a fast one. No speed is judged here.
 
-They need the release builds of the daemon and of the benchmarks (`make bench` builds both).
+They need the release builds of the daemon and of the benchmarks. `make bench` makes both and runs these tests before it measures;
+`make test` does not build the benchmarks, and runs only test_run.py.
 """
 
 from __future__ import annotations

@@ -57,6 +57,10 @@ def test_the_python_example_runs(
     ]
 
 
+def test_the_swift_example_is_the_one_that_is_compiled() -> None:
+    assert block("swift", "import LockdClient") == (processes.ROOT / "docs/examples/with_lease/main.swift").read_text()
+
+
 def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("report:\n\t@echo made\n")
     environment = os.environ | {"LOCKD_SOCKET": str(daemon)}

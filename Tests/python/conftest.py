@@ -17,10 +17,9 @@ from pathlib import Path
 from typing import IO, Callable
 
 import pytest
+from binaries import binary
 
 import lockd
-
-ROOT = Path(__file__).resolve().parents[2]
 
 #: How long anything may take that is awaited, in seconds. Nothing takes that long unless it is broken.
 PATIENCE = 30.0
@@ -44,17 +43,16 @@ def await_stopped(pid: int) -> None:
 class Daemon:
     """A lockd of the test's own, on a socket and a state directory that nobody else uses."""
 
-    def __init__(self, binary: str) -> None:
+    def __init__(self) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="lockd-python-"))
         self.socket = str(self.directory / "lockd.sock")
-        self._binary = binary
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, and return when it accepts connections."""
         with open(self.directory / "log", "ab") as log:
             self._process = subprocess.Popen(
-                [self._binary, "--socket", self.socket, "--state-dir", str(self.directory / "state")],
+                [binary("lockd"), "--socket", self.socket, "--state-dir", str(self.directory / "state")],
                 stdout=log,
                 stderr=log,
             )
@@ -184,20 +182,9 @@ RunProgram = Callable[..., Program]
 
 
 @pytest.fixture(scope="session")
-def lockd_binary() -> str:
-    """The daemon: ``$LOCKD_BINARY``, else the one that was built last."""
-    given = os.environ.get("LOCKD_BINARY")
-    built = [ROOT / ".build" / kind / "lockd" for kind in ("debug", "release")]
-    found = [Path(given)] if given else sorted(filter(Path.exists, built), key=lambda path: path.stat().st_mtime)
-    if not found or not found[-1].exists():
-        pytest.fail("there is no lockd: run `swift build`, or set LOCKD_BINARY", pytrace=False)
-    return str(found[-1])
-
-
-@pytest.fixture(scope="session")
-def common_daemon(lockd_binary: str) -> Iterator[Daemon]:
+def common_daemon() -> Iterator[Daemon]:
     """A daemon for all tests that leave it as it is."""
-    daemon = Daemon(lockd_binary)
+    daemon = Daemon()
     try:
         daemon.start()
         yield daemon
@@ -213,9 +200,9 @@ def daemon(common_daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> Daemon:
 
 
 @pytest.fixture
-def own_daemon(lockd_binary: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
+def own_daemon(monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
     """A daemon that the test may stop and kill, found through the environment."""
-    daemon = Daemon(lockd_binary)
+    daemon = Daemon()
     try:
         daemon.start()
         monkeypatch.setenv("LOCKD_SOCKET", daemon.socket)

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import PATIENCE, ROOT, Daemon, wait_until
+from binaries import ROOT
+from conftest import PATIENCE, Daemon, wait_until
 
 for needed in ("gunicorn", "gevent", "flask"):
     pytest.importorskip(needed)

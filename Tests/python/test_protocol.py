@@ -98,16 +98,17 @@ class TestBytes:
             connection.receive(b"x")
 
     def test_answers_of_several_lines_end_with_their_last(self) -> None:
-        connection = Connection()
         for request, lines, finals in (
             (Show(b"x"), ["LEASE x token=5", "WAITER x position=1", "END"], [False, False, True]),
             (List(), ["LEASE a token=5", "LEASE b token=6", "END next=1.2"], [False, False, True]),
             (Stats(), ["STAT pid=5", "END"], [False, True]),
         ):
+            connection = Connection()
             tag = send(connection, request)
             received = connection.receive("".join(f"{tag} {line}\n" for line in lines).encode())
             assert [meaning.final for meaning in received] == finals
-        assert connection.idle
+            with pytest.raises(RemoteProtocolError, match="nothing was asked"):
+                connection.receive(f"{tag} END\n".encode())
 
 
 class TestAnswers:
@@ -137,7 +138,8 @@ class TestAnswers:
         (received,) = connection.receive(f"{tag} {line}\n".encode())
         assert received.final
         assert received.request == request_
-        assert connection.idle
+        with pytest.raises(RemoteProtocolError, match="nothing was asked"):
+            connection.receive(f"{tag} {line}\n".encode())
 
     @pytest.mark.parametrize(
         ("request_", "line"),
@@ -285,7 +287,6 @@ class TestAbandoning:
         tag = send(connection, Release(b"x", 5))
         connection.abandon(tag)
         assert connection.settled
-        assert connection.idle
         assert connection.data_to_send() == b""
         assert connection.receive(f"{tag} RELEASED x token=5\n".encode()) == []
         assert lease.released
@@ -356,21 +357,8 @@ class TestEnd:
         connection.abandon(tag)
         connection.receive_end("it closed the connection")
         assert connection.data_to_send() == b""
-        assert connection.idle
         assert connection.settled
         with pytest.raises(LocalProtocolError, match="the connection has ended: it closed the connection"):
             connection.send(Ping())
         with pytest.raises(LocalProtocolError, match="the connection has ended"):
             connection.send_untagged(Ping())
-
-    def test_idle_is_when_nobody_waits(self) -> None:
-        connection = Connection()
-        assert connection.idle
-        connection.send_untagged(Ping())
-        assert not connection.idle
-        connection.receive(b"PONG\n")
-        assert connection.idle
-        tag = connection.send(Ping())
-        assert not connection.idle
-        connection.abandon(tag)
-        assert connection.idle

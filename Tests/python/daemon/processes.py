@@ -12,11 +12,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 
-ROOT = pathlib.Path(__file__).resolve().parents[3]
-LOCKD = pathlib.Path(os.environ.get("LOCKD_BINARIES", ROOT / ".build" / "release")) / "lockd"
+from binaries import binary
+
 PATIENCE = 60.0
 """Seconds after which something that has not happened never will. Much longer than it takes on the busiest machine."""
 
@@ -44,12 +44,15 @@ class Daemon:
         *arguments: str | pathlib.Path,
         config: str | None = None,
         environment: dict[str, str] | None = None,
-        **options: object,
+        stderr: int | None = None,
+        umask: int = -1,
+        preexec_fn: Callable[[], None] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.directory = directory
         self.socket = directory / "lockd.sock"
         self.log = directory / "log"
-        command: list[str | pathlib.Path] = [LOCKD, *arguments]
+        command: list[str | pathlib.Path] = [binary("lockd"), *arguments]
         if not arguments:
             command += ["--socket", self.socket, "--state-dir", directory / "state"]
         if config is not None:
@@ -57,13 +60,15 @@ class Daemon:
             command += ["--config", directory / "lockd.yaml"]
         with self.log.open("a") as log:
             self._log_start = log.tell()
-            options.setdefault("stderr", log)
-            self.process: subprocess.Popen[str] = subprocess.Popen(  # type: ignore[call-overload]
+            self.process: subprocess.Popen[str] = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, **(environment or {})},
                 text=True,
-                **options,
+                stderr=log if stderr is None else stderr,
+                umask=umask,
+                preexec_fn=preexec_fn,
+                pass_fds=pass_fds,
             )
 
     def messages(self) -> str:
@@ -171,11 +176,6 @@ class Client:
             self._received += data
         line, _, self._received = self._received.partition(b"\n")
         return line.decode("ascii")
-
-    def receive_bytes(self) -> bytes:
-        """What is there; nothing at the end of the stream."""
-        data, self._received = self._received, b""
-        return data or self.socket.recv(1 << 16)
 
     def receive_to_the_end(self) -> list[str]:
         lines = []

@@ -7,8 +7,9 @@ import shutil
 import subprocess
 
 import pytest
+from binaries import ROOT
 
-from .processes import PATIENCE, ROOT, Daemon
+from .processes import PATIENCE, Daemon
 
 socat_only = pytest.mark.skipif(shutil.which("socat") is None, reason="needs socat")
 

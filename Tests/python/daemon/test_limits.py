@@ -9,7 +9,7 @@ import pathlib
 import resource
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -63,9 +63,8 @@ def descriptors(daemon: Daemon) -> int:
     return len(os.listdir(f"/proc/{daemon.process.pid}/fd"))
 
 
-def daemon_with(directory: pathlib.Path, config: str, **options: object) -> Daemon:
-    arguments = ["--socket", directory / "lockd.sock", "--state-dir", directory / "state"]
-    return Daemon(directory, *arguments, config=config, **options)
+def daemon_with(directory: pathlib.Path, config: str) -> Daemon:
+    return Daemon(directory, "--socket", directory / "lockd.sock", "--state-dir", directory / "state", config=config)
 
 
 def test_sessions_beyond_the_limit_are_refused(tmp_path: pathlib.Path) -> None:
@@ -168,19 +167,19 @@ def test_backlog_that_overflows_is_served_in_the_end(daemon: Daemon) -> None:
             assert late.ask("PING") == "PONG"
 
 
-def limited(soft: int, hard: int) -> dict[str, object]:
-    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))}
+def limited(soft: int, hard: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_soft_limit_of_descriptors_is_raised(tmp_path: pathlib.Path) -> None:
-    with Daemon(tmp_path, **limited(64, 464)) as daemon:
+    with Daemon(tmp_path, preexec_fn=limited(64, 464)) as daemon:
         assert daemon.statistics()["sessions-limit"] == "200"
         limits = pathlib.Path(f"/proc/{daemon.process.pid}/limits").read_text()
         assert [line.split()[3:5] for line in limits.splitlines() if "open files" in line] == [["464", "464"]]
 
 
 def test_limit_of_sessions_is_what_descriptors_allow(tmp_path: pathlib.Path) -> None:
-    with Daemon(tmp_path, **limited(84, 84)) as daemon, clients_of(daemon, 10) as clients:
+    with Daemon(tmp_path, preexec_fn=limited(84, 84)) as daemon, clients_of(daemon, 10) as clients:
         for client in clients:
             assert client.ask("PING") == "PONG"
         with daemon.connect() as refused:
@@ -195,11 +194,11 @@ def crowded(directory: pathlib.Path, room: int) -> Iterator[Daemon]:
         for descriptor in ballast:
             stack.callback(os.close, descriptor)
         # What a daemon uses itself is found out with one that has more than enough.
-        with Daemon(directory, pass_fds=ballast, **limited(290, 290)) as spacious:
+        with Daemon(directory, pass_fds=ballast, preexec_fn=limited(290, 290)) as spacious:
             used = max(int(number) for number in os.listdir(f"/proc/{spacious.process.pid}/fd")) + 1
             free = used - descriptors(spacious)
             spacious.end()
-        with Daemon(directory, pass_fds=ballast, **limited(used + room - free, used + room - free)) as daemon:
+        with Daemon(directory, pass_fds=ballast, preexec_fn=limited(used + room - free, used + room - free)) as daemon:
             yield daemon
 
 

@@ -11,8 +11,9 @@ import subprocess
 import time
 
 import pytest
+from binaries import binary
 
-from .processes import END, LOCKD, PATIENCE, Daemon, wait_until
+from .processes import END, PATIENCE, Daemon, wait_until
 
 CONFIGURATION_ERROR = 78
 
@@ -20,7 +21,7 @@ CONFIGURATION_ERROR = 78
 def refusal(*arguments: str | pathlib.Path, environment: dict[str, str] | None = None) -> str:
     """What lockd says when it does not start."""
     ended = subprocess.run(
-        [LOCKD, *arguments],
+        [binary("lockd"), *arguments],
         env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -268,7 +269,7 @@ def test_daemon_that_is_told_to_end_twice_ends_once(tmp_path: pathlib.Path) -> N
 def test_reader_of_the_log_may_go_away(tmp_path: pathlib.Path) -> None:
     """Losing the log is no reason to lose every lease."""
     config = "limits:\n  sessions: 1\n  reserved-sessions: 0\n"
-    arguments = ["--socket", tmp_path / "lockd.sock", "--state-dir", tmp_path / "state"]
+    arguments: list[str | pathlib.Path] = ["--socket", tmp_path / "lockd.sock", "--state-dir", tmp_path / "state"]
     with Daemon(tmp_path, *arguments, config=config, stderr=subprocess.PIPE) as daemon:
         assert daemon.process.stderr is not None
         daemon.process.stderr.close()

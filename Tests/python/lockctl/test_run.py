@@ -10,8 +10,9 @@ import subprocess
 import sys
 
 import pytest
+from binaries import binary
 
-from .conftest import BINARIES, Daemon
+from .conftest import Daemon
 
 # Says "ready", then exits with the number of the first signal that it gets, plus 40.
 SIGNAL_REPORTER = """
@@ -41,7 +42,7 @@ def test_command_finds_name_and_token_in_its_environment(daemon: Daemon) -> None
         "--",
         "sh",
         "-c",
-        f'printf "%s|%s|" "$LOCKD_NAME" "$LOCKD_TOKEN"; exec {BINARIES}/lockctl ls --json',
+        f'printf "%s|%s|" "$LOCKD_NAME" "$LOCKD_TOKEN"; exec {binary("lockctl")} ls --json',
     )
     found, token, listing = result.stdout.split("|")
     assert found == name
@@ -130,7 +131,7 @@ def test_command_that_cannot_be_run_is_126(daemon: Daemon, tmp_path: pathlib.Pat
 def test_absent_daemon_is_69_and_says_how_to_start_it(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "absent.sock"
     result = subprocess.run(
-        [BINARIES / "lockctl", "run", "--socket", path, "a", "--", "true"], capture_output=True, text=True, timeout=30
+        [binary("lockctl"), "run", "--socket", path, "a", "--", "true"], capture_output=True, text=True, timeout=30
     )
     assert result.returncode == 69
     assert f"cannot connect to lockd at {path}: No such file or directory; start it with" in result.stderr
@@ -169,10 +170,11 @@ print("first", flush=True)
 # A second one that was passed on would be pending before this one, which is sent last.
 print(signal.sigwait({signal.SIGINT, signal.SIGUSR1}).name, flush=True)
 """
+    lockctl = binary("lockctl")
     process_id, terminal = pty.fork()
     if process_id == 0:
         os.environ["LOCKD_SOCKET"] = str(daemon.socket)
-        os.execv(BINARIES / "lockctl", ["lockctl", "run", "a", "--", sys.executable, "-c", counter])
+        os.execv(lockctl, ["lockctl", "run", "a", "--", sys.executable, "-c", counter])
     with open(terminal, "r+b", buffering=0) as screen:
         seen = b""
         while b"ready" not in seen:
@@ -211,6 +213,6 @@ def test_death_of_the_daemon_ends_the_command(daemon: Daemon) -> None:
 
 
 def test_note_is_the_commands_name_unless_said_otherwise(daemon: Daemon) -> None:
-    listing = f"{BINARIES}/lockctl show a"
+    listing = f"{binary('lockctl')} show a"
     assert "note     sh\n" in daemon.lockctl("run", "a", "--", "/bin/sh", "-c", listing).stdout
     assert "note     a b\n" in daemon.lockctl("run", "--note", "a b", "a", "--", "sh", "-c", listing).stdout

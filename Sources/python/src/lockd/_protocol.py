@@ -152,11 +152,6 @@ class Connection:
         """
         return not self._unsettled
 
-    @property
-    def idle(self) -> bool:
-        """Whether no request that is not abandoned waits for its answer."""
-        return not self._untagged and all(outstanding.abandoned for outstanding in self._tagged.values())
-
     def data_to_send(self) -> bytes:
         """The bytes that are to be written next."""
         return bytes(self._outgoing)
