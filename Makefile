@@ -92,7 +92,7 @@ transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew
 sanitize-thread: ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some
 sanitize-address: ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some
 sanitize-thread sanitize-address: sanitize-%: setup
-	swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/Tools/leaks.txt swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
 
 .PHONY: nightly
 nightly: ## run what takes too long for `make test`: sanitizers, long simulations, fuzzing

@@ -61,6 +61,8 @@ final class RunningServer: @unchecked Sendable {
     func stop() {
         server.stop()
         hasEnded.wait()
+        // The server has the clock and the clock has the server: nobody would ever free them.
+        clock.observe(wake: {}, isIdle: { _ in true })
     }
 
     private struct Unchecked<Value>: @unchecked Sendable {
