@@ -8,6 +8,8 @@ struct Claim: Linked {
     let session: Int
     /// The slot of the lock.
     let lock: Int
+    /// How many holders of the lock it tolerates.
+    let holderLimit: HolderLimit
     private(set) var owner: Owner
     private(set) var note: Text?
     /// Its number in the one order of arrival over all names.

@@ -47,11 +47,14 @@ public struct Holding: Hashable, Sendable {
     public var session: SessionID
     /// How long it has held it.
     public var held: Milliseconds
+    /// How many hold the lock; the session is the first of them.
+    public var holderCount: Int
 
-    /// `session`, for `held`.
-    public init(session: SessionID, held: Milliseconds) {
+    /// `session`, for `held`, alone unless said otherwise.
+    public init(session: SessionID, held: Milliseconds, holderCount: Int = 1) {
         self.session = session
         self.held = held
+        self.holderCount = holderCount
     }
 }
 
@@ -59,6 +62,8 @@ public struct Holding: Hashable, Sendable {
 public enum Refusal: Hashable, Sendable {
     /// Another request of the session waits under the same tag.
     case tagInUse(Tag)
+    /// The owner holds a lease on the name that tolerates more holders.
+    case stricterLease
     /// The session has as many leases and waits as it may have.
     case tooManyLeasesOfSession(limit: Int)
     /// There are as many leases as there may be.

@@ -5,24 +5,23 @@ import LockdModel
 /// A lock that nobody holds or waits for is kept for a while: most names come again.
 struct Lock: Linked {
     let name: LockName
-    /// The leases on the name, by token.
-    var holders = AscendingDeque<Place>()
+    /// Who holds the name.
+    var holders = Holders()
     /// The claims that wait for the name, by arrival.
     var queue = AscendingDeque<Place>()
-    /// When which of those waits runs out.
-    var waitDeadlines = DeadlineQueue()
+    /// When which of the leases and waits ends.
+    var deadlines = DeadlineQueue()
+    /// Since when the claim at the head of the queue could have been granted, if that has not been done yet.
+    var grantsAreDueSince: MonotonicInstant?
     /// The slot of another lock, whose name has the same fingerprint.
     var nextWithSameFingerprint: Int?
-    /// In the list of idle locks.
+    /// In the list of idle locks, or in that of locks with grants due.
     var links = Links()
 
     mutating func vacate() { self = Lock(name: .placeholder) }
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }
-
-    /// Whether the claim at the head of the queue may be granted: leases are exclusive.
-    var admitsHead: Bool { holders.isEmpty }
 }
 
 /// The place of a claim among others: by its token, or by its arrival.

@@ -18,7 +18,7 @@ extension LockTable {
             sessions[session].load < limits.leasesPerSession, leaseCounter < limits.leases
         else { return nil }
         idleLocks.remove(lock, in: &locks)
-        return makeLease(of: insertClaim(id, Owner(of: id), nil, nil, in: session, on: lock))
+        return makeLease(of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: lock))
     }
 
     /// Ends the lease of the session on `name`, if nobody waits for it and all is well, and returns its token.

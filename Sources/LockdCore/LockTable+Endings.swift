@@ -19,13 +19,16 @@ extension LockTable {
 
     /// Whether time has nothing to do with what happens now, as is true of most requests.
     var nothingIsDue: Bool {
-        @inline(__always) get { endedSessions.isEmpty && (deadlines.earliest.map { $0.instant > lastInstant } ?? true) }
+        @inline(__always) get {
+            endedSessions.isEmpty && locksWithGrantsDue.isEmpty
+                && (deadlines.earliest.map { $0.instant > lastInstant } ?? true)
+        }
     }
 
-    /// The lock on `name`, new or idle until now, for somebody who is about to be granted it.
-    mutating func takeFreeLock(on name: LockName) -> Int {
+    /// The lock on `name`, new or not, for somebody who is about to be granted it.
+    mutating func takeLock(on name: LockName) -> Int {
         if let lock = names.slot(of: name, in: &locks) {
-            idleLocks.remove(lock, in: &locks)
+            if locks[lock].isIdle { idleLocks.remove(lock, in: &locks) }
             return lock
         }
         let lock = locks.insert(Lock(name: name))
@@ -33,13 +36,27 @@ extension LockTable {
         return lock
     }
 
-    /// Grants the lock to the claim at the head of its queue if it may have it, or lets the lock rest if it is idle.
-    mutating func grantHead(of lock: Int, _ effects: inout [Effect]) {
-        while locks[lock].admitsHead, let head = locks[lock].queue.first {
+    /// Grants the lock to the claims at the head of its queue, as many as it admits since `instant`, or lets the lock rest if it is idle.
+    ///
+    /// No more than ``Limits/grantsPerTurn`` in one event; what is left is due then, and worked off like everything that is due.
+    mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
+        while let head = locks[lock].queue.first, locks[lock].holders.admit(claims[head.claim].holderLimit) {
+            if grantsLeft == 0 { return putOffGrants(of: lock, since: instant) }
+            grantsLeft -= 1
             endWait(head.claim)
             grant(head.claim, &effects)
         }
+        if locks[lock].grantsAreDueSince != nil {
+            locks[lock].grantsAreDueSince = nil
+            locksWithGrantsDue.remove(lock, in: &locks)
+        }
         restIfIdle(lock)
+    }
+
+    private mutating func putOffGrants(of lock: Int, since instant: MonotonicInstant) {
+        guard locks[lock].grantsAreDueSince == nil else { return }
+        locks[lock].grantsAreDueSince = instant
+        locksWithGrantsDue.append(lock, in: &locks)
     }
 
     /// Makes a lease of a claim that does not wait (any more).
@@ -57,7 +74,7 @@ extension LockTable {
         claims[claim].token = token
         claims[claim].since = lastInstant
         let (lock, session, timeToLive) = (claims[claim].lock, claims[claim].session, claims[claim].timeToLive)
-        locks[lock].holders.append(Place(number: token.value, claim: claim))
+        locks[lock].holders.append(Place(number: token.value, claim: claim), claims[claim].holderLimit)
         sessions[session].leases.append(claim, in: &claims)
         if let timeToLive { setDeadline(of: claim, to: lastInstant + timeToLive) }
         leaseCounter += 1
@@ -67,10 +84,12 @@ extension LockTable {
 
     /// Takes a lease out of the table.
     ///
-    /// The lock may be idle then: ``grantHead(of:_:)`` follows.
+    /// The lock may be idle then: ``grantHead(of:since:_:)`` follows.
     mutating func endLease(_ claim: Int) {
         clearDeadline(of: claim)
-        locks[claims[claim].lock].holders.remove(claims[claim].place(at: claim))
+        locks[claims[claim].lock].holders.remove(claims[claim].place(at: claim), claims[claim].holderLimit) { place in
+            claims[place.claim].holderLimit
+        }
         sessions[claims[claim].session].leases.remove(claim, in: &claims)
         leaseCounter -= 1
         claims.remove(at: claim)
@@ -92,7 +111,8 @@ extension LockTable {
         leaveQueue(claim)
         totals.cancelled += 1
         effects.append(.sendCancelled(id, locks[lock].name, waited: waited))
-        restIfIdle(lock)
+        // Who waited behind it may be admitted though it was not.
+        grantHead(of: lock, since: lastInstant, &effects)
     }
 
     /// Gives a claim a deadline in place of the one that it may have.
@@ -102,7 +122,7 @@ extension LockTable {
         let number = claims[claim].place(at: claim).number
         let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: claim)
         deadlines.set(deadline)
-        if isOfWait { locks[claims[claim].lock].waitDeadlines.set(deadline) }
+        locks[claims[claim].lock].deadlines.set(deadline)
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
@@ -131,50 +151,79 @@ extension LockTable {
     mutating func workOff(_ effects: inout [Effect]) {
         for _ in 0..<limits.endingsPerTurn {
             guard let (lock, instant) = nextDue, instant <= lastInstant else { return }
-            _ = endFirst(on: lock, dueBy: instant, &effects)
+            guard endFirst(on: lock, dueBy: instant, &effects) else { return }
         }
     }
 
     /// The lock on which something is due next, and when that is.
     var nextDue: (lock: Int, instant: MonotonicInstant)? {
-        let deadline = deadlines.earliest
+        // Each of these is older than what is behind it, and at one instant what comes first here goes first.
+        var next: (lock: Int, instant: MonotonicInstant)?
+        if let lock = locksWithGrantsDue.first, let since = locks[lock].grantsAreDueSince { next = (lock, since) }
         if let session = endedSessions.first, let endedAt = endInstant(of: session),
-            let lease = sessions[session].leases.first, endedAt <= deadline?.instant ?? endedAt
+            let lease = sessions[session].leases.first, endedAt < next?.instant ?? .distantFuture
         {
-            return (claims[lease].lock, endedAt)
+            next = (claims[lease].lock, endedAt)
         }
-        return deadline.map { (claims[$0.claim].lock, $0.instant) }
+        if let deadline = deadlines.earliest, deadline.instant < next?.instant ?? .distantFuture {
+            next = (claims[deadline.claim].lock, deadline.instant)
+        }
+        return next
     }
 
-    /// Who holds the lock, unless that is a session that has ended, and how many wait.
+    /// Who holds the lock, sessions that have ended left out, and how many wait.
     mutating func situation(of lock: Int) -> (holder: Holding?, waiterCount: Int) {
         let waiterCount = locks[lock].queue.count
-        guard let held = locks[lock].holders.first, !hasEnded(claims[held.claim].session) else {
-            return (nil, waiterCount)
+        var holderCount = locks[lock].holders.count
+        var first = locks[lock].holders.first
+        if !endedSessions.isEmpty {
+            let present = locks[lock].holders.places.filter { !hasEnded(claims[$0.claim].session) }
+            (first, holderCount) = (present.first, present.count)
         }
-        let session = claims[held.claim].id.session
-        return (Holding(session: session, held: lastInstant - claims[held.claim].since), waiterCount)
+        guard let claim = first?.claim else { return (nil, waiterCount) }
+        let held = lastInstant - claims[claim].since
+        return (Holding(session: claims[claim].id.session, held: held, holderCount: holderCount), waiterCount)
     }
 
     /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.
+    ///
+    /// Says whether there was something, and it could be done in this event.
     private mutating func endFirst(
         on lock: Int,
         dueBy instant: MonotonicInstant,
         _ effects: inout [Effect]
     ) -> Bool {
-        let wait = locks[lock].waitDeadlines.earliest
-        if let held = locks[lock].holders.first, let due = dueInstant(ofLease: held.claim),
-            due <= min(instant, wait?.instant ?? instant)
+        if let since = locks[lock].grantsAreDueSince {
+            // They were to come before everything that is due now.
+            guard grantsLeft > 0 else { return false }
+            grantHead(of: lock, since: since, &effects)
+            return true
+        }
+        let deadline = locks[lock].deadlines.earliest
+        if let (lease, endedAt) = firstLeaseOfAnEndedSession(on: lock), endedAt <= instant,
+            endedAt < deadline?.instant ?? .distantFuture || deadline?.isOfWait == true && endedAt == deadline?.instant
         {
-            endDueLease(held.claim, &effects)
-            grantHead(of: lock, &effects)
+            endDueLease(lease, &effects)
+            grantHead(of: lock, since: endedAt, &effects)
             return true
         }
-        if let wait, wait.instant <= instant {
-            timeOut(wait.claim, &effects)
-            return true
+        guard let deadline, deadline.instant <= instant else { return false }
+        if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
+        grantHead(of: lock, since: deadline.instant, &effects)
+        return true
+    }
+
+    /// The lease on the lock whose session ended first, and when that was.
+    ///
+    /// Looks at all holders, but only while leases of ended sessions are still to be worked off.
+    private mutating func firstLeaseOfAnEndedSession(on lock: Int) -> (claim: Int, endedAt: MonotonicInstant)? {
+        if endedSessions.isEmpty { return nil }
+        var first: (claim: Int, endedAt: MonotonicInstant)?
+        for place in locks[lock].holders.places {
+            guard let endedAt = endInstant(of: claims[place.claim].session) else { continue }
+            if endedAt < first?.endedAt ?? .distantFuture { first = (place.claim, endedAt) }
         }
-        return false
+        return first
     }
 
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
@@ -195,13 +244,6 @@ extension LockTable {
     /// Whether the claim is there and waits still, for this session.
     private func waits(_ claim: Int, in session: Int) -> Bool {
         claims.isOccupied(claim) && claims[claim].session == session && claims[claim].token == nil
-    }
-
-    /// When the lease ends if nobody does anything about it, or ended without having been worked off.
-    private mutating func dueInstant(ofLease claim: Int) -> MonotonicInstant? {
-        let deadline = claims[claim].deadline
-        guard let endedAt = endInstant(of: claims[claim].session) else { return deadline }
-        return min(endedAt, deadline ?? endedAt)
     }
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
@@ -227,7 +269,7 @@ extension LockTable {
         guard claims[claim].deadline != nil else { return }
         claims[claim].deadline = nil
         deadlines.remove(claim)
-        if claims[claim].token == nil { locks[claims[claim].lock].waitDeadlines.remove(claim) }
+        locks[claims[claim].lock].deadlines.remove(claim)
     }
 
     private mutating func forget(_ session: Int) {

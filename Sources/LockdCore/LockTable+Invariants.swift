@@ -18,20 +18,19 @@ extension LockTable {
             let lock = locks[slot]
             let name = lock.name
             precondition(lockSlot(of: name) == slot, "\(name) does not lead to its lock")
-            precondition(lock.holders.count <= 1, "the lock on \(name) has \(lock.holders.count) holders")
-            precondition(!lock.holders.isEmpty || lock.queue.isEmpty, "the lock on \(name) is free, but waited for")
-            for place in [Array(lock.holders), Array(lock.queue)].joined() {
+            for place in [Array(lock.holders.places), Array(lock.queue)].joined() {
                 let claim = claims[place.claim]
                 precondition(
                     claim.lock == slot && claim.place(at: place.claim) == place,
                     "a claim on \(name) is another's"
                 )
             }
-            precondition(lock.holders.allSatisfy { claims[$0.claim].token != nil }, "a holder of \(name) has no lease")
+            precondition(
+                lock.holders.places.allSatisfy { claims[$0.claim].token != nil },
+                "a holder of \(name) has no lease"
+            )
             precondition(lock.queue.allSatisfy { claims[$0.claim].token == nil }, "a waiter for \(name) has a lease")
-            if let holder = lock.holders.first, let head = lock.queue.first {
-                precondition(claims[holder.claim].arrival < head.number, "the holder of \(name) has overtaken a waiter")
-            }
+            check(lock)
             holderCount += lock.holders.count
             waiterCount += lock.queue.count
         }
@@ -40,7 +39,25 @@ extension LockTable {
         precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
         precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")
+        let due = locks.occupiedSlots.filter { locks[$0].grantsAreDueSince != nil }
+        precondition(Set(due) == Set(locksWithGrantsDue.slots(in: locks)), "the list of locks with grants due is wrong")
         precondition(idle.count == idleLocks.count && idle.count <= limits.idleLocks, "\(idle.count) locks are idle")
+    }
+
+    /// Checks that as many hold the lock as may, and no more, and that nobody has overtaken anybody.
+    private func check(_ lock: Lock) {
+        let limits = lock.holders.places.map { claims[$0.claim].holderLimit }
+        let least = limits.min() ?? .shared
+        precondition(lock.holders.count <= least.count, "\(lock.name) has \(lock.holders.count) holders")
+        precondition(lock.holders.admit(.shared) == (lock.holders.count < least.count), "\(lock.name) has miscounted")
+        let areGrantsDue = lock.grantsAreDueSince != nil
+        guard let head = lock.queue.first else {
+            return precondition(!areGrantsDue, "grants of \(lock.name) are due, but nobody waits")
+        }
+        let isAdmitted = lock.holders.admit(claims[head.claim].holderLimit)
+        precondition(isAdmitted == areGrantsDue, "forgotten: \(lock.name) is free for a waiter")
+        let haveOvertaken = lock.holders.places.contains { claims[$0.claim].arrival > head.number }
+        precondition(!haveOvertaken, "a holder of \(lock.name) has overtaken a waiter")
     }
 
     private func checkClaims() {
@@ -82,21 +99,21 @@ extension LockTable {
     }
 
     private func checkDeadlines() {
-        var (count, countOfWaits) = (0, 0)
+        var count = 0
         for slot in claims.occupiedSlots {
             let claim = claims[slot]
             guard let instant = claim.deadline else { continue }
-            let isOfWait = claim.token == nil
             let number = claim.place(at: slot).number
-            let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: slot)
+            let deadline = Deadline(instant: instant, isOfWait: claim.token == nil, number: number, claim: slot)
             precondition(deadlines.deadline(of: slot) == deadline, "claim \(claim.arrival) is not timed")
-            let onLock = locks[claim.lock].waitDeadlines.deadline(of: slot)
-            precondition(onLock == (isOfWait ? deadline : nil), "claim \(claim.arrival) is timed wrongly on its lock")
+            precondition(
+                locks[claim.lock].deadlines.deadline(of: slot) == deadline,
+                "claim \(claim.arrival) is not timed"
+            )
             count += 1
-            countOfWaits += isOfWait ? 1 : 0
         }
         precondition(deadlines.count == count, "a deadline is of nothing")
-        let countOnLocks = locks.occupiedSlots.reduce(0) { $0 + locks[$1].waitDeadlines.count }
-        precondition(countOnLocks == countOfWaits, "a deadline on a lock is of nothing")
+        let countOnLocks = locks.occupiedSlots.reduce(0) { $0 + locks[$1].deadlines.count }
+        precondition(countOnLocks == count, "a deadline on a lock is of nothing")
     }
 }

@@ -21,6 +21,8 @@ extension LockTable {
         public var name: LockName
         /// The token of the lease.
         public var token: FencingToken
+        /// How many holders it tolerates.
+        public var holderLimit: HolderLimit
         /// Who holds it.
         public var session: SessionID
         /// For how long it has been held.
@@ -43,6 +45,8 @@ extension LockTable {
         public var name: LockName
         /// The place in the queue; 1 is granted next.
         public var position: Int
+        /// How many holders the lease will tolerate.
+        public var holderLimit: HolderLimit
         /// Who waits.
         public var session: SessionID
         /// For how long.
@@ -57,7 +61,7 @@ extension LockTable {
         public var note: Text?
     }
 
-    /// The lease on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
+    /// The leases on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
     public func lines(
         of name: LockName,
         after cursor: Cursor?,
@@ -105,7 +109,7 @@ extension LockTable {
         _ now: MonotonicInstant
     ) -> Cursor? {
         var last = line ?? 0
-        for held in locks[slot].holders {
+        for held in locks[slot].holders.places {
             let arrival = claims[held.claim].arrival
             guard arrival > last, !hasEnded(claims[held.claim].session) else { continue }
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
@@ -126,6 +130,7 @@ extension LockTable {
         return LeaseLine(
             name: locks[claim.lock].name,
             token: token,
+            holderLimit: claim.holderLimit,
             session: claim.id.session,
             held: now - claim.since,
             timeToLive: claim.timeToLive,
@@ -140,6 +145,7 @@ extension LockTable {
         WaiterLine(
             name: locks[claim.lock].name,
             position: position,
+            holderLimit: claim.holderLimit,
             session: claim.id.session,
             waited: now - claim.since,
             left: claim.deadline.map { $0 - now },

@@ -10,20 +10,33 @@ extension LockTable {
         guard let lock = settledLock(on: request.terms.name, &effects), !locks[lock].isIdle else {
             return acquireFree(request, in: session, &effects)
         }
-        if let held = lease(of: Owner(of: request.id, request.terms.owner), in: session, on: lock),
-            let token = claims[held].token
-        {
-            let timeToLive = claims[held].timeToLive
-            effects.append(.sendHeld(request.id, request.terms.name, token: token, timeToLive: timeToLive))
-        } else if request.terms.wait == .none || sessions[session].state != .open {
+        let terms = request.terms
+        if let held = lease(of: Owner(of: request.id, terms.owner), in: session, on: lock) {
+            return answerHeld(request, by: held, &effects)
+        }
+        if locks[lock].queue.isEmpty, locks[lock].holders.admit(terms.holderLimit) {
+            return acquireFree(request, in: session, &effects)
+        }
+        let mayQueue = terms.wait != .none && locks[lock].queue.count < terms.queueLimit ?? .max
+        if !mayQueue || sessions[session].state != .open {
             totals.busy += 1
             let (holder, waiterCount) = situation(of: lock)
-            effects.append(.sendBusy(request.id, request.terms.name, holder: holder, waiterCount: waiterCount))
+            effects.append(.sendBusy(request.id, terms.name, holder: holder, waiterCount: waiterCount))
         } else if let refusal = refusalToQueue(in: session) {
             refuse(request.id, refusal, &effects)
         } else {
             enqueue(request, in: session, on: lock)
         }
+    }
+
+    /// Answers a request of an owner that holds the lock already.
+    private mutating func answerHeld(_ request: AcquireRequest, by held: Int, _ effects: inout [Effect]) {
+        guard let token = claims[held].token, claims[held].holderLimit <= request.terms.holderLimit else {
+            // To wait until the others are gone: two who both did that would wait for each other.
+            return refuse(request.id, .stricterLease, &effects)
+        }
+        let timeToLive = claims[held].timeToLive
+        effects.append(.sendHeld(request.id, request.terms.name, token: token, timeToLive: timeToLive))
     }
 
     mutating func release(
@@ -37,7 +50,7 @@ extension LockTable {
         totals.released += 1
         effects.append(.sendReleased(id, name, token: lease.token))
         endLease(lease.claim)
-        grantHead(of: lock, &effects)
+        grantHead(of: lock, since: lastInstant, &effects)
     }
 
     mutating func renew(
@@ -71,15 +84,16 @@ extension LockTable {
         _ effects: inout [Effect]
     ) {
         let session = slot(of: id.session)
-        guard let lock = settledLock(on: name, &effects), let held = locks[lock].holders.first,
-            token == nil || token == FencingToken(held.number)
+        guard let lock = settledLock(on: name, &effects),
+            let held = locks[lock].holders.places.first(where: { place in
+                (token == nil || token?.value == place.number) && !hasEnded(claims[place.claim].session)
+            })
         else {
             effects.append(.sendNotHeld(id, name))
             return
         }
         let lostToken = FencingToken(held.number)
         let loser = claims[held.claim].session
-        precondition(!hasEnded(loser), "the lease \(lostToken) of an ended session is left")
         let holder = sessions[loser].user
         guard Self.may(sessions[session].user, revokeFrom: holder, inOwnSession: loser == session) else {
             effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
@@ -90,7 +104,7 @@ extension LockTable {
         effects.append(.sendLost(sessions[loser].id, name, token: lostToken, reason: loss))
         effects.append(.sendRevoked(id, name, token: lostToken))
         endLease(held.claim)
-        grantHead(of: lock, &effects)
+        grantHead(of: lock, since: lastInstant, &effects)
     }
 
     /// Whether `user` may take leases from `holder`.
@@ -110,7 +124,7 @@ extension LockTable {
         } else if leaseCounter >= limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            let lock = takeFreeLock(on: request.terms.name)
+            let lock = takeLock(on: request.terms.name)
             grant(insertClaim(request.id, request.terms, in: session, on: lock), &effects)
         }
     }
@@ -134,13 +148,22 @@ extension LockTable {
     }
 
     mutating func insertClaim(_ id: RequestID, _ terms: AcquireTerms, in session: Int, on lock: Int) -> Int {
-        insertClaim(id, Owner(of: id, terms.owner), terms.note, terms.timeToLive, in: session, on: lock)
+        insertClaim(
+            id,
+            Owner(of: id, terms.owner),
+            terms.note,
+            terms.holderLimit,
+            terms.timeToLive,
+            in: session,
+            on: lock
+        )
     }
 
     mutating func insertClaim(
         _ id: RequestID,
         _ owner: Owner,
         _ note: Text?,
+        _ holderLimit: HolderLimit,
         _ timeToLive: Milliseconds?,
         in session: Int,
         on lock: Int
@@ -151,6 +174,7 @@ extension LockTable {
                 id: id,
                 session: session,
                 lock: lock,
+                holderLimit: holderLimit,
                 owner: owner,
                 note: note,
                 arrival: lastArrival,
@@ -183,7 +207,7 @@ extension LockTable {
     ) -> (claim: Int, token: FencingToken)? {
         let session = slot(of: id.session)
         if let lock = settledLock(on: name, &effects) {
-            for held in locks[lock].holders where token == nil || token?.value == held.number {
+            for held in locks[lock].holders.places where token == nil || token?.value == held.number {
                 if claims[held.claim].session == session { return (held.claim, FencingToken(held.number)) }
             }
         }
@@ -193,7 +217,7 @@ extension LockTable {
 
     /// The lease that `owner` holds, if it is one of the holders.
     private mutating func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
-        for held in locks[lock].holders
+        for held in locks[lock].holders.places
         where claims[held.claim].session == session && claims[held.claim].owner.isSame(as: owner) {
             return held.claim
         }

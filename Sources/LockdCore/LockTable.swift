@@ -7,8 +7,8 @@ public import LockdModel
 /// instants always returns the same effects. Work per event is bounded: an event ends what is due on the names it touches, and what else is due
 /// is worked off by ``Event/timePassed``, at most ``Limits/endingsPerTurn`` endings at a time.
 ///
-/// Rules: a lease is exclusive; requests for a name are granted in their order of arrival; time takes effect in the order of the deadlines,
-/// however late the table hears of it, and at one instant leases end before waits do.
+/// Rules: a name has no more holders than each of them tolerates; requests for a name are granted in their order of arrival; time takes effect
+/// in the order of the deadlines, however late the table hears of it, and at one instant leases end before waits do.
 public struct LockTable: Sendable {
     /// What the table takes on.
     public let limits: Limits
@@ -17,6 +17,10 @@ public struct LockTable: Sendable {
 
     var locks = Slab<Lock>()
     var names = NameIndex()
+    /// The locks whose queues could not be granted yet as far as they may be.
+    var locksWithGrantsDue = SlotList<Lock>()
+    /// How many waiting claims may still be granted in this event.
+    var grantsLeft = 0
     /// The locks that nobody holds or waits for, the longest idle first.
     var idleLocks = SlotList<Lock>()
     var claims = Slab<Claim>()
@@ -44,7 +48,7 @@ public struct LockTable: Sendable {
 
     /// Records that `event` happened at `now`, and adds to `effects` what is to be done about it.
     ///
-    /// Instants MUST NOT go backwards. ``tokensLeft`` MUST be more than ``Limits/endingsPerTurn``: no event grants more leases.
+    /// Instants MUST NOT go backwards. ``tokensLeft`` MUST be more than ``Limits/grantsPerTurn``: no event grants more leases.
     public mutating func apply(_ event: consuming Event, at now: MonotonicInstant, effects: inout [Effect]) {
         advance(to: now)
         switch consume event {
@@ -81,6 +85,7 @@ public struct LockTable: Sendable {
     mutating func advance(to now: MonotonicInstant) {
         precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
         lastInstant = now
+        grantsLeft = limits.grantsPerTurn
     }
 
     private mutating func open(_ id: SessionID, user: UserID) {

@@ -4,6 +4,10 @@ public struct AcquireTerms: Hashable, Sendable {
     public var name: LockName
     /// How long the request may queue, from the moment its line is read.
     public var wait: WaitTimeout
+    /// How many others may wait already, for this request to queue; `nil` for any number.
+    public var queueLimit: Int?
+    /// How many holders the lease tolerates.
+    public var holderLimit: HolderLimit
     /// The longest the lease may be held without renewal; `nil` for no bound.
     public var timeToLive: Milliseconds?
     /// The logical thread within the session, if the client names one.
@@ -11,17 +15,21 @@ public struct AcquireTerms: Hashable, Sendable {
     /// What the holder says about itself to whoever looks.
     public var note: Text?
 
-    /// A request for `name` that waits for ever and asks for nothing else, unless said otherwise.
+    /// A request for `name` alone that waits for ever and asks for nothing else, unless said otherwise.
     @inlinable
     public init(
         name: LockName,
         wait: WaitTimeout = .never,
+        queueLimit: Int? = nil,
+        holderLimit: HolderLimit = .exclusive,
         timeToLive: Milliseconds? = nil,
         owner: Text? = nil,
         note: Text? = nil
     ) {
         self.name = name
         self.wait = wait
+        self.queueLimit = queueLimit
+        self.holderLimit = holderLimit
         self.timeToLive = timeToLive
         self.owner = owner
         self.note = note

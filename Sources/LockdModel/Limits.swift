@@ -4,6 +4,8 @@ public enum ProtocolLimits {
     ///
     /// A name of 255 bytes, a note and an owner, all escaped, need 1.8 KiB; the rest is room for several names.
     public static let lineByteCount = 8192
+    /// The largest `max-queue` that a request can name.
+    public static let queueLimit = 100_000
     /// The most lines in one page of SHOW or LIST.
     public static let pageLineCount = 500
 }
@@ -27,6 +29,8 @@ public struct Limits: Hashable, Sendable {
     public var waitersPerSession = 1000
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000
+    /// The most waiting requests that one turn grants, when a name becomes free for many.
+    public var grantsPerTurn = 1000
     /// The most locks that nobody holds or waits for and that are remembered all the same, because most names come again.
     public var idleLocks = 4096
     /// The most locks that one page of LIST looks at.

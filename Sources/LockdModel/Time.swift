@@ -45,6 +45,9 @@ public struct MonotonicInstant: Hashable, Comparable, Sendable, CustomStringConv
     /// The instant at which the clock says `nanoseconds`.
     public init(nanoseconds: Int64) { self.nanoseconds = nanoseconds }
 
+    /// Later than every instant that a clock says.
+    public static let distantFuture = MonotonicInstant(nanoseconds: .max)
+
     /// The instant `length` after `instant`.
     public static func + (instant: Self, length: Milliseconds) -> Self {
         Self(nanoseconds: instant.nanoseconds + length.count * 1_000_000)

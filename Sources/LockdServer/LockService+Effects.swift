@@ -41,6 +41,7 @@ extension LockService {
         Reply.LeaseLine(
             name: lease.name,
             token: lease.token,
+            holderLimit: lease.holderLimit,
             peer: describe(lease.session),
             client: sessions[lease.session]?.client,
             held: lease.held,
@@ -56,6 +57,7 @@ extension LockService {
         Reply.WaiterLine(
             name: waiter.name,
             position: waiter.position,
+            holderLimit: waiter.holderLimit,
             peer: describe(waiter.session),
             client: sessions[waiter.session]?.client,
             waited: waiter.waited,
@@ -67,7 +69,7 @@ extension LockService {
     }
 
     private func describe(_ holder: Holding?) -> Reply.Holder? {
-        holder.map { Reply.Holder(peer: describe($0.session), held: $0.held) }
+        holder.map { Reply.Holder(peer: describe($0.session), held: $0.held, count: $0.holderCount) }
     }
 
     private func describe(_ id: SessionID) -> Reply.Peer {
@@ -78,6 +80,7 @@ extension LockService {
     private func describe(_ refusal: Refusal) -> WireError {
         switch refusal {
         case .tagInUse(let tag): WireError(.tagInUse, got: Text(tag))
+        case .stricterLease: WireError(.stricterLease, want: "release-first")
         case .tooManyLeasesOfSession(let limit): WireError(.tooManyLeases, limit: limit, scope: .session)
         case .tooManyLeases(let limit): WireError(.tooManyLeases, limit: limit, scope: .daemon)
         case .tooManyWaitersOfSession(let limit): WireError(.tooManyWaiters, limit: limit, scope: .session)

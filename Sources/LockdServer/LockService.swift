@@ -10,7 +10,9 @@ public struct LockService {
     public static let outputLimit = 64 * 1024
 
     /// What this daemon can do, as WELCOME says it.
-    static let features = ["cancel", "list", "note", "owner", "renew", "revoke", "show", "stats", "ttl"]
+    static let features = [
+        "cancel", "limit", "list", "max-queue", "mode", "note", "owner", "renew", "revoke", "show", "stats", "ttl",
+    ]
 
     let identity: Identity
     let limits: Limits
@@ -246,7 +248,7 @@ public struct LockService {
     private mutating func supplyTokens(at now: MonotonicInstant) {
         if table.tokensLeft > tokensToKeep { return }
         tokens.beginReservation()
-        let needed = UInt64(limits.endingsPerTurn)
+        let needed = UInt64(limits.grantsPerTurn)
         let through = table.tokensLeft > needed ? tokens.takeReservation() : tokens.waitForReservation()
         guard let through else { return }
         let tokensLeftBefore = table.tokensLeft

@@ -149,6 +149,15 @@ extension LineWriter {
         writeField(key, process.map { UInt64($0.value) })
     }
 
+    /// Writes how many holders a lease tolerates, unless it is exclusive.
+    mutating func writeField(_ limit: HolderLimit) {
+        if limit == .shared {
+            write(" mode=shared")
+        } else if limit != .exclusive {
+            writeField(" limit=", UInt64(limit.count))
+        }
+    }
+
     mutating func writeField(_ key: StaticString, _ text: Text?) {
         guard let text else { return }
         write(key)

@@ -90,11 +90,14 @@ public enum Reply: Hashable, Sendable {
         public var peer: Peer
         /// How long it has been held.
         public var held: Milliseconds
+        /// How many hold it; `peer` is the one that was granted first.
+        public var count: Int
 
-        /// The holder `peer`, holding for `held`.
-        public init(peer: Peer, held: Milliseconds) {
+        /// The holder `peer`, holding for `held`, alone unless said otherwise.
+        public init(peer: Peer, held: Milliseconds, count: Int = 1) {
             self.peer = peer
             self.held = held
+            self.count = count
         }
     }
 
@@ -124,6 +127,8 @@ public enum Reply: Hashable, Sendable {
         public var name: LockName
         /// The token of the grant.
         public var token: FencingToken
+        /// How many holders the lease tolerates.
+        public var holderLimit: HolderLimit
         /// Who holds it.
         public var peer: Peer
         /// The client library, if it said HELLO.
@@ -145,6 +150,7 @@ public enum Reply: Hashable, Sendable {
         public init(
             name: LockName,
             token: FencingToken,
+            holderLimit: HolderLimit = .exclusive,
             peer: Peer,
             client: Text? = nil,
             held: Milliseconds,
@@ -156,6 +162,7 @@ public enum Reply: Hashable, Sendable {
         ) {
             self.name = name
             self.token = token
+            self.holderLimit = holderLimit
             self.peer = peer
             self.client = client
             self.held = held
@@ -173,6 +180,8 @@ public enum Reply: Hashable, Sendable {
         public var name: LockName
         /// 1 for the next to be granted.
         public var position: Int
+        /// How many holders the lease will tolerate.
+        public var holderLimit: HolderLimit
         /// Who waits.
         public var peer: Peer
         /// The client library, if it said HELLO.
@@ -192,6 +201,7 @@ public enum Reply: Hashable, Sendable {
         public init(
             name: LockName,
             position: Int,
+            holderLimit: HolderLimit = .exclusive,
             peer: Peer,
             client: Text? = nil,
             waited: Milliseconds,
@@ -202,6 +212,7 @@ public enum Reply: Hashable, Sendable {
         ) {
             self.name = name
             self.position = position
+            self.holderLimit = holderLimit
             self.peer = peer
             self.client = client
             self.waited = waited

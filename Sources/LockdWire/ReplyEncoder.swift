@@ -114,6 +114,7 @@ public enum ReplyEncoder {
             writer.writeField(" holder-command=", holder.peer.command)
             writer.writeField(" holder-session=", holder.peer.session?.value)
             writer.writeField(" held=", measured: holder.held)
+            if holder.count > 1 { writer.writeField(" holders=", UInt64(holder.count)) }
         }
         writer.writeField(" waiters=", UInt64(waiterCount))
     }
@@ -132,6 +133,7 @@ public enum ReplyEncoder {
 
     private static func write(_ line: Reply.LeaseLine, to writer: inout LineWriter) {
         write("LEASE ", line.name, line.token, nil, to: &writer)
+        writer.writeField(line.holderLimit)
         write(line.peer, to: &writer)
         writer.writeField(" client=", line.client)
         writer.writeField(" held=", measured: line.held)
@@ -145,6 +147,7 @@ public enum ReplyEncoder {
     private static func write(_ line: Reply.WaiterLine, to writer: inout LineWriter) {
         write("WAITER ", line.name, to: &writer)
         writer.writeField(" position=", UInt64(line.position))
+        writer.writeField(line.holderLimit)
         write(line.peer, to: &writer)
         writer.writeField(" client=", line.client)
         writer.writeField(" waited=", measured: line.waited)

@@ -135,7 +135,15 @@ extension ReplyWords {
             user: try optional("holder-uid", UserID.init(decimal:)),
             command: try text("holder-command")
         )
-        return Reply.Holder(peer: peer, held: held)
+        return Reply.Holder(peer: peer, held: held, count: try optional("holders", Int.init(decimal:)) ?? 1)
+    }
+
+    private func holderLimit() throws(ReplyProblem) -> HolderLimit {
+        if let count = try optional("limit", Int.init(decimal:)) {
+            guard count > 0 else { throw .bad("limit") }
+            return HolderLimit(count)
+        }
+        return try optional("mode") { $0.isSpelled("shared") ? .shared : nil } ?? .exclusive
     }
 
     private func peer() throws(ReplyProblem) -> Reply.Peer {
@@ -171,6 +179,7 @@ extension ReplyWords {
         Reply.LeaseLine(
             name: try name(),
             token: try token(),
+            holderLimit: try holderLimit(),
             peer: try peer(),
             client: try text("client"),
             held: try required("held", Milliseconds.init(spelling:)),
@@ -186,6 +195,7 @@ extension ReplyWords {
         Reply.WaiterLine(
             name: try name(),
             position: try required("position", Int.init(decimal:)),
+            holderLimit: try holderLimit(),
             peer: try peer(),
             client: try text("client"),
             waited: try waited(),

@@ -112,21 +112,23 @@ public enum RequestDecoder {
     }
 
     private static func acquire(_ words: inout Words) throws(WireError) -> Request {
-        let name = try name(&words)
-        var wait = WaitTimeout.never
-        var timeToLive: Milliseconds?
-        var owner: Text?
-        var note: Text?
+        var terms = AcquireTerms(name: try name(&words))
         var options = RequestOptions<AcquireOption>()
+        var saysHolderLimit = false
         while let (key, value) = try options.next(&words) {
             switch key {
-            case .wait: wait = try value.wait()
-            case .timeToLive: timeToLive = try value.timeToLive()
-            case .owner: owner = try value.text(limit: Text.shortLimit)
-            case .note: note = try value.text(limit: Text.longLimit)
+            case .wait: terms.wait = try value.wait()
+            case .queueLimit: terms.queueLimit = Int(try value.number(in: 0...UInt64(ProtocolLimits.queueLimit)))
+            case .mode, .holderLimit:
+                if saysHolderLimit { throw value.conflict() }
+                terms.holderLimit = key == .mode ? try value.mode() : try value.holderLimit()
+                saysHolderLimit = true
+            case .timeToLive: terms.timeToLive = try value.timeToLive()
+            case .owner: terms.owner = try value.text(limit: Text.shortLimit)
+            case .note: terms.note = try value.text(limit: Text.longLimit)
             }
         }
-        return .acquire(.init(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note))
+        return .acquire(terms)
     }
 
     private static func release(_ words: inout Words) throws(WireError) -> Request {

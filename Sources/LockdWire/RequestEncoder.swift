@@ -81,6 +81,8 @@ public enum RequestEncoder {
         case .after(let duration): writer.writeField(" wait=", given: duration)
         case .never: break
         }
+        writer.writeField(" max-queue=", acquire.queueLimit.map(UInt64.init))
+        writer.writeField(acquire.holderLimit)
         writer.writeField(" ttl=", given: acquire.timeToLive)
         writer.writeField(" owner=", acquire.owner)
         writer.writeField(" note=", acquire.note)

@@ -21,6 +21,9 @@ enum HelloOption: UInt8, OptionKey {
 
 enum AcquireOption: UInt8, OptionKey {
     case wait
+    case queueLimit
+    case mode
+    case holderLimit
     case timeToLive
     case owner
     case note
@@ -28,6 +31,9 @@ enum AcquireOption: UInt8, OptionKey {
     var spelling: StaticString {
         switch self {
         case .wait: "wait"
+        case .queueLimit: "max-queue"
+        case .mode: "mode"
+        case .holderLimit: "limit"
         case .timeToLive: "ttl"
         case .owner: "owner"
         case .note: "note"
@@ -163,10 +169,23 @@ struct OptionValue {
         }
     }
 
+    func mode() throws(WireError) -> HolderLimit {
+        if spelling.isSpelled("exclusive") { return .exclusive }
+        if spelling.isSpelled("shared") { return .shared }
+        throw WireError(.badMode, got: .cut(spelling), want: "exclusive|shared")
+    }
+
+    func holderLimit() throws(WireError) -> HolderLimit {
+        HolderLimit(Int(try number(in: 1...UInt64(HolderLimit.largestCount))))
+    }
+
     func cursor() throws(WireError) -> Cursor {
         guard let cursor = Cursor(spelling: spelling) else { throw refusal(.badCursor, want: "what-END-said") }
         return cursor
     }
+
+    /// Refuses the option because another one that was given says the same.
+    func conflict() -> WireError { WireError(.conflictingOptions, key: .cut(key)) }
 
     private func refusal(_ code: WireError.Code, want: String) -> WireError {
         WireError(code, key: .cut(key), got: .cut(spelling), want: want)

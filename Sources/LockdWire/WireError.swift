@@ -46,6 +46,12 @@ public struct WireError: Error, Hashable, Sendable {
         public static let badDuration = Code(rawValue: "bad-duration")
         /// The number is none, or is out of range.
         public static let badNumber = Code(rawValue: "bad-number")
+        /// The mode is none.
+        public static let badMode = Code(rawValue: "bad-mode")
+        /// Two options say the same.
+        public static let conflictingOptions = Code(rawValue: "conflicting-options")
+        /// The owner holds a lease on the name that tolerates more holders.
+        public static let stricterLease = Code(rawValue: "stricter-lease")
         /// The cursor is not what an END line said.
         public static let badCursor = Code(rawValue: "bad-cursor")
         /// The daemon does not speak that version of the protocol.

@@ -29,9 +29,10 @@ extension Auditor {
             // What was not answered at once waits from now on.
             guard asking != nil else { break }
             let client = clients[request.id.session]
-            try require(request.wait != .none && client?.isDraining == false, "a request waits that cannot")
+            try require(mayQueue(request) && client?.isDraining == false, "a request waits that cannot")
             try requireSettled(request.name)
-            try require(accounts[request.name]?.holder != nil, "forgotten: a request waits for a free name")
+            let isFree = accounts[request.name, default: Account()].isFree(for: request.holderLimit)
+            try require(!isFree, "forgotten: a request waits for a free name")
             enqueue(request)
             try requireLimits(of: request.id.session)
         case .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested:
@@ -46,11 +47,9 @@ extension Auditor {
             try require(endingCount <= limits.endingsPerTurn, "\(endingCount) endings in one turn")
         }
         try require(revokedToken == nil && cancelledTag == nil, "only one of two was told")
-        for name in vacated where !owed.contains(name) {
-            try require(
-                accounts[name]?.holder != nil || accounts[name]?.queue.isEmpty == true,
-                "forgotten: \(name) is free and waited for"
-            )
+        try require(grantCount <= limits.grantsPerTurn, "\(grantCount) grants in one turn")
+        for name in opened where grantCount < limits.grantsPerTurn {
+            try require(accounts[name]?.openSince == nil, "forgotten: \(name) is free and waited for")
         }
     }
 
@@ -60,17 +59,23 @@ extension Auditor {
             try granted(id, name, token, timeToLive)
         case .sendHeld(let id, let name, let token, let timeToLive):
             let request = try answer(id, name, isAcquire: true)
-            let holder = accounts[name]?.holder
-            try require(holder?.token == token && holder?.timeToLive == timeToLive, "HELD of another lease")
-            try require(request.map(isHeldByItsOwner) == true, "HELD by another owner")
+            let holder = holder(of: name, token)
+            try require(holder != nil && holder?.timeToLive == timeToLive, "HELD of another lease")
+            let held = request.flatMap(leaseOfItsOwner)
+            try require(held?.token == token, "HELD by another owner")
+            if let held, let request {
+                try require(held.request.holderLimit <= request.holderLimit, "HELD, but less strict than was asked for")
+            }
         case .sendBusy(let id, let name, let holding, let waiterCount):
             let request = try answer(id, name, isAcquire: true)
-            try require(request.map(isHeldByItsOwner) == false, "BUSY instead of HELD")
+            guard let request else { throw Complaint("BUSY to nobody") }
+            try require(leaseOfItsOwner(request) == nil, "BUSY instead of HELD")
             try require(
-                request?.wait == WaitTimeout.none || clients[id.session]?.isDraining == true,
+                !mayQueue(request) || clients[id.session]?.isDraining == true,
                 "BUSY, but the request can wait"
             )
-            try require(accounts[name]?.holder != nil, "BUSY, but nobody holds \(name)")
+            let isFree = accounts[name, default: Account()].isFree(for: request.holderLimit)
+            try require(!isFree, "BUSY, but nobody holds \(name)")
             try requireSituation(name, holding, waiterCount)
             totals.busy += 1
         case .sendTimedOut(let id, let name, let waited, let holding, let waiterCount):
@@ -80,16 +85,18 @@ extension Auditor {
             try cancelled(id, name, waited)
         case .sendReleased(let id, let name, let token):
             try answer(id, name)
-            try require(isHeld(name, by: id.session, token: token), "RELEASED without lease")
-            guard case .releaseRequested = event else { throw Complaint("RELEASED after \(event)") }
-            vacate(name, at: now)
+            guard case .releaseRequested(_, _, let asked) = event else { throw Complaint("RELEASED after \(event)") }
+            try require(leaseAsked(name, asked, of: id.session)?.token == token, "RELEASED without lease")
+            vacate(name, token, at: now)
             totals.released += 1
         case .sendRenewed(let id, let name, let token, let timeToLive):
             try answer(id, name)
-            try require(isHeld(name, by: id.session, token: token), "RENEWED without lease")
-            guard case .renewRequested(_, _, _, let asked) = event else { throw Complaint("RENEWED after \(event)") }
-            move(name, to: asked ?? accounts[name]?.holder?.timeToLive)
-            try require(accounts[name]?.holder?.timeToLive == timeToLive, "RENEWED for another time")
+            guard case .renewRequested(_, _, let asked, let length) = event else {
+                throw Complaint("RENEWED after \(event)")
+            }
+            try require(leaseAsked(name, asked, of: id.session)?.token == token, "RENEWED without lease")
+            move(name, token, to: length ?? holder(of: name, token)?.timeToLive)
+            try require(holder(of: name, token)?.timeToLive == timeToLive, "RENEWED for another time")
         case .sendNotHeld(let id, let name):
             try answer(id, name)
             try require(isNotHeldAsAsked(name, by: id.session), "NOTHELD, but it is held")
@@ -106,8 +113,9 @@ extension Auditor {
             (asking, revokedToken) = (nil, nil)
         case .sendDenied(let id, let name, let token, let user):
             try answer(id, name)
-            let holder = accounts[name]?.holder
-            try require(holder?.token == token && !mayRevoke(id, name), "DENIED, but it is allowed")
+            guard case .revokeRequested(_, _, let asked, _) = event else { throw Complaint("DENIED after \(event)") }
+            let holder = leaseAsked(name, asked)
+            try require(holder?.token == token && !mayRevoke(id, holder), "DENIED, but it is allowed")
             try require(holder.flatMap { clients[$0.request.id.session]?.user } == user, "DENIED for another user")
         case .sendRefused(let id, let refusal):
             try refused(id, refusal)
@@ -127,26 +135,37 @@ extension Auditor {
     ) throws(Complaint) {
         let account = accounts[name, default: Account()]
         try require(clients[id.session] != nil, "granted to \(id.session), which has ended")
-        try require(account.holder == nil, "granted \(name) while \(account.holder?.token as Any) holds it")
-        try require(token > lastToken && token <= reservedThrough, "token \(token) after \(lastToken)")
-        lastToken = token
         let request: AcquireRequest
         if let wait = account.queue.first {
             try require(wait.request.id == id, "\(id) overtook \(wait.request.id) for \(name)")
-            let vacatedAt = account.vacatedAt ?? wait.since
-            if let deadline = wait.deadline { try require(vacatedAt <= deadline, "granted after its wait was over") }
-            if owed.contains(name) { endingCount += 1 }
-            try requireOrder(vacatedAt)
+            let tokens = account.holders.map(\.token)
+            guard let openSince = account.openSince else { throw Complaint("granted \(name) while \(tokens) hold it") }
+            if let deadline = wait.deadline { try require(openSince <= deadline, "granted after its wait was over") }
+            if notice(name) { noticedCount += 1 }
+            try requireOrder(openSince)
             request = wait.request
             dequeue(name, at: 0)
+            grantCount += 1
         } else {
             guard let asked = try answer(id, name, isAcquire: true) else { throw Complaint("granted unasked") }
+            let tokens = account.holders.map(\.token)
+            try require(account.admits(asked.holderLimit), "granted \(name) while \(tokens) hold it")
+            try require(leaseOfItsOwner(asked) == nil, "GRANTED instead of HELD")
             request = asked
         }
+        try require(token > lastToken && token <= reservedThrough, "token \(token) after \(lastToken)")
+        lastToken = token
         try require(request.timeToLive == timeToLive, "granted with another ttl")
         occupy(request, token: token)
         totals.granted += 1
         try requireLimits(of: id.session)
+    }
+
+    /// Takes note that the table has noticed the end of a lease whose session has ended, if one was left.
+    private mutating func notice(_ name: LockName) -> Bool {
+        guard let count = abandoned[name] else { return false }
+        abandoned[name] = count > 1 ? count - 1 : nil
+        return true
     }
 
     private mutating func timedOut(_ id: RequestID, _ name: LockName, _ waited: Milliseconds) throws(Complaint) {
@@ -161,11 +180,13 @@ extension Auditor {
             !account.queue.contains { $0.deadline.map { $0 < deadline } ?? false },
             "another wait was over before"
         )
-        let freeAt = account.holder.map(\.deadline) ?? account.vacatedAt
-        if let freeAt { try require(freeAt > deadline, "TIMEOUT, but \(name) was free in time") }
+        let endsInTime = account.holders.contains { $0.deadline.map { $0 <= deadline } ?? false }
+        let wasOpen = next == 0 && account.openSince.map { $0 <= deadline } ?? false
+        try require(!endsInTime && !wasOpen, "TIMEOUT, but \(name) was free in time")
         try require(waited == now - account.queue[next].since, "TIMEOUT after another time")
         try requireOrder(deadline)
         dequeue(name, at: next)
+        noteWhetherOpen(name, since: deadline)
         endingCount += 1
         totals.timeouts += 1
     }
@@ -184,6 +205,7 @@ extension Auditor {
         let since = accounts[name]?.queue[index].since
         try require(since.map { waited == now - $0 } == true, "CANCELLED after another time")
         dequeue(name, at: index)
+        noteWhetherOpen(name, since: now)
         totals.cancelled += 1
     }
 
@@ -194,11 +216,8 @@ extension Auditor {
         _ reason: LossReason
     ) throws(Complaint) {
         try require(clients[session] != nil, "LOST told to \(session), which has ended")
-        let holder = accounts[name]?.holder
-        try require(
-            holder?.token == token && holder?.request.id.session == session,
-            "LOST \(name), which is not held so"
-        )
+        let holder = holder(of: name, token)
+        try require(holder?.request.id.session == session, "LOST \(name), which is not held so")
         switch reason {
         case .expired:
             guard let deadline = holder?.deadline, deadline <= now else { throw Complaint("LOST before time") }
@@ -207,8 +226,13 @@ extension Auditor {
                 !waits.contains { $0.deadline.map { $0 < deadline } ?? false },
                 "a wait was over before the lease"
             )
+            let others = accounts[name]?.holders ?? []
+            try require(
+                !others.contains { $0.deadline.map { $0 < deadline } ?? false },
+                "another lease was over before"
+            )
             try requireOrder(deadline)
-            vacate(name, at: deadline)
+            vacate(name, token, at: deadline)
             endingCount += 1
             totals.expired += 1
         case .revoked(let revoker, let why):
@@ -217,8 +241,9 @@ extension Auditor {
                 throw Complaint("LOST by a revocation that was not asked for")
             }
             try requireSettled(name)
-            try require((asked ?? token) == token && mayRevoke(id, name), "\(id) may not revoke \(name)")
-            vacate(name, at: now)
+            let lease = leaseAsked(name, asked)
+            try require(lease?.token == token && mayRevoke(id, lease), "\(id) may not revoke \(name)")
+            vacate(name, token, at: now)
             revokedToken = token
             totals.revoked += 1
         }
@@ -229,15 +254,19 @@ extension Auditor {
             throw Complaint("refused \(id) after \(event)")
         }
         let requestCount = client.leases.count + client.waitCount
-        let isFree = accounts[request.name]?.holder == nil
+        let isFree = accounts[request.name, default: Account()].isFree(for: request.holderLimit)
         switch refusal {
         case .tagInUse(let tag):
             guard tag == id.tag, let name = client.tags[tag] else { throw Complaint("tag \(tag) is free") }
             try requireSettled(name)
+        case .stricterLease:
+            try requireSettled(request.name)
+            let held = leaseOfItsOwner(request)?.request.holderLimit
+            try require(held.map { $0 > request.holderLimit } == true, "refused, but no lease is less strict")
         case .tooManyLeasesOfSession(let limit):
             try require(limit == limits.leasesPerSession && requestCount >= limit, "has only \(requestCount)")
         case .tooManyLeases(let limit):
-            let most = leaseCount + owed.count + abandoned.count
+            let most = leaseCount + abandoned.values.reduce(0, +)
             try require(isFree && limit == limits.leases && most >= limit, "there are only \(most) leases")
         case .tooManyWaitersOfSession(let limit):
             try require(
@@ -269,15 +298,20 @@ extension Auditor {
         return nil
     }
 
-    /// Nothing is due on the name, and nobody waits for it without reason.
-    private func requireSettled(_ name: LockName) throws(Complaint) {
+    /// Nothing is due on the name, and nobody waits for it without reason; unless more are to be granted it than one turn may.
+    private mutating func requireSettled(_ name: LockName) throws(Complaint) {
         guard let account = accounts[name] else { return }
-        if let deadline = account.holder?.deadline { try require(deadline > now, "the lease on \(name) is over") }
+        if grantCount >= limits.grantsPerTurn && account.openSince != nil { return }
+        try require(
+            !account.holders.contains { $0.deadline.map { $0 <= now } ?? false },
+            "the lease on \(name) is over"
+        )
         try require(
             !account.queue.contains { $0.deadline.map { $0 <= now } ?? false },
             "a wait for \(name) is over"
         )
-        try require(account.holder != nil || account.queue.isEmpty, "forgotten: \(name) is free and waited for")
+        try require(account.openSince == nil, "forgotten: \(name) is free and waited for")
+        abandoned[name] = nil
     }
 
     /// What time ends, it ends in the order in which it was due.
@@ -294,12 +328,17 @@ extension Auditor {
                 && client.waitCount <= limits.waitersPerSession,
             "session \(id) is over its limits"
         )
-        try require(leaseCount <= limits.leases && waitCount <= limits.waiters, "the table is over its limits")
+        // Those who waited may all be granted at once.
+        let mostLeases = limits.leases + limits.waiters
+        try require(leaseCount <= mostLeases && waitCount <= limits.waiters, "the table is over its limits")
     }
 
     private func requireSituation(_ name: LockName, _ holding: Holding?, _ waiterCount: Int) throws(Complaint) {
         let account = accounts[name, default: Account()]
-        let known = account.holder.map { Holding(session: $0.request.id.session, held: now - $0.grantedAt) }
+        let known = account.holders.first.map { holder in
+            let held = now - holder.grantedAt
+            return Holding(session: holder.request.id.session, held: held, holderCount: account.holders.count)
+        }
         try require(holding == known, "the holder is \(known as Any), not \(holding as Any)")
         try require(waiterCount == account.queue.count, "\(account.queue.count) wait, not \(waiterCount)")
     }
@@ -309,36 +348,41 @@ extension Auditor {
         return other.deadline.map { deadline < $0 } ?? true
     }
 
-    private func isHeldByItsOwner(_ request: AcquireRequest) -> Bool {
-        guard let held = accounts[request.name]?.holder?.request, held.id.session == request.id.session else {
-            return false
-        }
-        if let owner = request.owner { return owner == held.owner }
-        return request.id.tag == nil && held.id.tag == nil && held.owner == nil
+    private func mayQueue(_ request: AcquireRequest) -> Bool {
+        let waiting = accounts[request.name]?.queue.count ?? 0
+        return request.wait != .none && waiting < request.terms.queueLimit ?? .max
     }
 
-    private func isHeld(_ name: LockName, by session: SessionID, token: FencingToken) -> Bool {
-        accounts[name]?.holder?.request.id.session == session && accounts[name]?.holder?.token == token
+    /// The lease that the owner of the request has on the name already.
+    private func leaseOfItsOwner(_ request: AcquireRequest) -> Holder? {
+        accounts[request.name]?.holders.first { holder in
+            let held = holder.request
+            guard held.id.session == request.id.session else { return false }
+            if let owner = request.owner { return owner == held.owner }
+            return request.id.tag == nil && held.id.tag == nil && held.owner == nil
+        }
+    }
+
+    /// The lease that a request speaks of: the one with the token, or the first; of `session`, or of anybody.
+    private func leaseAsked(_ name: LockName, _ token: FencingToken?, of session: SessionID? = nil) -> Holder? {
+        accounts[name]?.holders.first { holder in
+            (token ?? holder.token) == holder.token
+                && (session ?? holder.request.id.session) == holder.request.id.session
+        }
     }
 
     /// Whether the lease that the event speaks of does not exist.
     private func isNotHeldAsAsked(_ name: LockName, by session: SessionID) -> Bool {
-        guard let holder = accounts[name]?.holder else { return true }
-        let isMine = holder.request.id.session == session
-        if case .releaseRequested(_, name, let token) = event {
-            return !isMine || (token ?? holder.token) != holder.token
+        switch event {
+        case .releaseRequested(_, name, let token), .renewRequested(_, name, let token, _):
+            leaseAsked(name, token, of: session) == nil
+        case .revokeRequested(_, name, let token, _): leaseAsked(name, token) == nil
+        default: false
         }
-        if case .renewRequested(_, name, let token, _) = event {
-            return !isMine || (token ?? holder.token) != holder.token
-        }
-        if case .revokeRequested(_, name, let token, _) = event { return (token ?? holder.token) != holder.token }
-        return false
     }
 
-    private func mayRevoke(_ id: RequestID, _ name: LockName) -> Bool {
-        guard let holder = accounts[name]?.holder?.request.id.session, let user = clients[id.session]?.user else {
-            return false
-        }
+    private func mayRevoke(_ id: RequestID, _ lease: Holder?) -> Bool {
+        guard let holder = lease?.request.id.session, let user = clients[id.session]?.user else { return false }
         if holder == id.session || user == UserID(0) { return true }
         return user == clients[holder]?.user && user != UserID(65534)
     }

@@ -30,16 +30,27 @@ struct Auditor {
 
     /// What is known of a name.
     struct Account {
-        var holder: Holder?
-        /// When the last holder ceased to hold the name, if nobody was granted it since.
-        var vacatedAt: MonotonicInstant?
+        /// In the order in which they were granted.
+        var holders: [Holder] = []
         var queue: [Wait] = []
+        /// Since when the first of the queue could have been granted.
+        var openSince: MonotonicInstant?
+
+        /// Whether one more holder, with this limit, is no more than everybody tolerates.
+        func admits(_ limit: HolderLimit) -> Bool {
+            (holders.map(\.request.holderLimit) + [limit]).allSatisfy { holders.count < $0.count }
+        }
+
+        /// Whether a request with this limit need not wait.
+        func isFree(for limit: HolderLimit) -> Bool { queue.isEmpty && admits(limit) }
+
+        var isOpen: Bool { queue.first.map { admits($0.request.holderLimit) } ?? false }
     }
 
     struct Client {
         var user: UserID
         var isDraining = false
-        var leases: Set<LockName> = []
+        var leases: [FencingToken: LockName] = [:]
         var waitCount = 0
         /// What waits under which tag.
         var tags: [Tag: LockName] = [:]
@@ -50,12 +61,12 @@ struct Auditor {
     var clients: [SessionID: Client] = [:]
     /// The deadlines of all leases and waits, in ascending order.
     var deadlines: [MonotonicInstant] = []
-    /// Names whose holder's session has ended, that others wait for, and that nobody was granted since.
-    var owed: Set<LockName> = []
-    /// Names whose holder's session has ended and that nobody waits for.
+    /// Names of which the first of the queue could be granted, and was not yet.
+    var openNames: Set<LockName> = []
+    /// How many leases on a name have ended with their session without a word.
     ///
     /// Nothing says when the table has noticed.
-    var abandoned: Set<LockName> = []
+    var abandoned: [LockName: Int] = [:]
     var leaseCount = 0
     var waitCount = 0
     var lastToken = FencingToken(0)
@@ -73,9 +84,13 @@ struct Auditor {
     var revokedToken: FencingToken?
     /// The tag whose wait was cancelled, until the canceller is told so.
     var cancelledTag: Tag?
-    /// How many endings the effects have shown, and of leases on which names.
+    /// How many endings the effects have shown, and how many grants from a queue.
     var endingCount = 0
-    var vacated: [LockName] = []
+    var grantCount = 0
+    /// How many of those grants may have followed the end of a lease that had ended without a word, perhaps in an earlier event.
+    var noticedCount = 0
+    /// Which names the event has opened for the first of their queues.
+    var opened: [LockName] = []
 
     /// An auditor that watches `table` from its beginning.
     init(of table: LockTable, reservedThrough: FencingToken) {
@@ -88,7 +103,8 @@ struct Auditor {
     mutating func observe(_ event: Event, at now: MonotonicInstant, _ effects: [Effect]) throws(Complaint) {
         self.now = now
         self.event = event
-        (asking, revokedToken, cancelledTag, endingCount, vacated) = (nil, nil, nil, 0, [])
+        (asking, revokedToken, cancelledTag, opened) = (nil, nil, nil, [])
+        (endingCount, grantCount, noticedCount) = (0, 0, 0)
         begin()
         for effect in effects { try observe(effect) }
         try finish(effects)
@@ -96,15 +112,16 @@ struct Auditor {
 
     /// Looks at the instant at which the table says that time will change it.
     mutating func observe(nextDeadline: MonotonicInstant?) throws(Complaint) {
-        if let nextDeadline, nextDeadline <= now, !(owed.isEmpty && abandoned.isEmpty) {
+        if let nextDeadline, nextDeadline <= now, !(openNames.isEmpty && abandoned.isEmpty) {
             if case .timePassed = event {
-                let endings = endingCount + abandoned.count
-                try require(endings >= limits.endingsPerTurn, "there was more to work off")
+                let endings = endingCount + noticedCount + abandoned.values.reduce(0, +)
+                let hasDoneEnough = endings >= limits.endingsPerTurn || grantCount >= limits.grantsPerTurn
+                try require(hasDoneEnough, "there was more to work off")
             }
             return
         }
-        try require(owed.isEmpty, "forgotten: \(owed) are free and waited for, and nothing is due")
-        abandoned = []
+        try require(openNames.isEmpty, "forgotten: \(openNames) are free and waited for, and nothing is due")
+        abandoned = [:]
         try require(
             nextDeadline == deadlines.first,
             "the next deadline is \(deadlines.first as Any), not \(nextDeadline as Any)"
@@ -113,23 +130,23 @@ struct Auditor {
 
     /// Looks at all lines of a listing.
     func observe(listing lines: [LockTable.Line]) throws(Complaint) {
-        var listed: [LockName: (token: FencingToken?, sessions: [SessionID])] = [:]
+        var listed: [LockName: (tokens: [FencingToken], sessions: [SessionID])] = [:]
         for line in lines {
             switch line {
             case .lease(let lease):
-                try require(listed[lease.name] == nil, "\(lease.name) is listed twice")
-                listed[lease.name] = (lease.token, [])
+                try require(listed[lease.name]?.sessions.isEmpty != false, "a lease on \(lease.name) behind a waiter")
+                listed[lease.name, default: ([], [])].tokens.append(lease.token)
             case .waiter(let waiter):
-                listed[waiter.name, default: (nil, [])].sessions.append(waiter.session)
+                listed[waiter.name, default: ([], [])].sessions.append(waiter.session)
                 let place = listed[waiter.name]?.sessions.count
                 try require(place == waiter.position, "\(waiter.name) has a waiter at \(waiter.position)")
             }
         }
-        let inUse = accounts.filter { $0.value.holder != nil || !$0.value.queue.isEmpty }
+        let inUse = accounts.filter { !$0.value.holders.isEmpty || !$0.value.queue.isEmpty }
         try require(listed.count == inUse.count, "\(listed.count) names are listed, not \(inUse.count)")
         for (name, account) in inUse {
             let sessions = account.queue.map(\.request.id.session)
-            try require(listed[name]?.token == account.holder?.token, "\(name) is listed with another lease")
+            try require(listed[name]?.tokens == account.holders.map(\.token), "\(name) is listed with other leases")
             try require(listed[name]?.sessions == sessions, "\(name) is listed with other waiters")
         }
     }
@@ -165,6 +182,7 @@ extension Auditor {
         waitCount += 1
     }
 
+    /// Takes a wait out of the queue; what that opens is for the caller to say.
     mutating func dequeue(_ name: LockName, at index: Int) {
         guard let wait = accounts[name]?.queue.remove(at: index) else { return }
         let id = wait.request.id
@@ -172,56 +190,75 @@ extension Auditor {
         clients[id.session]?.waitCount -= 1
         if let tag = id.tag { clients[id.session]?.tags[tag] = nil }
         waitCount -= 1
-        if owed.contains(name), accounts[name]?.queue.isEmpty == true {
-            owed.remove(name)
-            abandoned.insert(name)
+    }
+
+    /// Notes whether the first of the queue could be granted, if it could not before since `instant`.
+    mutating func noteWhetherOpen(_ name: LockName, since instant: MonotonicInstant) {
+        guard let account = accounts[name], account.isOpen else {
+            accounts[name]?.openSince = nil
+            openNames.remove(name)
+            return
         }
+        if account.openSince != nil { return }
+        accounts[name]?.openSince = instant
+        openNames.insert(name)
+        if case .sessionEnded = event { return }
+        opened.append(name)
     }
 
     mutating func occupy(_ request: AcquireRequest, token: FencingToken) {
         let deadline = request.timeToLive.map { now + $0 }
-        accounts[request.name, default: Account()].holder = Holder(
-            request: request,
-            token: token,
-            timeToLive: request.timeToLive,
-            deadline: deadline,
-            grantedAt: now
+        accounts[request.name, default: Account()].holders.append(
+            Holder(
+                request: request,
+                token: token,
+                timeToLive: request.timeToLive,
+                deadline: deadline,
+                grantedAt: now
+            )
         )
-        accounts[request.name]?.vacatedAt = nil
         if let deadline { insert(deadline) }
-        clients[request.id.session]?.leases.insert(request.name)
+        clients[request.id.session]?.leases[token] = request.name
         leaseCount += 1
-        owed.remove(request.name)
-        abandoned.remove(request.name)
+        noteWhetherOpen(request.name, since: now)
     }
 
-    mutating func vacate(_ name: LockName, at instant: MonotonicInstant) {
-        guard let holder = accounts[name]?.holder else { return }
-        accounts[name]?.holder = nil
-        accounts[name]?.vacatedAt = instant
-        vacated.append(name)
+    mutating func vacate(_ name: LockName, _ token: FencingToken, at instant: MonotonicInstant) {
+        guard let index = accounts[name]?.holders.firstIndex(where: { $0.token == token }),
+            let holder = accounts[name]?.holders.remove(at: index)
+        else { return }
         if let deadline = holder.deadline { remove(deadline) }
-        clients[holder.request.id.session]?.leases.remove(name)
+        clients[holder.request.id.session]?.leases[token] = nil
         leaseCount -= 1
+        noteWhetherOpen(name, since: instant)
     }
 
     /// The leases of a session end without a word.
     mutating func abandonLeases(of id: SessionID) {
-        for name in clients[id]?.leases ?? [] {
-            let deadline = accounts[name]?.holder?.deadline
-            let hasExpired = deadline.map { $0 <= now } ?? false
+        let leases = (clients[id]?.leases ?? [:]).map { token, name in
+            (token: token, name: name, deadline: holder(of: name, token)?.deadline)
+        }
+        // What has expired before has ended before.
+        for lease in leases.sorted(by: { $0.deadline ?? .distantFuture < $1.deadline ?? .distantFuture }) {
+            let hasExpired = lease.deadline.map { $0 <= now } ?? false
             if hasExpired { totals.expired += 1 } else { totals.ended += 1 }
-            vacate(name, at: hasExpired ? deadline ?? now : now)
-            if accounts[name]?.queue.isEmpty == false { owed.insert(name) } else { abandoned.insert(name) }
+            vacate(lease.name, lease.token, at: hasExpired ? lease.deadline ?? now : now)
+            abandoned[lease.name, default: 0] += 1
         }
     }
 
-    mutating func move(_ name: LockName, to timeToLive: Milliseconds?) {
-        guard let timeToLive else { return }
-        if let former = accounts[name]?.holder?.deadline { remove(former) }
-        accounts[name]?.holder?.timeToLive = timeToLive
-        accounts[name]?.holder?.deadline = now + timeToLive
+    mutating func move(_ name: LockName, _ token: FencingToken, to timeToLive: Milliseconds?) {
+        guard let timeToLive, let index = accounts[name]?.holders.firstIndex(where: { $0.token == token }) else {
+            return
+        }
+        if let former = accounts[name]?.holders[index].deadline { remove(former) }
+        accounts[name]?.holders[index].timeToLive = timeToLive
+        accounts[name]?.holders[index].deadline = now + timeToLive
         insert(now + timeToLive)
+    }
+
+    func holder(of name: LockName, _ token: FencingToken) -> Holder? {
+        accounts[name]?.holders.first { $0.token == token }
     }
 
     func deadline(of request: AcquireRequest) -> MonotonicInstant? {

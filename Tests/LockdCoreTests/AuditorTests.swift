@@ -186,7 +186,7 @@ extension AuditorTests {
             $0 = [.granted("db", to: bob, token: 4)]
         },
         Lie("two answers", at: "alice asks again", says: "had its answer") { $0.append($0[0]) },
-        Lie("two grants", at: "bob releases", says: "while") { $0.append($0[1]) },
+        Lie("two grants", at: "bob releases", says: "did not ask") { $0.append($0[1]) },
         Lie("two losses", at: "time passes", says: "which is not held so") { $0.insert($0[0], at: 0) },
         Lie("answer to somebody else", at: "bob renews", says: "did not ask") {
             $0 = [.renewed("db", to: alice, token: 2, ttl: .seconds(30))]

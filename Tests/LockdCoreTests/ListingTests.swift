@@ -17,6 +17,7 @@ import Testing
                     LockTable.LeaseLine(
                         name: "db",
                         token: 1,
+                        holderLimit: .exclusive,
                         session: alice.session,
                         held: .seconds(3),
                         timeToLive: .seconds(10),
@@ -30,6 +31,7 @@ import Testing
                     LockTable.WaiterLine(
                         name: "db",
                         position: 1,
+                        holderLimit: .exclusive,
                         session: bob.session,
                         waited: .seconds(2),
                         left: .seconds(3),
@@ -42,6 +44,7 @@ import Testing
                     LockTable.WaiterLine(
                         name: "db",
                         position: 2,
+                        holderLimit: .exclusive,
                         session: carol.session,
                         waited: .seconds(2),
                         left: nil,
@@ -63,6 +66,7 @@ import Testing
                     LockTable.LeaseLine(
                         name: "db",
                         token: 1,
+                        holderLimit: .exclusive,
                         session: alice.session,
                         held: .seconds(0),
                         timeToLive: nil,

@@ -44,15 +44,20 @@ extension AcquireRequest {
         _ id: RequestID,
         _ name: LockName,
         wait: WaitTimeout = .never,
+        queueLimit: Int? = nil,
+        holderLimit: HolderLimit = .exclusive,
         timeToLive: Milliseconds? = nil,
         owner: Text? = nil,
         note: Text? = nil
     ) {
-        self.init(id, AcquireTerms(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note))
+        var terms = AcquireTerms(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note)
+        (terms.queueLimit, terms.holderLimit) = (queueLimit, holderLimit)
+        self.init(id, terms)
     }
 
     var name: LockName { terms.name }
     var wait: WaitTimeout { terms.wait }
+    var holderLimit: HolderLimit { terms.holderLimit }
     var timeToLive: Milliseconds? { terms.timeToLive }
     var owner: Text? { terms.owner }
     var note: Text? { terms.note }

@@ -24,6 +24,9 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
     var tellings = 900
     /// How often in a thousand steps a session opens or goes on to end.
     var churn = 30
+    /// How many of a thousand requests tolerate any number of holders, and how many a few.
+    var shared = 200
+    var counted = 150
     var limits = Limits()
 
     var description: String { name }
@@ -33,8 +36,17 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         SimulationPlan(name: "contention", sessionCount: 300, nameCount: 4, clockMoves: 50, churn: 10),
         SimulationPlan(name: "churn", sessionCount: 400, nameCount: 100, clockMoves: 100, churn: 250),
         SimulationPlan(name: "late", sessionCount: 200, nameCount: 40, clockMoves: 500, tellings: 20),
-        slices, limited,
+        SimulationPlan(name: "readers", sessionCount: 400, nameCount: 4, clockMoves: 50, churn: 10, shared: 900),
+        SimulationPlan(name: "exclusive", sessionCount: 300, nameCount: 20, clockMoves: 100, shared: 0, counted: 0),
+        slices, limited, fewGrants,
     ]
+
+    /// Many readers that are granted a few at a time.
+    private static var fewGrants: SimulationPlan {
+        var plan = SimulationPlan(name: "few grants", sessionCount: 200, nameCount: 3, clockMoves: 100, shared: 700)
+        plan.limits.grantsPerTurn = 2
+        return plan
+    }
 
     /// Few endings in a turn, so that requests come in between.
     private static var slices: SimulationPlan {
@@ -110,8 +122,8 @@ struct Simulation {
     }
 
     private mutating func apply(_ event: Event) throws(Complaint) {
-        if table.tokensLeft <= plan.limits.endingsPerTurn {
-            reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.endingsPerTurn) + 1)
+        if table.tokensLeft <= plan.limits.grantsPerTurn {
+            reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.grantsPerTurn) + 1)
             try audit(.tokensReserved(through: reservedThrough))
         }
         try audit(event)
@@ -259,9 +271,19 @@ extension Simulation {
             id,
             name,
             wait: wait,
+            queueLimit: chance(100) ? below(4) : nil,
+            holderLimit: holderLimit(),
             timeToLive: chance(500) ? duration(1...30) : nil,
             owner: chance(300) ? element(of: Self.owners) : nil
         )
+    }
+
+    private mutating func holderLimit() -> HolderLimit {
+        switch below(1000) {
+        case 0..<plan.shared: .shared
+        case plan.shared..<(plan.shared + plan.counted): HolderLimit(2 + below(3))
+        default: .exclusive
+        }
     }
 
     /// A lease that was granted once, to a session that is not over.

@@ -70,11 +70,23 @@ final class TableFixture {
         _ name: LockName,
         by id: RequestID,
         wait: WaitTimeout = .never,
+        maxQueue: Int? = nil,
+        limit: HolderLimit = .exclusive,
         ttl: Milliseconds? = nil,
         owner: Text? = nil,
         note: Text? = nil
     ) -> [Effect] {
-        apply(.acquireRequested(AcquireRequest(id, name, wait: wait, timeToLive: ttl, owner: owner, note: note)))
+        let request = AcquireRequest(
+            id,
+            name,
+            wait: wait,
+            queueLimit: maxQueue,
+            holderLimit: limit,
+            timeToLive: ttl,
+            owner: owner,
+            note: note
+        )
+        return apply(.acquireRequested(request))
     }
 
     @discardableResult
@@ -173,9 +185,11 @@ extension Effect {
         to id: RequestID,
         holder: RequestID,
         held: Milliseconds = .seconds(0),
+        holders: Int = 1,
         waiters: Int = 0
     ) -> Self {
-        .sendBusy(id, name, holder: Holding(session: holder.session, held: held), waiterCount: waiters)
+        let holding = Holding(session: holder.session, held: held, holderCount: holders)
+        return .sendBusy(id, name, holder: holding, waiterCount: waiters)
     }
 
     static func timedOut(

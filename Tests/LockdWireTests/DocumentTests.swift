@@ -8,7 +8,8 @@ import Testing
         let codes: [WireError.Code] = [
             .lineTooLong, .emptyLine, .badCharacter, .badSpacing, .badTag, .tagInUse, .unknownVerb, .missingArgument,
             .unexpectedArgument, .unknownOption, .repeatedOption, .badName, .nameTooLong, .badText, .textTooLong,
-            .badDuration, .badNumber, .badCursor, .badVersion, .lateHello, .tooManySessions, .tooManyLeases,
+            .badDuration, .badNumber, .badMode, .conflictingOptions, .stricterLease, .badCursor, .badVersion,
+            .lateHello, .tooManySessions, .tooManyLeases,
             .tooManyWaiters,
         ]
         #expect(try firstColumn(of: "## Errors") == codes.map(\.rawValue))

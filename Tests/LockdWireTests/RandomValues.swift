@@ -38,6 +38,8 @@ struct RandomValues {
                 .init(
                     name: name(),
                     wait: wait(),
+                    queueLimit: maybe { Int.random(in: 0...100_000, using: &$0.generator) },
+                    holderLimit: holderLimit(),
                     timeToLive: maybe { $0.given() },
                     owner: maybe { $0.text(64) },
                     note: maybe { $0.text(256) }
@@ -95,6 +97,7 @@ struct RandomValues {
         .init(
             name: name(),
             token: token(),
+            holderLimit: holderLimit(),
             peer: peer(),
             client: maybe { $0.text(64) },
             held: measured(),
@@ -110,6 +113,7 @@ struct RandomValues {
         .init(
             name: name(),
             position: count(),
+            holderLimit: holderLimit(),
             peer: peer(),
             client: maybe { $0.text(64) },
             waited: measured(),
@@ -141,10 +145,18 @@ struct RandomValues {
         }
     }
 
+    private mutating func holderLimit() -> HolderLimit {
+        switch Int.random(in: 0..<4, using: &generator) {
+        case 0: .shared
+        case 1: HolderLimit(Int.random(in: 2...100_000, using: &generator))
+        default: .exclusive
+        }
+    }
+
     private mutating func holder() -> Reply.Holder {
         var peer = peer()
         peer.command = maybe { $0.text(15) }
-        return Reply.Holder(peer: peer, held: measured())
+        return Reply.Holder(peer: peer, held: measured(), count: Int.random(in: 1...3, using: &generator))
     }
 
     private mutating func peer() -> Reply.Peer {

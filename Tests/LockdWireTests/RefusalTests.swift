@@ -69,14 +69,14 @@ import Testing
         ("QUIT now", "ERROR unexpected-argument got=now"),
 
         ("HELLO version=1", "ERROR unknown-option key=version want=v|client"),
-        ("ACQUIRE a token=1", "ERROR unknown-option key=token want=wait|ttl|owner|note"),
+        ("ACQUIRE a token=1", "ERROR unknown-option key=token want=wait|max-queue|mode|limit|ttl|owner|note"),
         ("RELEASE a ttl=1s", "ERROR unknown-option key=ttl want=token"),
         ("RENEW a wait=1s", "ERROR unknown-option key=wait want=token|ttl"),
         ("SHOW a note=x", "ERROR unknown-option key=note want=after|limit"),
         ("LIST prefix=a", "ERROR unknown-option key=prefix want=after|limit"),
         ("REVOKE a why=x", "ERROR unknown-option key=why want=token|reason"),
-        ("ACQUIRE a =1", "ERROR unknown-option want=wait|ttl|owner|note"),
-        ("ACQUIRE a w%20=1", "ERROR unknown-option key=w%2520 want=wait|ttl|owner|note"),
+        ("ACQUIRE a =1", "ERROR unknown-option want=wait|max-queue|mode|limit|ttl|owner|note"),
+        ("ACQUIRE a w%20=1", "ERROR unknown-option key=w%2520 want=wait|max-queue|mode|limit|ttl|owner|note"),
         ("CANCEL #t a=b", "ERROR unknown-option key=a"),
         ("PING a=b", "ERROR unknown-option key=a"),
 
@@ -199,7 +199,9 @@ import Testing
         #expect(refusal(of: "LOCK % x") == "ERROR unknown-verb got=LOCK want=\(Self.verbs)")
         #expect(refusal(of: "ACQUIRE % x y=1") == "ERROR bad-name got=%25 want=\(Self.names)")
         #expect(refusal(of: "ACQUIRE a x y=1") == "ERROR unexpected-argument got=x")
-        #expect(refusal(of: "ACQUIRE a y=1 x") == "ERROR unknown-option key=y want=wait|ttl|owner|note")
+        #expect(
+            refusal(of: "ACQUIRE a y=1 x") == "ERROR unknown-option key=y want=wait|max-queue|mode|limit|ttl|owner|note"
+        )
         #expect(refusal(of: "ACQUIRE a ttl=0s wait=x") == "ERROR bad-duration key=ttl got=0s want=1ms..366d")
         #expect(refusal(of: "ACQUIRE a wait=x ttl=0s") == "ERROR bad-duration key=wait got=x want=0|1ms..366d|forever")
         #expect(refusal(of: "HELLO v=2 client=") == "ERROR bad-version got=2 want=1")

@@ -67,7 +67,10 @@ import Testing
 
     @Test func everythingButTheVerbIsComparedByteForByte() throws {
         #expect(try decodeRequest("ACQUIRE A") != decodeRequest("ACQUIRE a"))
-        #expect(refusal(of: "ACQUIRE a WAIT=0") == "ERROR unknown-option key=WAIT want=wait|ttl|owner|note")
+        #expect(
+            refusal(of: "ACQUIRE a WAIT=0")
+                == "ERROR unknown-option key=WAIT want=wait|max-queue|mode|limit|ttl|owner|note"
+        )
         #expect(
             refusal(of: "ACQUIRE a wait=FOREVER")
                 == "ERROR bad-duration key=wait got=FOREVER want=0|1ms..366d|forever"
