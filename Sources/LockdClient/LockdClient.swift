@@ -46,20 +46,30 @@ public final class LockdClient: Sendable {
 
     /// Acquires the lock `name`, calls `body` with the lease, and releases it, also if `body` throws or the task is cancelled.
     ///
-    /// The parameters and errors are those of ``acquire(_:waitTimeout:ttl:owner:note:)``. `body` runs where the caller runs. An error of `body` is passed on
+    /// The parameters and errors are those of ``acquire(_:mode:waitTimeout:maxQueue:ttl:owner:note:)``. `body` runs where the caller runs. An error of `body` is passed on
     /// as it is.
     ///
     /// - Throws: also ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if `body` returned, but the lease was lost, or may have been,
     ///   before it did.
     public nonisolated(nonsending) func withLease<Result>(
         _ name: String,
+        mode: LeaseMode = .exclusive,
         waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil,
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
-        let lease = try await acquire(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
+        let lease = try await acquire(
+            name,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note
+        )
         let result: Result
         do {
             result = try await body(lease)
@@ -81,6 +91,9 @@ public final class LockdClient: Sendable {
     ///   - name: 1 to 255 bytes.
     ///   - waitTimeout: how long the request may wait in the daemon's queue, rounded up to milliseconds; `nil` for as long as it takes, zero for not at all.
     ///     The time that it takes to connect is not counted, at most 5 seconds.
+    ///   - mode: who may hold the name together with this lease.
+    ///   - maxQueue: how many others may wait already, 0 to 100,000, for this request to wait too; `nil` for any number. If more do, the request ends like one
+    ///     whose time to wait is over.
     ///   - ttl: the longest the lease may go on without a renewal, rounded up to milliseconds; `nil` for no bound but the life of this process. The client
     ///     renews by itself after every third of it, on a thread of its own, until the lease is released. So a ttl bounds how long a process keeps the lease
     ///     that is stopped or hangs as a whole, not one whose task hangs.
@@ -90,12 +103,22 @@ public final class LockdClient: Sendable {
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
     public nonisolated(nonsending) func acquire(
         _ name: String,
+        mode: LeaseMode = .exclusive,
         waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil
     ) async throws -> Lease {
-        let request = try AcquireTerms(name, waitTimeout: waitTimeout, ttl: ttl, owner: owner, note: note)
+        let request = try AcquireTerms(
+            name,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note
+        )
         guard let lease = try await shell.get().ask({ .acquireRequested($0, request) }) else {
             preconditionFailure("lock \(name) was acquired without a lease")
         }
@@ -104,15 +127,16 @@ public final class LockdClient: Sendable {
 
     /// Acquires the lock `name` if it is free; returns `nil` if it is not.
     ///
-    /// The parameters and errors are those of ``acquire(_:waitTimeout:ttl:owner:note:)``.
+    /// The parameters and errors are those of ``acquire(_:mode:waitTimeout:maxQueue:ttl:owner:note:)``.
     public nonisolated(nonsending) func tryAcquire(
         _ name: String,
+        mode: LeaseMode = .exclusive,
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil
     ) async throws -> Lease? {
         do {
-            return try await acquire(name, waitTimeout: .zero, ttl: ttl, owner: owner, note: note)
+            return try await acquire(name, mode: mode, waitTimeout: .zero, ttl: ttl, owner: owner, note: note)
         } catch let error as LockdClientError where error.code == .waitTimedOut {
             return nil
         }
@@ -143,7 +167,9 @@ extension AcquireTerms {
     /// The request, if every value is in its range.
     fileprivate init(
         _ name: String,
+        mode: LeaseMode,
         waitTimeout: Duration?,
+        maxQueue: Int?,
         ttl: Duration?,
         owner: String?,
         note: String?
@@ -157,10 +183,19 @@ extension AcquireTerms {
         self.init(
             name: lockName,
             wait: try WaitTimeout(waitTimeout),
+            queueLimit: try maxQueue.map(Self.queueLimit),
+            holderLimit: try mode.holderLimit(),
             timeToLive: try ttl.map(Self.timeToLive),
             owner: try Self.text(owner, "the owner", limit: Text.shortLimit),
             note: try Self.text(note, "the note", limit: Text.longLimit)
         )
+    }
+
+    private static func queueLimit(_ count: Int) throws(LockdClientError) -> Int {
+        guard (0...ProtocolLimits.queueLimit).contains(count) else {
+            throw .invalidArgument("maxQueue is \(count); it can be 0 to \(ProtocolLimits.queueLimit)")
+        }
+        return count
     }
 
     private static func timeToLive(_ duration: Duration) throws(LockdClientError) -> Milliseconds {

@@ -3,7 +3,7 @@ import LockdClient
 import LockdModel
 import LockdWire
 
-/// The leases and waits of a listing, in the order of the daemon: each lock's lease, then its waiters.
+/// The leases and waits of a listing, in the order of the daemon: each lock's leases, then its waiters.
 struct Listing {
     enum Line {
         case lease(Reply.LeaseLine)
@@ -57,15 +57,16 @@ struct Listing {
             switch line {
             case .lease(let lease):
                 table.append(
-                    [lease.name.display, "held"] + Self.words(lease.peer) + [
+                    [lease.name.display, "held" + Self.words(lease.holderLimit)] + Self.words(lease.peer) + [
                         lease.held.display, "\(lease.waiterCount)", "\(lease.token)", lease.note?.display ?? "",
                     ]
                 )
             case .waiter(let waiter):
                 table.append(
-                    [waiter.name.display, "waits #\(waiter.position)"] + Self.words(waiter.peer) + [
-                        waiter.waited.display, "", "", waiter.note?.display ?? "",
-                    ]
+                    [waiter.name.display, "waits #\(waiter.position)" + Self.words(waiter.holderLimit)]
+                        + Self.words(waiter.peer) + [
+                            waiter.waited.display, "", "", waiter.note?.display ?? "",
+                        ]
                 )
             }
         }
@@ -84,6 +85,20 @@ struct Listing {
         )
     }
 
+    /// What is said of a lease behind its state, if it is not exclusive.
+    static func words(_ limit: HolderLimit) -> String {
+        switch limit {
+        case .exclusive: ""
+        case .shared: ", shared"
+        default: ", limit \(limit.count)"
+        }
+    }
+
+    private static func json(_ limit: HolderLimit) -> [(String, JSON)] {
+        let mode = limit == .exclusive ? "exclusive" : limit == .shared ? "shared" : "limit"
+        return [("mode", .string(mode)), ("limit", .integer(limit == .shared ? nil : limit.count))]
+    }
+
     private static func words(_ peer: Reply.Peer) -> [String] {
         [
             peer.process.map { "\($0)" } ?? "?", peer.command?.display ?? "?",
@@ -97,7 +112,7 @@ struct Listing {
                 ("name", .string(lease.name.display)), ("name_escaped", .string(lease.name.spelling)),
                 ("state", .string("held")),
             ]
-                + json(lease.peer) + [
+                + json(lease.holderLimit) + json(lease.peer) + [
                     ("client", .text(lease.client?.display)), ("held_ms", .integer(lease.held.count)),
                     ("waiters", .integer(lease.waiterCount)), ("token", .integer(lease.token.value)),
                     ("ttl_ms", .integer(lease.timeToLive?.count)), ("left_ms", .integer(lease.left?.count)),
@@ -111,7 +126,7 @@ struct Listing {
             [
                 ("name", .string(waiter.name.display)), ("name_escaped", .string(waiter.name.spelling)),
                 ("state", .string("waiting")), ("position", .integer(waiter.position)),
-            ] + json(waiter.peer) + [
+            ] + json(waiter.holderLimit) + json(waiter.peer) + [
                 ("client", .text(waiter.client?.display)), ("waited_ms", .integer(waiter.waited.count)),
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
@@ -187,6 +202,7 @@ struct Show: ParsableCommand {
     private func describe(_ lease: Reply.LeaseLine) {
         print("\(lease.name.display) is held by \(lease.peer.display) for \(lease.held.display)")
         print("  token    \(lease.token)")
+        if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
         if let timeToLive = lease.timeToLive {
             print("  ttl      \(timeToLive), \(lease.left?.display ?? "?") left")
         }
@@ -199,6 +215,8 @@ struct Show: ParsableCommand {
     private func describe(_ waiter: Reply.WaiterLine) {
         let left = waiter.left.map { ", \($0.display) left" } ?? ""
         let note = waiter.note.map { ": \($0.display)" } ?? ""
-        print("  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(note)")
+        print(
+            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(Listing.words(waiter.holderLimit))\(note)"
+        )
     }
 }

@@ -9,7 +9,10 @@ import LockdWire
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a command while holding a lease.",
-        usage: "lockctl run [-n | -w <duration>] [--note <text>] <name> -- <command> [<argument> …]",
+        usage: """
+            lockctl run [-n | -w <duration>] [--shared | --limit <count>] [--max-queue <count>] [--note <text>] <name> \
+            -- <command> [<argument> …]
+            """,
         discussion: """
             Waits for the lease, runs the command, releases the lease. The command finds the lock in $LOCKD_NAME and the fencing token in $LOCKD_TOKEN. \
             INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease is lost meanwhile, it gets TERM.
@@ -39,6 +42,20 @@ struct Run: ParsableCommand {
     )
     var waitTimeout: Milliseconds?
 
+    @Flag(help: "Hold the lock together with others that are shared too.")
+    var shared = false
+
+    @Option(help: ArgumentHelp("Hold the lock together with others, so many in all.", valueName: "count"))
+    var limit: Int?
+
+    @Option(
+        help: ArgumentHelp(
+            "Wait only if fewer than so many others do, else exit with 75; 1 is for a job that need not run if one is already waiting to.",
+            valueName: "count"
+        )
+    )
+    var maxQueue: Int?
+
     @Option(
         help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
     )
@@ -52,6 +69,13 @@ struct Run: ParsableCommand {
 
     func validate() throws {
         if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
+        if shared && limit != nil { throw ValidationError("--shared and --limit exclude each other") }
+        if let limit, !(1...HolderLimit.largestCount).contains(limit) {
+            throw ValidationError("a limit is 1 to \(HolderLimit.largestCount), not \(limit)")
+        }
+        if let maxQueue, !(0...ProtocolLimits.queueLimit).contains(maxQueue) {
+            throw ValidationError("--max-queue is 0 to \(ProtocolLimits.queueLimit), not \(maxQueue)")
+        }
         if let note, !(1...Text.longLimit).contains(note.utf8.count) {
             throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")
         }
@@ -74,7 +98,9 @@ struct Run: ParsableCommand {
     private func acquire(_ connection: BlockingConnection) throws -> FencingToken {
         let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
         let note = Text(cutting: note ?? program, limit: Text.longLimit)
-        switch try connection.ask(.acquire(AcquireTerms(name: name, wait: wait, note: note))) {
+        let limit = shared ? HolderLimit.shared : limit.map(HolderLimit.init) ?? .exclusive
+        let terms = AcquireTerms(name: name, wait: wait, queueLimit: maxQueue, holderLimit: limit, note: note)
+        switch try connection.ask(.acquire(terms)) {
         case .granted(_, let token, _): return token
         case .busy(_, let holder, let waiterCount):
             complain("\(name.display) is not free: \(situation(holder, waiterCount))")
@@ -87,7 +113,9 @@ struct Run: ParsableCommand {
     }
 
     private func situation(_ holder: Reply.Holder?, _ waiterCount: Int) -> String {
-        let who = holder.map { "held by \($0.display)" } ?? "somebody waits for it"
+        let who =
+            holder.map { "held by \($0.display)\($0.count > 1 ? " and \($0.count - 1) more" : "")" }
+            ?? "somebody waits for it"
         return waiterCount == 0 ? who : "\(who), \(waiterCount) waiting"
     }
 }

@@ -75,6 +75,44 @@ import Testing
         #expect(Set(tokens).count == 11)
     }
 
+    @Test func sharedLeasesAreHeldTogether() async throws {
+        let leases = [try await client.acquire("db", mode: .shared), try await client.acquire("db", mode: .shared)]
+        #expect(try await client.tryAcquire("db") == nil)
+        for lease in leases { try await lease.release() }
+        try await #require(client.tryAcquire("db")).release()
+    }
+
+    @Test func limitIsASemaphore() async throws {
+        let room = Room()
+        try await withThrowingDiscardingTaskGroup { group in
+            for _ in 0..<50 {
+                group.addTask { [client] in
+                    try await client.withLease("gpu", mode: .limit(3)) { _ in
+                        room.enter()
+                        await Task.yield()
+                        room.leave()
+                    }
+                }
+            }
+        }
+        #expect(room.visits == 50)
+        #expect((1...3).contains(room.mostAtATime))
+    }
+
+    @Test func requestDoesNotQueueBehindMoreThanItWants() async throws {
+        let lease = try await client.acquire("job")
+        let error = await #expect(throws: LockdClientError.self) { try await client.acquire("job", maxQueue: 0) }
+        #expect(error?.code == .waitTimedOut)
+        try await lease.release()
+    }
+
+    @Test(arguments: [0, -1, 100_001]) func limitOutOfRangeIsNamed(limit: Int) async {
+        let error = await #expect(throws: LockdClientError.self) {
+            try await client.acquire("db", mode: .limit(limit))
+        }
+        #expect(error?.description.contains("the limit is \(limit); it can be 1 to 100000") == true)
+    }
+
     @Test func tryAcquireDoesNotWait() async throws {
         let lease = try #require(try await client.tryAcquire("a"))
         #expect(try await client.tryAcquire("a") == nil)

@@ -216,3 +216,45 @@ def test_note_is_the_commands_name_unless_said_otherwise(daemon: Daemon) -> None
     listing = f"{binary('lockctl')} show a"
     assert "note     sh\n" in daemon.lockctl("run", "a", "--", "/bin/sh", "-c", listing).stdout
     assert "note     a b\n" in daemon.lockctl("run", "--note", "a b", "a", "--", "sh", "-c", listing).stdout
+
+
+def test_shared_runs_run_together(daemon: Daemon) -> None:
+    with daemon.connect() as other:
+        other.ask("ACQUIRE a mode=shared")
+        assert daemon.lockctl("run", "-n", "--shared", "a", "--", "true").returncode == 0
+        refused = daemon.lockctl("run", "-n", "a", "--", "true")
+        assert refused.returncode == 75
+        assert "a is not free: held by " in refused.stderr
+        other.ask("#2 ACQUIRE a mode=shared")
+        assert " and 1 more" in daemon.lockctl("run", "-n", "a", "--", "true").stderr
+
+
+def test_limit_is_a_semaphore(daemon: Daemon) -> None:
+    with daemon.connect() as other:
+        other.ask("ACQUIRE a limit=2")
+        assert daemon.lockctl("run", "-n", "--limit", "2", "a", "--", "true").returncode == 0
+        assert daemon.lockctl("run", "-n", "--limit", "1", "a", "--", "true").returncode == 75
+
+
+def test_job_that_waits_already_need_not_wait_twice(daemon: Daemon) -> None:
+    with daemon.connect() as other:
+        other.ask("ACQUIRE a")
+        other.send("#1 ACQUIRE a")
+        daemon.wait_until_listed("a", 2)
+        result = daemon.lockctl("run", "--max-queue", "1", "a", "--", "true")
+        assert result.returncode == 75
+        assert "1 waiting" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--shared", "--limit", "2"], "--shared and --limit exclude each other"),
+        (["--limit", "0"], "a limit is 1 to 100000, not 0"),
+        (["--max-queue", "100001"], "--max-queue is 0 to 100000, not 100001"),
+    ],
+)
+def test_options_that_make_no_sense_are_named(daemon: Daemon, options: list[str], complaint: str) -> None:
+    result = daemon.lockctl("run", *options, "a", "--", "true")
+    assert result.returncode == 64
+    assert complaint in result.stderr

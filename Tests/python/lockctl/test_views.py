@@ -29,6 +29,24 @@ def test_ls_shows_leases_and_waiters_by_name(daemon: Daemon) -> None:
     assert len(lines) == 5
 
 
+def test_views_say_how_many_may_hold(daemon: Daemon) -> None:
+    with daemon.connect() as reader, daemon.connect() as worker:
+        reader.ask("ACQUIRE a mode=shared")
+        reader.send("#1 ACQUIRE a", "#2 ACQUIRE a mode=shared")
+        worker.ask("ACQUIRE b limit=2")
+        daemon.wait_until_listed("a", 3)
+        table = daemon.lockctl("ls").stdout.splitlines()
+        listed = json.loads(daemon.lockctl("ls", "--json").stdout)
+        shown = daemon.lockctl("show", "b").stdout
+    assert [re.split(" {2,}", line)[1] for line in table] == [
+        "STATE", "held, shared", "waits #1", "waits #2, shared", "held, limit 2",
+    ]  # fmt: skip
+    assert [(line["mode"], line["limit"]) for line in listed] == [
+        ("shared", None), ("exclusive", 1), ("shared", None), ("limit", 2),
+    ]  # fmt: skip
+    assert "  mode     limit 2\n" in shown
+
+
 def test_ls_takes_a_prefix(daemon: Daemon) -> None:
     with daemon.connect() as session:
         for name in ["reports/a", "reports/b", "backup"]:
@@ -52,11 +70,11 @@ def test_json_says_what_the_table_says_exactly(daemon: Daemon) -> None:
     names = {"name": "a", "name_escaped": "a"}
     assert waiting.pop("session") == held.pop("session") + 1
     assert held == {
-        **names, **peer, "state": "held", "client": "test/1", "waiters": 1, "token": token, "ttl_ms": 3_600_000,
+        **names, **peer, "state": "held", "mode": "exclusive", "limit": 1, "client": "test/1", "waiters": 1, "token": token, "ttl_ms": 3_600_000,
         "owner": "o", "note": "n",
     }  # fmt: skip
     assert waiting == {
-        **names, **peer, "state": "waiting", "position": 1, "client": None, "ttl_ms": 3000, "owner": None, "note": None,
+        **names, **peer, "state": "waiting", "mode": "exclusive", "limit": 1, "position": 1, "client": None, "ttl_ms": 3000, "owner": None, "note": None,
     }  # fmt: skip
 
 
