@@ -70,8 +70,10 @@ def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: P
         return subprocess.run(line.split(), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     commands = [line.strip() for line in README.splitlines() if line.startswith("    lockctl")]
-    wait, bounded, ls = commands
+    wait, bounded, queue, limited, ls = commands
     assert run(wait).stdout == "made\n"
+    assert run(queue).stdout == "made\n"
+    assert run(limited).stdout == "made\n"
     assert "10s" in bounded
     holder = subprocess.Popen(
         [processes.LOCKCTL, "run", "reports/nightly", "--", "sh", "-c", "echo held; exec sleep 60"],
@@ -83,6 +85,11 @@ def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: P
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         assert run(bounded.replace("10s", "10ms")).returncode == 75
+        waiter = subprocess.Popen([processes.LOCKCTL, "run", "reports/nightly", "--", "true"], env=environment)
+        processes.wait_for(lambda: "waits #1" in run(ls).stdout, "a waiter")
+        assert run(queue).returncode == 75
+        waiter.terminate()
+        waiter.wait()
         assert "reports/nightly" in run(ls).stdout
         holder.terminate()
 

@@ -23,6 +23,7 @@ ERRORS: list[tuple[lockd.LockdError, str]] = [
         "the lease on 'é' (token 5) was lost: revoked, by uid 0",
     ),
     (lockd.NotHeld(b"\xff"), r"release of '\\xff', of which this process holds no lease"),
+    (lockd.QueueFull(b"x", 1), "'x' is not free, and 1 or more wait for it already"),
     (lockd.RequestRefused("unknown-verb", {"got": "x"}), "lockd refused the request: unknown-verb got=x"),
     (
         lockd.LimitReached("too-many-waiters", {"limit": "5", "scope": "session"}),

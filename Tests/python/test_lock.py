@@ -8,7 +8,7 @@ import threading
 import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 from conftest import Daemon
@@ -136,6 +136,52 @@ class TestRelease:
     def test_a_lock_that_is_collected_stays_held(self, daemon: Daemon, name: str) -> None:
         lockd.Lock(name).acquire()
         assert not lockd.Lock(name).acquire(False)
+
+
+class TestHolders:
+    """Locks that several may hold, and queues of a bounded length."""
+
+    def test_shared_locks_are_held_together(self, lock: lockd.Lock) -> None:
+        readers = [lockd.Lock(lock.name, shared=True) for _ in range(3)]
+        for reader in readers:
+            assert reader.acquire(False)
+        assert not lock.acquire(False)
+        for reader in readers:
+            reader.release()
+        assert lock.acquire(False)
+        assert not readers[0].acquire(False)
+        lock.release()
+
+    def test_limit_is_a_semaphore(self, daemon: Daemon, name: str) -> None:
+        locks = [lockd.Lock(name, limit=2) for _ in range(3)]
+        assert [each.acquire(False) for each in locks] == [True, True, False]
+        locks[0].release()
+        assert locks[2].acquire(False)
+        for each in locks[1:]:
+            each.release()
+
+    def test_client_shows_how_many_each_tolerates(self, daemon: Daemon, name: str) -> None:
+        with lockd.Lock(f"{name}/shared", shared=True), lockd.Lock(f"{name}/limit", limit=3), lockd.Lock(f"{name}/own"):
+            limits = {line.name.decode().rpartition("/")[2]: line.holder_limit for line in lockd.Client().list(name)}
+        assert limits == {"shared": None, "limit": 3, "own": 1}
+
+    def test_queue_of_bounded_length(self, daemon: Daemon, lock: lockd.Lock, name: str) -> None:
+        first, late = lockd.Lock(name, max_queue=1), lockd.Lock(name, max_queue=1)
+        with ThreadPoolExecutor(1) as pool:
+            with lock:
+                waiting = pool.submit(first.acquire)
+                daemon.await_waiters(name, 1)
+                assert not late.acquire()
+                with pytest.raises(lockd.QueueFull), late:
+                    pytest.fail("the queue was full")
+                assert not lockd.Lock(name, max_queue=0).acquire()
+            assert waiting.result()
+            first.release()
+
+    @pytest.mark.parametrize("options", [{"limit": 0}, {"limit": 2, "shared": True}, {"max_queue": -1}])
+    def test_what_makes_no_sense_is_said_when_the_lock_is_made(self, options: dict[str, Any]) -> None:
+        with pytest.raises(lockd.LocalProtocolError):
+            lockd.Lock("x", **options)
 
 
 class TestState:

@@ -46,6 +46,16 @@ LINES: list[tuple[str, Reply]] = [
         "WAITER x position=1 session=4 pid=13 uid=1 command=b client=c waited=5ms left=1s ttl=2s owner=o note=n",
         replies.WaiterLine(b"x", 1, 4, 13, 1, b"b", b"c", 5, 1000, 2000, b"o", b"n"),
     ),
+    (
+        "LEASE x token=5 mode=shared session=3 held=5ms waiters=0",
+        replies.LeaseLine(b"x", 5, session=3, held=5, waiters=0, holder_limit=None),
+    ),
+    (
+        "LEASE x token=5 limit=3 session=3 held=5ms waiters=0",
+        replies.LeaseLine(b"x", 5, session=3, held=5, waiters=0, holder_limit=3),
+    ),
+    ("WAITER x position=2 limit=2 waited=5ms", replies.WaiterLine(b"x", 2, waited=5, holder_limit=2)),
+    ("BUSY x held=5ms holders=3 waiters=0", replies.Busy(b"x", replies.Holder(held=5, count=3), 0)),
     ("END", replies.End()),
     ("END next=12.34", replies.End("12.34")),
     ("REVOKED x token=5", replies.Revoked(b"x", 5)),

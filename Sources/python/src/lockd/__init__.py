@@ -1,4 +1,4 @@
-"""Named exclusive leases between the processes of a machine, granted by lockd.
+"""Named leases between the processes of a machine, granted by lockd.
 
 ::
 
@@ -21,6 +21,7 @@ from ._errors import (
     LockdError,
     NotHeld,
     ProtocolError,
+    QueueFull,
     RemoteProtocolError,
     RequestRefused,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "LockdError",
     "NotHeld",
     "ProtocolError",
+    "QueueFull",
     "RemoteProtocolError",
     "RequestRefused",
     "WaiterLine",

@@ -15,6 +15,7 @@ __all__ = [
     "LockdError",
     "NotHeld",
     "ProtocolError",
+    "QueueFull",
     "RemoteProtocolError",
     "RequestRefused",
 ]
@@ -94,6 +95,20 @@ class NotHeld(LockdError, RuntimeError):
 
     def __str__(self) -> str:
         return f"release of {show_name(self.name)}, of which this process holds no lease"
+
+
+class QueueFull(LockdError):
+    """A ``with`` block was not entered, because as many others wait for the lock as ``max_queue`` says."""
+
+    def __init__(self, name: bytes, limit: int) -> None:
+        super().__init__(name, limit)
+        #: The name of the lock.
+        self.name = name
+        #: The ``max_queue`` of the lock.
+        self.limit = limit
+
+    def __str__(self) -> str:
+        return f"{show_name(self.name)} is not free, and {self.limit} or more wait for it already"
 
 
 class RequestRefused(LockdError):

@@ -19,12 +19,13 @@ from ._errors import (
     LocalProtocolError,
     LockdError,
     NotHeld,
+    QueueFull,
     RemoteProtocolError,
     show_name,
 )
 from ._process import endpoint
 from ._protocol import HeldLease
-from ._requests import FOREVER, Acquire, Show
+from ._requests import FOREVER, SHARED, Acquire, Show
 
 
 class Lease:
@@ -111,6 +112,9 @@ class Lock:
         *,
         socket: str | os.PathLike[str] | None = None,
         user: bool = False,
+        shared: bool = False,
+        limit: int | None = None,
+        max_queue: int | None = None,
         ttl: float | None = None,
         note: str | bytes | None = None,
         connect_timeout: float = 5.0,
@@ -120,6 +124,11 @@ class Lock:
         :param name: its name, 1 to 255 bytes; a ``str`` stands for its UTF-8 bytes, without any normalisation.
         :param socket: the path of the daemon's socket. Without it ``$LOCKD_SOCKET``, else ``/run/lockd/lockd.sock``.
         :param user: use the user's own daemon, at ``$XDG_RUNTIME_DIR/lockd/lockd.sock``.
+        :param shared: hold it together with others that are shared too, any number of them. An exclusive lease waits
+            until all of those have ended, and nobody overtakes a request for one.
+        :param limit: hold it together with others, ``limit`` in all: a semaphore, if all say the same number.
+        :param max_queue: wait only if fewer than so many others do; else ``acquire()`` is false at once, and ``with``
+            raises ``QueueFull``. 1 is for a job that need not run if one is already waiting to.
         :param ttl: the seconds after which the daemon ends a lease that is not renewed, by a clock that stands still
             while the machine sleeps. A thread renews it every third of that time, so that two renewals may be missed;
             it runs as long as the process does. So a ttl bounds for how long a process that is stopped keeps the lock,
@@ -127,14 +136,19 @@ class Lock:
             the lease of a process that ends is free at once either way.
         :param note: 1 to 256 bytes that ``lockctl`` shows to whoever looks at the lock.
         :param connect_timeout: how many seconds connecting may take.
-        :raises LocalProtocolError: if the name, the note or the ttl is not one (it is a ``ValueError`` too).
+        :raises LocalProtocolError: if the name, the note, the ttl, the limit or ``max_queue`` is not one (it is a
+            ``ValueError`` too).
         """
         self._name = grammar.check_name(name)
+        self._mode = SHARED if shared else None
+        self._limit = limit
+        self._max_queue = max_queue
         self._note = None if note is None else grammar.check_text("a note", note, grammar.NOTE_LIMIT)
         self._ttl = None if ttl is None else grammar.check_duration("a ttl", _milliseconds(ttl), least=1)
         self._path = socket_path(socket, user)
         self._connect_timeout = connect_timeout
         self._leases: list[Lease] = []
+        self._request(FOREVER)  # It would raise now what it would raise later.
 
     @property
     def name(self) -> bytes:
@@ -201,6 +215,8 @@ class Lock:
 
     def __enter__(self) -> Lease:
         lease = self._acquire(None)
+        if lease is None and self._max_queue is not None:
+            raise QueueFull(self._name, self._max_queue)
         if lease is None:
             raise RemoteProtocolError("lockd ended a wait for ever with a timeout")
         return lease
@@ -238,11 +254,22 @@ class Lock:
 
         def make_request() -> Acquire:
             left = FOREVER if end is None else _milliseconds(max(end - time.monotonic(), 0.0))
-            return Acquire(self._name, wait=left, ttl=self._ttl, note=self._note)
+            return self._request(left)
 
         deadline = None if end is None else end + ANSWER_TIMEOUT
         return endpoint(self._path).ask(
             make_request, self._accept, deadline=deadline, connect_timeout=self._connect_timeout
+        )
+
+    def _request(self, wait: int | str) -> Acquire:
+        return Acquire(
+            self._name,
+            wait=wait,
+            max_queue=self._max_queue,
+            mode=self._mode,
+            limit=self._limit,
+            ttl=self._ttl,
+            note=self._note,
         )
 
     def _accept(self, connection: SharedConnection, pending: Pending) -> Lease | None:

@@ -28,6 +28,8 @@ class Holder:
     command: bytes | None = None
     session: int | None = None
     held: int | None = None
+    #: How many hold it, if more than one; the rest is of the one that was granted first.
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,8 @@ class LeaseLine(Reply):
     note: bytes | None = None
     #: How many requests wait for the name.
     waiters: int | None = None
+    #: How many holders of the name it tolerates, itself included: 1 if it is exclusive, ``None`` for any number.
+    holder_limit: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -186,6 +190,8 @@ class WaiterLine(Reply):
     owner: bytes | None = None
     #: The note of the request.
     note: bytes | None = None
+    #: How many holders of the name the lease will tolerate: 1 if it is exclusive, ``None`` for any number.
+    holder_limit: int | None = 1
 
 
 @dataclass(frozen=True)
@@ -320,8 +326,15 @@ class _Words:
             command=self.optional_text("holder-command"),
             session=self.optional_number("holder-session"),
             held=self.optional_duration("held"),
+            count=self.optional_number("holders"),
         )
         return None if holder == Holder() else holder
+
+    def holder_limit(self) -> int | None:
+        if self.fields.get("mode") == "shared":
+            return None
+        limit = self.optional_number("limit")
+        return 1 if limit is None else limit
 
     def _read(self, key: str, read: Callable[[str], _Value | None]) -> _Value | None:
         word = self.fields.get(key)
@@ -361,6 +374,7 @@ def _lease(words: _Words) -> Reply:
     return LeaseLine(
         name=words.name(),
         token=words.number("token"),
+        holder_limit=words.holder_limit(),
         session=words.optional_number("session"),
         pid=words.optional_number("pid"),
         uid=words.optional_number("uid"),
@@ -379,6 +393,7 @@ def _waiter(words: _Words) -> Reply:
     return WaiterLine(
         name=words.name(),
         position=words.number("position"),
+        holder_limit=words.holder_limit(),
         session=words.optional_number("session"),
         pid=words.optional_number("pid"),
         uid=words.optional_number("uid"),

@@ -15,6 +15,8 @@ from ._errors import LocalProtocolError
 
 #: ``wait=forever``.
 FOREVER = "forever"
+#: The modes of a lease.
+EXCLUSIVE, SHARED = MODES = ("exclusive", "shared")
 
 #: The options of a request: key and spelled value, ``None`` for one that is left out.
 Options = Iterator[tuple[str, Optional[str]]]
@@ -60,11 +62,17 @@ class Hello(Request):
 
 @dataclass(frozen=True)
 class Acquire(Request):
-    """A request for a lease. ``wait`` is milliseconds, ``FOREVER``, or ``None`` to leave it out: for ever too."""
+    """A request for a lease. ``wait`` is milliseconds, ``FOREVER``, or ``None`` to leave it out: for ever too.
+
+    ``mode`` is ``EXCLUSIVE``, ``SHARED``, or ``None``; ``limit`` says instead how many holders the lease tolerates.
+    """
 
     verb = "ACQUIRE"
     name: bytes
     wait: int | str | None = None
+    max_queue: int | None = None
+    mode: str | None = None
+    limit: int | None = None
     ttl: int | None = None
     owner: bytes | None = None
     note: bytes | None = None
@@ -73,6 +81,12 @@ class Acquire(Request):
         grammar.check_name(self.name)
         if isinstance(self.wait, int):
             grammar.check_duration("a wait", self.wait)
+        if self.max_queue is not None:
+            grammar.check_number("max_queue", self.max_queue, most=grammar.QUEUE_LIMIT)
+        if self.limit is not None:
+            grammar.check_number("limit", self.limit, least=1, most=grammar.HOLDER_LIMIT)
+            if self.mode is not None:
+                raise LocalProtocolError("a lease is shared or has a limit, not both")
         if self.ttl is not None:
             grammar.check_duration("a ttl", self.ttl, least=1)
         if self.owner is not None:
@@ -86,6 +100,9 @@ class Acquire(Request):
     def _options(self) -> Options:
         # A wait of nothing has a word of its own; everything else is a duration with its unit.
         yield "wait", "0" if self.wait == 0 else _duration(self.wait) if isinstance(self.wait, int) else self.wait
+        yield "max-queue", _number(self.max_queue)
+        yield "mode", self.mode
+        yield "limit", _number(self.limit)
         yield "ttl", _duration(self.ttl)
         yield "owner", _text(self.owner)
         yield "note", _text(self.note)
@@ -288,6 +305,9 @@ class _Words:
     def cursor(self) -> str | None:
         return self._option("after", lambda word: word if grammar.is_cursor(word) else None)
 
+    def mode(self) -> str | None:
+        return self._option("mode", lambda word: word if word in MODES else None)
+
     def wait(self) -> int | str | None:
         if self._options.get("wait") in ("0", FOREVER):
             return 0 if self._options.pop("wait") == "0" else FOREVER
@@ -308,7 +328,14 @@ class _Words:
 _PARSERS: dict[str, Callable[[_Words], Request]] = {
     "HELLO": lambda words: Hello(words.number("v"), words.text("client")),
     "ACQUIRE": lambda words: Acquire(
-        words.name(), words.wait(), words.duration("ttl"), words.text("owner"), words.text("note")
+        words.name(),
+        words.wait(),
+        words.number("max-queue"),
+        words.mode(),
+        words.number("limit"),
+        words.duration("ttl"),
+        words.text("owner"),
+        words.text("note"),
     ),
     "RELEASE": lambda words: Release(words.name(), words.number("token")),
     "RENEW": lambda words: Renew(words.name(), words.number("token"), words.duration("ttl")),
