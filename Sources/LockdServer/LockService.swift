@@ -25,6 +25,7 @@ public struct LockService {
     /// With fewer tokens left than half of the latest block, the next one is reserved.
     private var tokensToKeep: UInt64
     private let flush: (Session) -> Void
+    private let record: (Revocation) -> Void
     private var lastSession = SessionID(0)
     private var effects: [Effect] = []
     private var dirty: [Session] = []
@@ -57,19 +58,21 @@ public struct LockService {
     /// A service with an empty table.
     ///
     /// `firstBlock` are tokens that `tokens` has reserved already. `flush` is called with a session that is to be told of a loss before anybody else is
-    /// told of the grant that follows: it writes that session's output as far as its socket takes it.
+    /// told of the grant that follows: it writes that session's output as far as its socket takes it. `record` is called with every revocation.
     public init(
         identity: Identity,
         limits: Limits,
         firstBlock: ClosedRange<FencingToken>,
         tokens: any TokenSupply,
         at now: MonotonicInstant,
-        flush: @escaping (Session) -> Void
+        flush: @escaping (Session) -> Void,
+        record: @escaping (Revocation) -> Void = { _ in }
     ) {
         self.identity = identity
         self.limits = limits
         self.tokens = tokens
         self.flush = flush
+        self.record = record
         startedAt = now
         table = LockTable(
             limits: limits,
@@ -240,6 +243,10 @@ public struct LockService {
         for case .sendLost(let id, let name, let token, let reason) in effects {
             guard let session = sessions[id] else { continue }
             say(.lost(name, token: token, reason: describe(reason)), to: session)
+            if case .revoked(let by, let why) = reason {
+                let revoker = sessions[by]?.peer
+                record(Revocation(name: name, token: token, holder: session.peer, revoker: revoker, reason: why))
+            }
             if losers.last !== session { losers.append(session) }
         }
         losers.forEach(flush)

@@ -79,7 +79,8 @@ public final class Server {
             firstBlock: FencingToken(block.lowerBound)...last,
             tokens: tokens,
             at: self.clock(),
-            flush: { connections[$0]?.writeOutput() }
+            flush: { connections[$0]?.writeOutput() },
+            record: { logger.notice("revoked", metadata: $0.metadata) }
         )
         epoll = try Epoll()
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }

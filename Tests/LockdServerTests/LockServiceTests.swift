@@ -265,6 +265,33 @@ import Testing
         #expect(fixture.lines(bob) == ["#1 GRANTED b token=5"])
     }
 
+    // MARK: Revocations
+
+    @Test func revocationIsRecordedWithWhoTookWhatFromWhom() throws {
+        let fixture = ServiceFixture()
+        let (alice, bob) = (fixture.open(), fixture.open())
+        fixture.send("ACQUIRE db ttl=10s", from: alice)
+        fixture.send("REVOKE db token=7", "REVOKE db reason=too%20slow", "REVOKE db", from: bob)
+        let expected = Revocation(
+            name: try LockName("db"),
+            token: FencingToken(1),
+            holder: alice.peer,
+            revoker: bob.peer,
+            reason: try Text("too slow", limit: 64)
+        )
+        #expect(fixture.revocations == [expected])
+    }
+
+    @Test func otherEndingsAreNotRecorded() {
+        let fixture = ServiceFixture()
+        let (alice, bob) = (fixture.open(), fixture.open())
+        fixture.send("ACQUIRE a ttl=1s", "ACQUIRE b", "RELEASE b", "ACQUIRE c", from: alice)
+        fixture.advance(.seconds(1))
+        fixture.end(alice)
+        #expect(fixture.lines(bob) == [])
+        #expect(fixture.revocations == [])
+    }
+
     // MARK: Tokens
 
     @Test func nextBlockIsReservedWhenHalfOfOneIsLeft() {

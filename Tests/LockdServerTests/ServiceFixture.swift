@@ -13,6 +13,7 @@ final class ServiceFixture {
 
     private(set) var service: LockService
     private(set) var flushes: [Flush] = []
+    private(set) var revocations: [Revocation] = []
     let tokens: BoundedTokens
     var now = MonotonicInstant(nanoseconds: 0)
     private var sessions: [Session] = []
@@ -29,7 +30,8 @@ final class ServiceFixture {
             firstBlock: FencingToken(1)...FencingToken(tokenCount),
             tokens: tokens,
             at: now,
-            flush: { back.fixture?.record($0) }
+            flush: { back.fixture?.record($0) },
+            record: { back.fixture?.revocations.append($0) }
         )
         back.fixture = self
     }

@@ -133,8 +133,28 @@ def test_uid_is_the_kernels_word(daemon: Daemon) -> None:
         client.acquire("mine")
         listed = root.ask_lines("SHOW mine")[0]
         assert f" pid={owner.process.pid} uid={NOBODY} command=python" in listed
-        assert root.ask("REVOKE mine reason=test").startswith("REVOKED mine ")
-        assert client.receive().endswith(f" reason=revoked by-uid=0 by-pid={os.getpid()} why=test")
+        assert root.ask("REVOKE mine reason=a%20test%0A").startswith("REVOKED mine ")
+        assert client.receive().endswith(f" reason=revoked by-uid=0 by-pid={os.getpid()} why=a%20test%0A")
+    (entry,) = [line for line in daemon.messages().splitlines() if line.endswith(" revoked")]
+    for field in [
+        "name=mine",
+        f"holder.pid={owner.process.pid} ",
+        f"holder.uid={NOBODY} ",
+        "by.uid=0 ",
+        f"by.pid={os.getpid()} ",
+        "why=a%20test%0A",
+    ]:
+        assert field in entry + " "
+
+
+def test_revocation_is_logged_once_whoever_asks(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as other:
+        holder.acquire("db")
+        assert other.ask("REVOKE db token=1").startswith("NOTHELD db")
+        assert other.ask("REVOKE db").startswith("REVOKED db ")
+        assert holder.ask("REVOKE db").startswith("* LOST db ")
+        assert holder.receive() == "NOTHELD db"
+        assert sum(line.endswith(" revoked") for line in daemon.messages().splitlines()) == 1
 
 
 def reach(daemon: Daemon) -> None:
