@@ -35,10 +35,10 @@ extension ClientCore {
                 outstanding[id] = purpose
                 return breakOff(unexpected(reply), &actions)
             }
-            if case .granted(_, let token) = completion { hold(token, name, timeToLive, now) }
+            if case .granted(_, let token, _) = completion { hold(token, name, timeToLive, now) }
             actions.append(.complete(id, completion))
         case .abandonedAcquire:
-            if case .granted(let name, let token, _) = reply { send(.release(name, token: token), .unwanted) }
+            if case .granted(let name, let token, _, _) = reply { send(.release(name, token: token), .unwanted) }
         case .release(let token):
             if case .released = reply { return endLease(token, .released, &actions) }
             if case .notHeld = reply { return endLease(token, .lost(.unknown), &actions) }
@@ -58,7 +58,7 @@ extension ClientCore {
     /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
     private func completion(of name: LockName, _ reply: Reply) -> ClientAction.Completion? {
         switch reply {
-        case .granted(_, let token, _): .granted(name, token)
+        case .granted(_, let token, _, let predecessor): .granted(name, token, after: predecessor)
         case .held(_, let token, _): .failed(.alreadyHeld(name, token))
         case .busy(_, let holder, let waiterCount):
             .failed(.waitTimedOut(name, waited: nil, holder, waiterCount: waiterCount))

@@ -24,10 +24,14 @@ public final class Lease: Sendable, CustomStringConvertible {
     /// lease. Tokens begin at the wall clock's microseconds, so they fit a signed 64-bit column of a database.
     public let token: UInt64
 
+    /// The lease before this one, if its holder did not release it: what it was doing may be half done.
+    public let previous: AbandonedLease?
+
     private let shell: ClientShell
     private let state = Guarded(State())
 
-    init(name: String, token: FencingToken, shell: ClientShell) {
+    init(name: String, token: FencingToken, previous: AbandonedLease?, shell: ClientShell) {
+        self.previous = previous
         self.name = name
         self.token = token.value
         self.shell = shell

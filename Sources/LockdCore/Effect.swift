@@ -7,7 +7,7 @@ public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///
     /// If the lease before was lost, its ``sendLost(_:_:token:reason:)`` comes earlier, and MUST be on its way before this is.
-    case sendGranted(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case sendGranted(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
     /// The owner of the request holds the lease already.
     case sendHeld(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
     /// The lock is not free, and the request cannot wait.

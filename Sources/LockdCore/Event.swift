@@ -3,7 +3,7 @@ public import LockdModel
 /// Something that happened, as the lock table is told of it.
 public enum Event: Hashable, Sendable {
     /// A session began. Its number was never used before.
-    case sessionOpened(SessionID, user: UserID)
+    case sessionOpened(SessionID, Peer)
     /// A session asked for a lease.
     case acquireRequested(AcquireRequest)
     /// A session gives a lease back: the one it has on the name, if `token` is `nil` or is that lease's.

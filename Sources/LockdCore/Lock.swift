@@ -13,6 +13,8 @@ struct Lock: Linked {
     var deadlines = DeadlineQueue()
     /// Since when the claim at the head of the queue could have been granted, if that has not been done yet.
     var grantsAreDueSince: MonotonicInstant?
+    /// What the next one to be granted is told of whoever held the name before.
+    var predecessor = Predecessor.unremarkable
     /// The slot of another lock, whose name has the same fingerprint.
     var nextWithSameFingerprint: Int?
     /// In the list of idle locks, or in that of locks with grants due.

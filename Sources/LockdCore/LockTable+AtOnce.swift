@@ -8,13 +8,14 @@ public import LockdModel
 extension LockTable {
     /// Grants the lock on `name` to a request that names nothing else, if it is free and all is well, and returns the token.
     ///
-    /// The same as ``Event/acquireRequested(_:)`` with the one effect ``Effect/sendGranted(_:_:token:timeToLive:)``. Returns nothing, and has
+    /// The same as ``Event/acquireRequested(_:)`` with the one effect ``Effect/sendGranted(_:_:token:timeToLive:after:)``. Returns nothing, and has
     /// changed nothing, if that would have another effect, or might.
     public mutating func grantAtOnce(_ id: RequestID, _ name: PlainName, at now: MonotonicInstant) -> FencingToken? {
         advance(to: now)
         let session = slot(of: id.session)
         guard nothingIsDue, id.tag == nil || sessions[session].waitsByTag.isEmpty,
             let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
+            case .unremarkable = locks[lock].predecessor,
             sessions[session].load < limits.leasesPerSession, leaseCounter < limits.leases
         else { return nil }
         idleLocks.remove(lock, in: &locks)

@@ -62,8 +62,11 @@ extension LockTable {
     /// Makes a lease of a claim that does not wait (any more).
     mutating func grant(_ claim: Int, _ effects: inout [Effect]) {
         let token = makeLease(of: claim)
-        let name = locks[claims[claim].lock].name
-        effects.append(.sendGranted(claims[claim].id, name, token: token, timeToLive: claims[claim].timeToLive))
+        let (id, lock, timeToLive) = (claims[claim].id, claims[claim].lock, claims[claim].timeToLive)
+        let predecessor = locks[lock].predecessor
+        locks[lock].predecessor = .unremarkable
+        let name = locks[lock].name
+        effects.append(.sendGranted(id, name, token: token, timeToLive: timeToLive, after: predecessor))
     }
 
     /// Makes a lease of a claim, of which somebody is to be told.
@@ -80,6 +83,24 @@ extension LockTable {
         leaseCounter += 1
         totals.granted += 1
         return token
+    }
+
+    /// Ends a lease that was not released, at `instant`, and remembers that for the next holder.
+    mutating func abandonLease(_ claim: Int, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
+        guard let token = claims[claim].token else { preconditionFailure("claim \(claim) holds nothing") }
+        let peer = sessions[claims[claim].session].peer
+        locks[claims[claim].lock].predecessor = .abandoned(
+            Abandonment(
+                ending,
+                token: token,
+                process: peer.process,
+                user: peer.user,
+                command: peer.command,
+                held: instant - claims[claim].since,
+                note: claims[claim].note
+            )
+        )
+        endLease(claim)
     }
 
     /// Takes a lease out of the table.
@@ -251,17 +272,17 @@ extension LockTable {
         let (lock, session) = (claims[claim].lock, claims[claim].session)
         if let endedAt = endInstant(of: session) {
             // There is nobody left to tell.
-            let expired = claims[claim].deadline.map { $0 <= endedAt } ?? false
-            if expired { totals.expired += 1 } else { totals.ended += 1 }
-            endLease(claim)
+            let expiredAt = claims[claim].deadline.flatMap { $0 <= endedAt ? $0 : nil }
+            if expiredAt == nil { totals.ended += 1 } else { totals.expired += 1 }
+            abandonLease(claim, expiredAt == nil ? .ended : .expired, at: expiredAt ?? endedAt)
             if sessions[session].leases.isEmpty {
                 endedSessions.remove(session, in: &sessions)
                 forget(session)
             }
-        } else if let token = claims[claim].token {
+        } else if let token = claims[claim].token, let deadline = claims[claim].deadline {
             totals.expired += 1
             effects.append(.sendLost(sessions[session].id, locks[lock].name, token: token, reason: .expired))
-            endLease(claim)
+            abandonLease(claim, .expired, at: deadline)
         }
     }
 

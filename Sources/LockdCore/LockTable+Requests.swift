@@ -94,8 +94,8 @@ extension LockTable {
         }
         let lostToken = FencingToken(held.number)
         let loser = claims[held.claim].session
-        let holder = sessions[loser].user
-        guard Self.may(sessions[session].user, revokeFrom: holder, inOwnSession: loser == session) else {
+        let holder = sessions[loser].peer.user
+        guard Self.may(sessions[session].peer.user, revokeFrom: holder, inOwnSession: loser == session) else {
             effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
             return
         }
@@ -103,7 +103,7 @@ extension LockTable {
         let loss = LossReason.revoked(by: id.session, why: reason)
         effects.append(.sendLost(sessions[loser].id, name, token: lostToken, reason: loss))
         effects.append(.sendRevoked(id, name, token: lostToken))
-        endLease(held.claim)
+        abandonLease(held.claim, .revoked, at: lastInstant)
         grantHead(of: lock, since: lastInstant, &effects)
     }
 

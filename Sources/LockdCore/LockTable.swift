@@ -52,7 +52,7 @@ public struct LockTable: Sendable {
     public mutating func apply(_ event: consuming Event, at now: MonotonicInstant, effects: inout [Effect]) {
         advance(to: now)
         switch consume event {
-        case .sessionOpened(let id, let user): open(id, user: user)
+        case .sessionOpened(let id, let peer): open(id, peer)
         case .acquireRequested(let request): acquire(request, &effects)
         case .releaseRequested(let id, let name, let token): release(id, name, token, &effects)
         case .renewRequested(let id, let name, let token, let timeToLive):
@@ -88,9 +88,9 @@ public struct LockTable: Sendable {
         grantsLeft = limits.grantsPerTurn
     }
 
-    private mutating func open(_ id: SessionID, user: UserID) {
+    private mutating func open(_ id: SessionID, _ peer: Peer) {
         precondition(sessionSlots[id] == nil, "session \(id) is open already")
-        sessionSlots[id] = sessions.insert(Session(id: id, user: user))
+        sessionSlots[id] = sessions.insert(Session(id: id, peer: peer))
     }
 
     private mutating func reserveTokens(through: FencingToken) {

@@ -3,7 +3,7 @@ import LockdModel
 /// What the lock table knows of one client's session.
 struct Session: Linked {
     let id: SessionID
-    let user: UserID
+    let peer: Peer
     var state = SessionState.open
     /// Its leases, in the order in which they were granted.
     var leases = SlotList<Claim>()

@@ -6,8 +6,8 @@ import LockdWire
 extension LockService {
     mutating func perform(_ effect: consuming Effect) {
         switch consume effect {
-        case .sendGranted(let id, let name, let token, let timeToLive):
-            answer(id, .granted(name, token: token, timeToLive: timeToLive))
+        case .sendGranted(let id, let name, let token, let timeToLive, let predecessor):
+            answer(id, .granted(name, token: token, timeToLive: timeToLive, after: predecessor))
         case .sendHeld(let id, let name, let token, let timeToLive):
             answer(id, .held(name, token: token, timeToLive: timeToLive))
         case .sendBusy(let id, let name, let holder, let waiterCount):

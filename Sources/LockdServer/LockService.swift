@@ -88,7 +88,7 @@ public struct LockService {
         let session = Session(id: lastSession, peer: peer)
         sessions[session.id] = session
         counts.accepted += 1
-        apply(.sessionOpened(session.id, user: peer.user), at: now)
+        apply(.sessionOpened(session.id, peer), at: now)
         return session
     }
 

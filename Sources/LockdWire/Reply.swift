@@ -7,7 +7,7 @@ public enum Reply: Hashable, Sendable {
     /// What the daemon is and can do: the answer to HELLO.
     indirect case welcome(Welcome)
     /// The session holds the lease from now on. `timeToLive` is the ttl that was asked for.
-    case granted(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case granted(LockName, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
     /// The owner that asks holds the lease already, under this token; nothing has changed.
     case held(LockName, token: FencingToken, timeToLive: Milliseconds?)
     /// The lease is not free, and the request was not to wait.

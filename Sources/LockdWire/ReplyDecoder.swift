@@ -47,7 +47,7 @@ public enum ReplyDecoder {
     private static func reply(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply {
         switch try words.verb() {
         case .welcome: .welcome(try words.welcome())
-        case .granted: .granted(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .granted: try words.granted()
         case .held: .held(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
         case .busy: .busy(try words.name(), holder: try words.holder(), waiterCount: try words.waiterCount())
         case .timedOut:

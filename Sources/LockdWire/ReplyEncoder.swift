@@ -34,7 +34,9 @@ public enum ReplyEncoder {
 
     /// Room for the line of `reply`: little for the answers that a busy session gets most of.
     private static func capacity(for reply: Reply) -> Int {
-        if case .granted(let name, _, _) = reply { return LineWriter.capacity(for: name.spelling.utf8.count) }
+        if case .granted(let name, _, _, .unremarkable) = reply {
+            return LineWriter.capacity(for: name.spelling.utf8.count)
+        }
         if case .released(let name, _) = reply { return LineWriter.capacity(for: name.spelling.utf8.count) }
         return LineWriter.capacity
     }
@@ -42,8 +44,9 @@ public enum ReplyEncoder {
     private static func write(_ reply: Reply, to writer: inout LineWriter) {
         switch reply {
         case .welcome(let welcome): write(welcome, to: &writer)
-        case .granted(let name, let token, let timeToLive):
+        case .granted(let name, let token, let timeToLive, let predecessor):
             write("GRANTED ", name, token, timeToLive, to: &writer)
+            if case .abandoned(let abandonment) = predecessor { write(abandonment, to: &writer) }
         case .held(let name, let token, let timeToLive):
             write("HELD ", name, token, timeToLive, to: &writer)
         case .busy(let name, let holder, let waiterCount):
@@ -105,6 +108,17 @@ public enum ReplyEncoder {
         write(verb, name, to: &writer)
         writer.writeField(" token=", token.value)
         writer.writeField(" ttl=", given: timeToLive)
+    }
+
+    private static func write(_ abandonment: Abandonment, to writer: inout LineWriter) {
+        writer.write(" previous=")
+        writer.write(abandonment.ending.rawValue)
+        writer.writeField(" previous-token=", abandonment.token.value)
+        writer.writeField(" previous-pid=", abandonment.process)
+        writer.writeField(" previous-uid=", abandonment.user)
+        writer.writeField(" previous-command=", abandonment.command)
+        writer.writeField(" previous-held=", measured: abandonment.held)
+        writer.writeField(" previous-note=", abandonment.note)
     }
 
     private static func write(_ holder: Reply.Holder?, waiterCount: Int, to writer: inout LineWriter) {

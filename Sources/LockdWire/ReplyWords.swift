@@ -175,6 +175,28 @@ extension ReplyWords {
         )
     }
 
+    mutating func granted() throws(ReplyProblem) -> Reply {
+        let name = try name()
+        return .granted(name, token: try token(), timeToLive: try timeToLive(), after: try predecessor())
+    }
+
+    private func predecessor() throws(ReplyProblem) -> Predecessor {
+        // An ending that this version does not know is a newer daemon's: nothing is made of it.
+        let ending = try optional("previous", String.verbatim).flatMap(Abandonment.Ending.init(rawValue:))
+        guard let ending else { return .unremarkable }
+        return .abandoned(
+            Abandonment(
+                ending,
+                token: FencingToken(try required("previous-token", UInt64.init(decimal:))),
+                process: try optional("previous-pid", ProcessID.init(decimal:)),
+                user: try optional("previous-uid", UserID.init(decimal:)),
+                command: try text("previous-command"),
+                held: try required("previous-held", Milliseconds.init(spelling:)),
+                note: try text("previous-note")
+            )
+        )
+    }
+
     mutating func lease() throws(ReplyProblem) -> Reply.LeaseLine {
         Reply.LeaseLine(
             name: try name(),

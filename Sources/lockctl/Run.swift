@@ -101,7 +101,7 @@ struct Run: ParsableCommand {
         let limit = shared ? HolderLimit.shared : limit.map(HolderLimit.init) ?? .exclusive
         let terms = AcquireTerms(name: name, wait: wait, queueLimit: maxQueue, holderLimit: limit, note: note)
         switch try connection.ask(.acquire(terms)) {
-        case .granted(_, let token, _): return token
+        case .granted(_, let token, _, _): return token
         case .busy(_, let holder, let waiterCount):
             complain("\(name.display) is not free: \(situation(holder, waiterCount))")
         case .timedOut(_, let waited, let holder, let waiterCount):

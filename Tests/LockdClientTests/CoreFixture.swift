@@ -85,7 +85,7 @@ struct CoreFixture {
             String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { "> \($0)" }
         case .awaitWritability: ["await writability"]
         case .shutDown(let id): ["shut down \(id.value)"]
-        case .complete(let id, .granted(let name, let token)): ["\(id.value) granted \(name) \(token)"]
+        case .complete(let id, .granted(let name, let token, _)): ["\(id.value) granted \(name) \(token)"]
         case .complete(let id, .done): ["\(id.value) done"]
         case .complete(let id, .cancelled): ["\(id.value) cancelled"]
         case .complete(let id, .failed(let error)): ["\(id.value) \(error.code)"]

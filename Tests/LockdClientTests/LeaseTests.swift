@@ -113,6 +113,21 @@ import Testing
         #expect(error?.description.contains("the limit is \(limit); it can be 1 to 100000") == true)
     }
 
+    @Test func leaseTellsOfOneBeforeItThatWasNotReleased() async throws {
+        let other = daemon.client()
+        let abandoned = try await other.acquire("db", note: "half done")
+        await other.close()
+        let lease = try await client.acquire("db")
+        #expect(lease.previous?.ending == .ended)
+        #expect(lease.previous?.token == abandoned.token)
+        #expect(lease.previous?.processID == getpid())
+        #expect(lease.previous?.note == "half%20done")
+        try await lease.release()
+        let next = try await client.acquire("db")
+        #expect(next.previous == nil)
+        try await next.release()
+    }
+
     @Test func tryAcquireDoesNotWait() async throws {
         let lease = try #require(try await client.tryAcquire("a"))
         #expect(try await client.tryAcquire("a") == nil)

@@ -15,7 +15,7 @@ extension LockTable {
         case .acquireRequested(let request) where request.terms == AcquireTerms(name: request.name):
             withPlainName(request.name) { table, name in
                 table.grantAtOnce(request.id, name, at: now).map {
-                    .sendGranted(request.id, request.name, token: $0, timeToLive: nil)
+                    .sendGranted(request.id, request.name, token: $0, timeToLive: nil, after: .unremarkable)
                 }
             }
         case .releaseRequested(let id, let name, token: nil):

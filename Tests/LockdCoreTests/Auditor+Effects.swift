@@ -6,7 +6,7 @@ extension Auditor {
     /// Notes what the event says, before its effects.
     mutating func begin() {
         switch event {
-        case .sessionOpened(let id, let user): clients[id] = Client(user: user)
+        case .sessionOpened(let id, let peer): clients[id] = Client(peer: peer)
         case .acquireRequested(let request): asking = request.id
         case .releaseRequested(let id, _, _): asking = id
         case .renewRequested(let id, _, _, _): asking = id
@@ -55,8 +55,8 @@ extension Auditor {
 
     mutating func observe(_ effect: Effect) throws(Complaint) {
         switch effect {
-        case .sendGranted(let id, let name, let token, let timeToLive):
-            try granted(id, name, token, timeToLive)
+        case .sendGranted(let id, let name, let token, let timeToLive, let predecessor):
+            try granted(id, name, token, timeToLive, predecessor)
         case .sendHeld(let id, let name, let token, let timeToLive):
             let request = try answer(id, name, isAcquire: true)
             let holder = holder(of: name, token)
@@ -116,7 +116,7 @@ extension Auditor {
             guard case .revokeRequested(_, _, let asked, _) = event else { throw Complaint("DENIED after \(event)") }
             let holder = leaseAsked(name, asked)
             try require(holder?.token == token && !mayRevoke(id, holder), "DENIED, but it is allowed")
-            try require(holder.flatMap { clients[$0.request.id.session]?.user } == user, "DENIED for another user")
+            try require(holder.flatMap { clients[$0.request.id.session]?.peer.user } == user, "DENIED for another user")
         case .sendRefused(let id, let refusal):
             try refused(id, refusal)
         case .sendLost(let session, let name, let token, let reason):
@@ -131,7 +131,8 @@ extension Auditor {
         _ id: RequestID,
         _ name: LockName,
         _ token: FencingToken,
-        _ timeToLive: Milliseconds?
+        _ timeToLive: Milliseconds?,
+        _ predecessor: Predecessor
     ) throws(Complaint) {
         let account = accounts[name, default: Account()]
         try require(clients[id.session] != nil, "granted to \(id.session), which has ended")
@@ -159,6 +160,23 @@ extension Auditor {
         occupy(request, token: token)
         totals.granted += 1
         try requireLimits(of: id.session)
+        try told(name, of: predecessor)
+    }
+
+    /// Whoever is granted a name is told of a lease that was abandoned since the last one was told of one: of the last of them.
+    private mutating func told(_ name: LockName, of predecessor: Predecessor) throws(Complaint) {
+        let abandonments = accounts[name]?.abandonments ?? []
+        // Where others may hold the name too, the table may not have noticed yet what has ended without a word.
+        let hasNoticedAll = accounts[name]?.holders.last?.request.holderLimit == .exclusive
+        guard case .abandoned(let abandonment) = predecessor else {
+            let mayBeUnnoticed = !hasNoticedAll && abandonments.allSatisfy { $0.1.ending != .revoked }
+            return try require(abandonments.isEmpty || mayBeUnnoticed, "nobody is told that \(name) was abandoned")
+        }
+        guard let index = abandonments.lastIndex(where: { $0.1 == abandonment }) else {
+            throw Complaint("\(name) was not abandoned like this: \(abandonment)")
+        }
+        try require(index == abandonments.count - 1 || !hasNoticedAll, "\(name) was abandoned by somebody else since")
+        accounts[name]?.abandonments.removeFirst(index + 1)
     }
 
     /// Takes note that the table has noticed the end of a lease whose session has ended, if one was left.
@@ -232,7 +250,7 @@ extension Auditor {
                 "another lease was over before"
             )
             try requireOrder(deadline)
-            vacate(name, token, at: deadline)
+            abandon(name, token, .expired, at: deadline)
             endingCount += 1
             totals.expired += 1
         case .revoked(let revoker, let why):
@@ -243,7 +261,7 @@ extension Auditor {
             try requireSettled(name)
             let lease = leaseAsked(name, asked)
             try require(lease?.token == token && mayRevoke(id, lease), "\(id) may not revoke \(name)")
-            vacate(name, token, at: now)
+            abandon(name, token, .revoked, at: now)
             revokedToken = token
             totals.revoked += 1
         }
@@ -382,8 +400,8 @@ extension Auditor {
     }
 
     private func mayRevoke(_ id: RequestID, _ lease: Holder?) -> Bool {
-        guard let holder = lease?.request.id.session, let user = clients[id.session]?.user else { return false }
+        guard let holder = lease?.request.id.session, let user = clients[id.session]?.peer.user else { return false }
         if holder == id.session || user == UserID(0) { return true }
-        return user == clients[holder]?.user && user != UserID(65534)
+        return user == clients[holder]?.peer.user && user != UserID(65534)
     }
 }

@@ -35,6 +35,8 @@ struct Auditor {
         var queue: [Wait] = []
         /// Since when the first of the queue could have been granted.
         var openSince: MonotonicInstant?
+        /// The leases that ended without having been released since the last grant that spoke of one, in the order in which they did.
+        var abandonments: [(at: MonotonicInstant, Abandonment)] = []
 
         /// Whether one more holder, with this limit, is no more than everybody tolerates.
         func admits(_ limit: HolderLimit) -> Bool {
@@ -48,7 +50,7 @@ struct Auditor {
     }
 
     struct Client {
-        var user: UserID
+        var peer: Peer
         var isDraining = false
         var leases: [FencingToken: LockName] = [:]
         var waitCount = 0
@@ -233,6 +235,28 @@ extension Auditor {
         noteWhetherOpen(name, since: instant)
     }
 
+    /// Takes note that a lease has ended at `instant` and was not released.
+    mutating func abandon(
+        _ name: LockName,
+        _ token: FencingToken,
+        _ ending: Abandonment.Ending,
+        at instant: MonotonicInstant
+    ) {
+        guard let holder = holder(of: name, token), let peer = clients[holder.request.id.session]?.peer else { return }
+        let abandonment = Abandonment(
+            ending,
+            token: token,
+            process: peer.process,
+            user: peer.user,
+            command: peer.command,
+            held: instant - holder.grantedAt,
+            note: holder.request.note
+        )
+        accounts[name]?.abandonments.append((instant, abandonment))
+        accounts[name]?.abandonments.sort { ($0.at, $0.1.token) < ($1.at, $1.1.token) }
+        vacate(name, token, at: instant)
+    }
+
     /// The leases of a session end without a word.
     mutating func abandonLeases(of id: SessionID) {
         let leases = (clients[id]?.leases ?? [:]).map { token, name in
@@ -242,7 +266,12 @@ extension Auditor {
         for lease in leases.sorted(by: { $0.deadline ?? .distantFuture < $1.deadline ?? .distantFuture }) {
             let hasExpired = lease.deadline.map { $0 <= now } ?? false
             if hasExpired { totals.expired += 1 } else { totals.ended += 1 }
-            vacate(lease.name, lease.token, at: hasExpired ? lease.deadline ?? now : now)
+            abandon(
+                lease.name,
+                lease.token,
+                hasExpired ? .expired : .ended,
+                at: hasExpired ? lease.deadline ?? now : now
+            )
             abandoned[lease.name, default: 0] += 1
         }
     }

@@ -182,7 +182,7 @@ extension AuditorTests {
         Lie("no answer to the canceller", at: "alice cancels", says: "no answer") { $0.removeLast() },
         Lie("no answer to the revoker", at: "alice revokes", says: "no answer") { $0.removeLast() },
         Lie("no answer to a try", at: "carol tries", says: "waits that cannot") { $0 = [] },
-        Lie("grant in the end of a session", at: "carol ends", says: "effects of an event") {
+        Lie("grant in the end of a session", at: "carol ends", says: "nobody is told") {
             $0 = [.granted("db", to: bob, token: 4)]
         },
         Lie("two answers", at: "alice asks again", says: "had its answer") { $0.append($0[0]) },

@@ -62,3 +62,24 @@ extension AcquireRequest {
     var owner: Text? { terms.owner }
     var note: Text? { terms.note }
 }
+
+extension Event {
+    /// A session of some process of `user`.
+    static func sessionOpened(_ id: SessionID, user: UserID) -> Event {
+        .sessionOpened(id, Peer(process: ProcessID(Int32(id.value)), user: user, command: "worker"))
+    }
+}
+
+extension Effect {
+    /// The same, as if the holder before had left nothing behind: most tests are not about that.
+    var withoutPredecessor: Effect {
+        guard case .sendGranted(let id, let name, let token, let timeToLive, _) = self else { return self }
+        return .sendGranted(id, name, token: token, timeToLive: timeToLive, after: .unremarkable)
+    }
+
+    /// What a grant says of the holder before.
+    var abandonment: Abandonment? {
+        guard case .sendGranted(_, _, _, _, .abandoned(let abandonment)) = self else { return nil }
+        return abandonment
+    }
+}

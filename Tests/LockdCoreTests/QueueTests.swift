@@ -53,7 +53,7 @@ import Testing
 
         var holder = alice
         var granted: [Int] = []
-        while let effect = table.release("db", by: holder).last, case .sendGranted(let id, _, _, _) = effect {
+        while let effect = table.release("db", by: holder).last, case .sendGranted(let id, _, _, _, _) = effect {
             holder = id
             granted.append(id.tag.flatMap { Int($0.spelling) } ?? -1)
         }

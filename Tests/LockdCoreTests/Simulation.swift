@@ -137,7 +137,7 @@ struct Simulation {
             waited.append(request.id)
         }
         for effect in effects {
-            if case .sendGranted(let id, let name, let token, _) = effect { remembered.append((id, name, token)) }
+            if case .sendGranted(let id, let name, let token, _, _) = effect { remembered.append((id, name, token)) }
             var hasher = Hasher()
             hasher.combine(fingerprint)
             hasher.combine(effect)

@@ -14,6 +14,8 @@ let dave = RequestID(SessionID(4))
 final class TableFixture {
     private(set) var table: LockTable
     private var auditor: Auditor
+    /// What the grants of the last event have said of the holders before; the effects that tests compare leave that out.
+    private(set) var abandonments: [Abandonment] = []
     private(set) var now = MonotonicInstant(nanoseconds: 1_000_000_000)
 
     /// A table that Alice, Bob and Carol have sessions with; the first token is 1.
@@ -36,7 +38,8 @@ final class TableFixture {
         } catch {
             Issue.record("\(error)")
         }
-        return effects
+        abandonments = effects.compactMap(\.abandonment)
+        return effects.map(\.withoutPredecessor)
     }
 
     /// Moves the clock, and nobody notices.
@@ -173,7 +176,7 @@ extension Effect {
         token: FencingToken,
         ttl: Milliseconds? = nil
     ) -> Self {
-        .sendGranted(id, name, token: token, timeToLive: ttl)
+        .sendGranted(id, name, token: token, timeToLive: ttl, after: .unremarkable)
     }
 
     static func held(_ name: LockName, by id: RequestID, token: FencingToken, ttl: Milliseconds? = nil) -> Self {

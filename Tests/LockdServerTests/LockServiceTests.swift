@@ -192,7 +192,10 @@ import Testing
                 .init(loser: alice.id, outputs: [alice.id: "* LOST db token=1 reason=expired\n", bob.id: ""])
             ]
         )
-        #expect(fixture.lines(bob) == ["GRANTED db token=2"])
+        let granted =
+            "GRANTED db token=2 previous=expired previous-token=1 "
+            + "previous-pid=100 previous-uid=1000 previous-held=1000ms"
+        #expect(fixture.lines(bob) == [granted])
     }
 
     @Test func lossByRevocationIsSentBeforeAnythingIsSaidToTheWinner() {
@@ -206,7 +209,10 @@ import Testing
             fixture.flushes == [.init(loser: alice.id, outputs: [alice.id: loss, bob.id: "", root.id: ""])]
         )
         #expect(fixture.lines(root) == ["REVOKED db token=1"])
-        #expect(fixture.lines(bob) == ["GRANTED db token=2"])
+        let granted =
+            "GRANTED db token=2 previous=revoked previous-token=1 "
+            + "previous-pid=100 previous-uid=1000 previous-held=0ms"
+        #expect(fixture.lines(bob) == [granted])
     }
 
     @Test func lossesFoundByARequestAreSentBeforeItsAnswer() {
@@ -242,7 +248,10 @@ import Testing
         fixture.end(alice)
         #expect(fixture.lines(alice) == ["GRANTED db token=1 ttl=1s"])
         fixture.advance(.seconds(0))
-        #expect(fixture.lines(bob) == ["#1 GRANTED db token=2"])
+        let granted =
+            "#1 GRANTED db token=2 previous=expired previous-token=1 "
+            + "previous-pid=100 previous-uid=1000 previous-held=1000ms"
+        #expect(fixture.lines(bob) == [granted])
     }
 
     // MARK: More than one turn's work
@@ -262,7 +271,10 @@ import Testing
         #expect(lines.contains { $0.hasPrefix("GRANTED a ") })
         while fixture.service.hasRunnableSessions || lines.isEmpty { fixture.resume() }
         for _ in 0..<3 { fixture.advance(.seconds(0)) }
-        #expect(fixture.lines(bob) == ["#1 GRANTED b token=5"])
+        let granted =
+            "#1 GRANTED b token=5 previous=ended previous-token=2 "
+            + "previous-pid=100 previous-uid=1000 previous-held=0ms"
+        #expect(fixture.lines(bob) == [granted])
     }
 
     // MARK: Revocations

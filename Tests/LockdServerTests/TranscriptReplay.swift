@@ -210,9 +210,9 @@ struct TranscriptVariables: CustomStringConvertible {
     ) -> Bool {
         guard let peer else { return false }
         switch key {
-        case "pid", "holder-pid", "by-pid": return value == "\(peer.process)"
-        case "uid", "holder-uid", "by-uid": return value == "\(peer.user)"
-        case "command", "holder-command": return value == peer.command
+        case "pid", "holder-pid", "by-pid", "previous-pid": return value == "\(peer.process)"
+        case "uid", "holder-uid", "by-uid", "previous-uid": return value == "\(peer.user)"
+        case "command", "holder-command", "previous-command": return value == peer.command
         default: return false
         }
     }
@@ -235,8 +235,8 @@ struct TranscriptVariables: CustomStringConvertible {
             if words.contains("WELCOME") || words.contains("STAT"), key == "pid" || key == "lockd" || key == "version" {
                 return "\(key)=*"
             }
-            guard ["token", "session", "holder-session", "next"].contains(key) else { return word }
-            let isToken = key == "token"
+            guard ["token", "previous-token", "session", "holder-session", "next"].contains(key) else { return word }
+            let isToken = key.hasSuffix("token")
             let known = values.first { $0.value == value && (Int($0.key) != nil) == isToken }
             return "\(key)=$\(known?.key ?? name(String(value), isToken ? nil : client(String(value))))"
         }.joined(separator: " ")

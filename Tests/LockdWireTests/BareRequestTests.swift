@@ -82,7 +82,7 @@ private struct Bare: Equatable {
         #expect(isBare)
         let reply: Reply =
             switch request.request {
-            case .acquire(let terms): .granted(terms.name, token: token, timeToLive: nil)
+            case .acquire(let terms): .granted(terms.name, token: token, timeToLive: nil, after: .unremarkable)
             case .release(let name, _): .released(name, token: token)
             default: .pong
             }

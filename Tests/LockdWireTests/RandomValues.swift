@@ -70,7 +70,7 @@ struct RandomValues {
                     nameByteCount: count()
                 )
             )
-        case 1: .granted(name(), token: token(), timeToLive: maybe { $0.given() })
+        case 1: .granted(name(), token: token(), timeToLive: maybe { $0.given() }, after: predecessor())
         case 2: .held(name(), token: token(), timeToLive: maybe { $0.given() })
         case 3: .busy(name(), holder: maybe { $0.holder() }, waiterCount: count())
         case 4: .timedOut(name(), waited: measured(), holder: maybe { $0.holder() }, waiterCount: count())
@@ -151,6 +151,22 @@ struct RandomValues {
         case 1: HolderLimit(Int.random(in: 2...100_000, using: &generator))
         default: .exclusive
         }
+    }
+
+    private mutating func predecessor() -> Predecessor {
+        guard Bool.random(using: &generator) else { return .unremarkable }
+        let endings: [Abandonment.Ending] = [.ended, .expired, .revoked]
+        return .abandoned(
+            Abandonment(
+                endings[Int.random(in: 0..<3, using: &generator)],
+                token: token(),
+                process: maybe { $0.process() },
+                user: maybe { $0.user() },
+                command: maybe { $0.text(15) },
+                held: measured(),
+                note: maybe { $0.text(256) }
+            )
+        )
     }
 
     private mutating func holder() -> Reply.Holder {

@@ -27,8 +27,33 @@ import Testing
                 )
             )
         ),
-        ("GRANTED reports/nightly token=7", .granted("reports/nightly", token: 7, timeToLive: nil)),
-        ("GRANTED a%20b token=18446744073709551615 ttl=90s", .granted("a b", token: .init(.max), timeToLive: 90_000)),
+        (
+            "GRANTED reports/nightly token=7",
+            .granted("reports/nightly", token: 7, timeToLive: nil, after: .unremarkable)
+        ),
+        (
+            "GRANTED a token=7 previous=ended previous-token=6 previous-pid=12 previous-uid=0 previous-command=a%20b previous-held=5ms previous-note=n",
+            .granted(
+                "a",
+                token: 7,
+                timeToLive: nil,
+                after: .abandoned(
+                    Abandonment(
+                        .ended,
+                        token: 6,
+                        process: ProcessID(12),
+                        user: .root,
+                        command: "a b",
+                        held: 5,
+                        note: "n"
+                    )
+                )
+            )
+        ),
+        (
+            "GRANTED a%20b token=18446744073709551615 ttl=90s",
+            .granted("a b", token: .init(.max), timeToLive: 90_000, after: .unremarkable)
+        ),
         ("HELD a token=7", .held("a", token: 7, timeToLive: nil)),
         ("HELD a token=7 ttl=2m", .held("a", token: 7, timeToLive: 120_000)),
         ("BUSY a waiters=0", .busy("a", holder: nil, waiterCount: 0)),
@@ -159,7 +184,7 @@ import Testing
 @Suite struct GrowthTests {
     @Test(
         arguments: [
-            ("GRANTED a mode=shared token=7 since=now", .granted("a", token: 7, timeToLive: nil)),
+            ("GRANTED a mode=shared token=7 since=now", .granted("a", token: 7, timeToLive: nil, after: .unremarkable)),
             ("RELEASED a token=7 token=8", .released("a", token: 7)),
             ("PONG load=3", .pong),
             ("END pages=2", .end(next: nil)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import threading
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 import pytest
-from conftest import Daemon
+from conftest import Daemon, wait_until
 
 import lockd
 
@@ -203,6 +204,24 @@ class TestState:
             assert repr(lease) == f"<lockd.Lease of '{lock.name.decode()}' token={lease.token}>"
         assert lock.lease is None
         assert not lease.lost
+
+    def test_lease_tells_of_one_before_it_that_was_not_released(self, daemon: Daemon, lock: lockd.Lock) -> None:
+        with lock as lease:
+            assert lease.previous is None
+        other = lockd.Lock(lock.name, note="half done")
+        assert other.acquire()
+        lost = other.lease
+        assert lost is not None
+        daemon.ask(f"REVOKE {lock.name.decode()}")
+        wait_until(lambda: lost.lost, "the loss")
+        with lock as lease:
+            assert lease.previous is not None
+            assert lease.previous.ending == "revoked"
+            assert lease.previous.token == lost.token
+            assert lease.previous.pid == os.getpid()
+            assert lease.previous.note == b"half done"
+        with lock as lease:
+            assert lease.previous is None
 
     def test_tokens_grow(self, lock: lockd.Lock) -> None:
         tokens = []

@@ -6,7 +6,8 @@ import pytest
 
 from lockd import RemoteProtocolError
 from lockd import _replies as replies
-from lockd._replies import Holder, Reply, parse_reply
+from lockd._holders import AbandonedLease, Holder
+from lockd._replies import Reply, parse_reply
 
 HOLDER = "holder-pid=12 holder-uid=0 holder-command=my%20app holder-session=3 held=90s"
 
@@ -27,6 +28,12 @@ LINES: list[tuple[str, Reply]] = [
         replies.TimedOut(b"x", 50, Holder(12, 0, b"my app", 3, 90_000), 1),
     ),
     ("CANCELLED x waited=7ms", replies.Cancelled(b"x", 7)),
+    (
+        "GRANTED x token=5 ttl=1m previous=ended previous-token=4 previous-pid=12 previous-uid=0 previous-command=my%20app"
+        " previous-held=90s previous-note=n%20n",
+        replies.Granted(b"x", 5, 60_000, AbandonedLease("ended", 4, 12, 0, b"my app", 90_000, b"n n")),
+    ),
+    ("GRANTED x token=5 previous=evaporated", replies.Granted(b"x", 5, None, AbandonedLease("evaporated"))),
     ("RELEASED x token=5", replies.Released(b"x", 5)),
     ("NOTHELD x", replies.NotHeld(b"x")),
     ("RENEWED x token=5 ttl=1h", replies.Renewed(b"x", 5, 3_600_000)),
@@ -55,7 +62,7 @@ LINES: list[tuple[str, Reply]] = [
         replies.LeaseLine(b"x", 5, session=3, held=5, waiters=0, holder_limit=3),
     ),
     ("WAITER x position=2 limit=2 waited=5ms", replies.WaiterLine(b"x", 2, waited=5, holder_limit=2)),
-    ("BUSY x held=5ms holders=3 waiters=0", replies.Busy(b"x", replies.Holder(held=5, count=3), 0)),
+    ("BUSY x held=5ms holders=3 waiters=0", replies.Busy(b"x", Holder(held=5, count=3), 0)),
     ("END", replies.End()),
     ("END next=12.34", replies.End("12.34")),
     ("REVOKED x token=5", replies.Revoked(b"x", 5)),

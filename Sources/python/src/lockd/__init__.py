@@ -25,11 +25,13 @@ from ._errors import (
     RemoteProtocolError,
     RequestRefused,
 )
+from ._holders import AbandonedLease
 from ._lock import Lease, Lock
 from ._replies import LeaseLine, WaiterLine
 from ._version import __version__
 
 __all__ = [
+    "AbandonedLease",
     "Client",
     "DaemonUnavailable",
     "Lease",

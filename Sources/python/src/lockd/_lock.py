@@ -23,6 +23,7 @@ from ._errors import (
     RemoteProtocolError,
     show_name,
 )
+from ._holders import AbandonedLease
 from ._process import endpoint
 from ._protocol import HeldLease
 from ._requests import FOREVER, SHARED, Acquire, Show
@@ -56,6 +57,14 @@ class Lease:
     def ttl(self) -> float | None:
         """The seconds that it lasts without a renewal; ``None`` if there is no such bound."""
         return None if self._held.ttl is None else self._held.ttl / 1000
+
+    @property
+    def previous(self) -> AbandonedLease | None:
+        """The lease before this one, if its holder did not release it: what that was doing may be half done.
+
+        ``None`` if it was released, if there was none, and if somebody else was told of it already.
+        """
+        return self._held.previous
 
     @property
     def since(self) -> float:

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 from . import _replies as replies
 from ._errors import LocalProtocolError, RemoteProtocolError
+from ._holders import AbandonedLease
 from ._replies import Reply, parse_reply
 from ._requests import Acquire, Cancel, Hello, List, Ping, Quit, Release, Renew, Request, Revoke, Show, Stats
 
@@ -61,6 +62,8 @@ class HeldLease:
     token: int
     #: Milliseconds, ``None`` for no bound.
     ttl: int | None
+    #: The lease before it, if that was not released.
+    previous: AbandonedLease | None = None
     #: Set once, when the lease is lost.
     loss: Loss | None = None
     #: Whether this side gave it back: RELEASED was received, or nobody waits for it.
@@ -238,7 +241,7 @@ class Connection:
     def _follow(self, outstanding: _Outstanding, reply: Reply) -> HeldLease | None:
         """Record what a reply says about the leases of this connection, and return the lease that it grants."""
         if isinstance(reply, replies.Granted):
-            lease = self.leases[reply.name, reply.token] = HeldLease(reply.name, reply.token, reply.ttl)
+            lease = self.leases[reply.name, reply.token] = HeldLease(reply.name, reply.token, reply.ttl, reply.previous)
             if outstanding.abandoned:
                 self.give_back(lease)
             return lease

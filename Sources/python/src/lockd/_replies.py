@@ -11,25 +11,13 @@ from typing import Callable, TypeVar
 
 from . import _grammar as grammar
 from ._errors import RemoteProtocolError
+from ._holders import AbandonedLease, Holder
 
 _Value = TypeVar("_Value")
 
 
 class Reply:
     """The base of everything the daemon says."""
-
-
-@dataclass(frozen=True)
-class Holder:
-    """Who holds a lease, as far as the daemon says."""
-
-    pid: int | None = None
-    uid: int | None = None
-    command: bytes | None = None
-    session: int | None = None
-    held: int | None = None
-    #: How many hold it, if more than one; the rest is of the one that was granted first.
-    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -47,11 +35,12 @@ class Welcome(Reply):
 
 @dataclass(frozen=True)
 class Granted(Reply):
-    """The session holds the lease."""
+    """The session holds the lease. ``previous`` is the lease before it, if that was not released."""
 
     name: bytes
     token: int
     ttl: int | None = None
+    previous: AbandonedLease | None = None
 
 
 @dataclass(frozen=True)
@@ -330,6 +319,15 @@ class _Words:
         )
         return None if holder == Holder() else holder
 
+    def previous(self) -> AbandonedLease | None:
+        ending = self.fields.get("previous")
+        if ending is None:
+            return None
+        number, text = self.optional_number, self.optional_text
+        pid, uid, command = number("previous-pid"), number("previous-uid"), text("previous-command")
+        held = self.optional_duration("previous-held")
+        return AbandonedLease(ending, number("previous-token"), pid, uid, command, held, text("previous-note"))
+
     def holder_limit(self) -> int | None:
         if self.fields.get("mode") == "shared":
             return None
@@ -426,7 +424,9 @@ def _lost(words: _Words) -> Reply:
 
 _PARSERS: dict[str, Callable[[_Words], Reply]] = {
     "WELCOME": _welcome,
-    "GRANTED": lambda words: Granted(words.name(), words.number("token"), words.optional_duration("ttl")),
+    "GRANTED": lambda words: Granted(
+        words.name(), words.number("token"), words.optional_duration("ttl"), words.previous()
+    ),
     "HELD": lambda words: Held(words.name(), words.number("token"), words.optional_duration("ttl")),
     "BUSY": lambda words: Busy(words.name(), words.holder(), words.optional_number("waiters")),
     "TIMEOUT": lambda words: TimedOut(

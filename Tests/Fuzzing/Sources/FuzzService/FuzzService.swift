@@ -136,7 +136,7 @@ private struct Ledger {
 
     mutating func note(_ reply: Reply, to session: SessionID) {
         if ended.contains(session) { return }
-        if case .granted(let name, let token, _) = reply {
+        if case .granted(let name, let token, _, _) = reply {
             precondition(granted.insert(token).inserted, "token \(token) was granted twice")
             leases[token] = (name, session)
         } else if case .released(_, let token) = reply {
