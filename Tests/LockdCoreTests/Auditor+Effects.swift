@@ -169,14 +169,24 @@ extension Auditor {
         // Where others may hold the name too, the table may not have noticed yet what has ended without a word.
         let hasNoticedAll = accounts[name]?.holders.last?.request.holderLimit == .exclusive
         guard case .abandoned(let abandonment) = predecessor else {
-            let mayBeUnnoticed = !hasNoticedAll && abandonments.allSatisfy { $0.1.ending != .revoked }
-            return try require(abandonments.isEmpty || mayBeUnnoticed, "nobody is told that \(name) was abandoned")
+            let mayGoUntold = abandonments.allSatisfy { lease in
+                lease.mayGoUntold || !hasNoticedAll && lease.abandonment.ending != .revoked
+            }
+            return try require(mayGoUntold, "nobody is told that \(name) was abandoned")
         }
-        guard let index = abandonments.lastIndex(where: { $0.1 == abandonment }) else {
+        guard let index = abandonments.lastIndex(where: { $0.abandonment == abandonment }) else {
             throw Complaint("\(name) was not abandoned like this: \(abandonment)")
         }
-        try require(index == abandonments.count - 1 || !hasNoticedAll, "\(name) was abandoned by somebody else since")
-        accounts[name]?.abandonments.removeFirst(index + 1)
+        // Of those that went at the same instant, each may be called the last.
+        let instant = abandonments[index].at
+        let isLast = instant == abandonments.last?.at
+        try require(isLast || !hasNoticedAll, "\(name) was abandoned by somebody else since")
+        accounts[name]?.abandonments =
+            hasNoticedAll
+            ? []
+            : abandonments[(index + 1)...].map { lease in
+                Abandoned(at: lease.at, abandonment: lease.abandonment, mayGoUntold: lease.at == instant)
+            }
     }
 
     /// Takes note that the table has noticed the end of a lease whose session has ended, if one was left.

@@ -36,7 +36,7 @@ struct Auditor {
         /// Since when the first of the queue could have been granted.
         var openSince: MonotonicInstant?
         /// The leases that ended without having been released since the last grant that spoke of one, in the order in which they did.
-        var abandonments: [(at: MonotonicInstant, Abandonment)] = []
+        var abandonments: [Abandoned] = []
 
         /// Whether one more holder, with this limit, is no more than everybody tolerates.
         func admits(_ limit: HolderLimit) -> Bool {
@@ -47,6 +47,14 @@ struct Auditor {
         func isFree(for limit: HolderLimit) -> Bool { queue.isEmpty && admits(limit) }
 
         var isOpen: Bool { queue.first.map { admits($0.request.holderLimit) } ?? false }
+    }
+
+    /// A lease that nobody has been told of yet.
+    struct Abandoned {
+        var at: MonotonicInstant
+        var abandonment: Abandonment
+        /// Whether one that went at the same instant was spoken of instead, perhaps.
+        var mayGoUntold = false
     }
 
     struct Client {
@@ -252,8 +260,8 @@ extension Auditor {
             held: instant - holder.grantedAt,
             note: holder.request.note
         )
-        accounts[name]?.abandonments.append((instant, abandonment))
-        accounts[name]?.abandonments.sort { ($0.at, $0.1.token) < ($1.at, $1.1.token) }
+        accounts[name]?.abandonments.append(Abandoned(at: instant, abandonment: abandonment))
+        accounts[name]?.abandonments.sort { ($0.at, $0.abandonment.token) < ($1.at, $1.abandonment.token) }
         vacate(name, token, at: instant)
     }
 
