@@ -16,7 +16,7 @@ extension LockTable {
         guard nothingIsDue, id.tag == nil || sessions[session].waitsByTag.isEmpty,
             let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
-            sessions[session].load < limits.leasesPerSession, leaseCounter < limits.leases
+            sessions[session].load < limits.leasesPerSession, leaseCounter + jointWaitCounter < limits.leases
         else { return nil }
         idleLocks.remove(lock, in: &locks)
         return makeLease(of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: lock))

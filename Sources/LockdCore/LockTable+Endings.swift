@@ -124,6 +124,7 @@ extension LockTable {
         let (lock, session) = (claims[claim].lock, claims[claim].session)
         locks[lock].queue.remove(claims[claim].place(at: claim))
         sessions[session].waits.remove(claim, in: &claims)
+        if claims[claim].holderLimit != .exclusive { jointWaitCounter -= 1 }
         if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
     }
 

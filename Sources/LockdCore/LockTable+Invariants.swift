@@ -36,6 +36,11 @@ extension LockTable {
         }
         precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
         precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
+        let jointWaits = locks.occupiedSlots.reduce(0) { count, slot in
+            count + locks[slot].queue.count { claims[$0.claim].holderLimit != .exclusive }
+        }
+        precondition(jointWaits == jointWaitCounter, "\(jointWaitCounter) joint waits, not \(jointWaits)")
+        precondition(leaseCount <= limits.leases, "\(leaseCount) leases are more than there may be")
         precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
         precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")

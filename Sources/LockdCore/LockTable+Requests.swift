@@ -22,7 +22,7 @@ extension LockTable {
             totals.busy += 1
             let (holder, waiterCount) = situation(of: lock)
             effects.append(.sendBusy(request.id, terms.name, holder: holder, waiterCount: waiterCount))
-        } else if let refusal = refusalToQueue(in: session) {
+        } else if let refusal = refusalToQueue(terms.holderLimit, in: session) {
             refuse(request.id, refusal, &effects)
         } else {
             enqueue(request, in: session, on: lock)
@@ -121,7 +121,7 @@ extension LockTable {
     ) {
         if sessions[session].load >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
-        } else if leaseCounter >= limits.leases {
+        } else if leasesToCome >= limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
             let lock = takeLock(on: request.terms.name)
@@ -129,13 +129,19 @@ extension LockTable {
         }
     }
 
-    private mutating func refusalToQueue(in session: Int) -> Refusal? {
+    /// How many leases there can be without anybody asking for another one.
+    ///
+    /// An exclusive claim that waits becomes a lease only in place of another one, perhaps in a later turn.
+    private var leasesToCome: Int { leaseCounter + jointWaitCounter + locksWithGrantsDue.count }
+
+    private mutating func refusalToQueue(_ limit: HolderLimit, in session: Int) -> Refusal? {
         if sessions[session].load >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
         if sessions[session].waits.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
+        if limit != .exclusive && leasesToCome >= limits.leases { return .tooManyLeases(limit: limits.leases) }
         return waiterCount >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
     }
 
@@ -143,6 +149,7 @@ extension LockTable {
         let claim = insertClaim(request.id, request.terms, in: session, on: lock)
         locks[lock].queue.append(claims[claim].place(at: claim))
         sessions[session].waits.append(claim, in: &claims)
+        if request.terms.holderLimit != .exclusive { jointWaitCounter += 1 }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
     }
@@ -215,12 +222,14 @@ extension LockTable {
         return nil
     }
 
-    /// The lease that `owner` holds, if it is one of the holders.
+    /// The lease that `owner` holds, the strictest if it has several.
     private mutating func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
+        var strictest: Int?
         for held in locks[lock].holders.places
         where claims[held.claim].session == session && claims[held.claim].owner.isSame(as: owner) {
-            return held.claim
+            if let strictest, claims[strictest].holderLimit <= claims[held.claim].holderLimit { continue }
+            strictest = held.claim
         }
-        return nil
+        return strictest
     }
 }

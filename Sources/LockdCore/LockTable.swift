@@ -25,6 +25,8 @@ public struct LockTable: Sendable {
     var idleLocks = SlotList<Lock>()
     var claims = Slab<Claim>()
     var leaseCounter = 0
+    /// How many of the waiting claims are not exclusive, so that many can become leases at once.
+    var jointWaitCounter = 0
     var sessions = Slab<Session>()
     var sessionSlots: [SessionID: Int] = [:]
     /// The ended sessions that have leases still, in the order in which they ended.

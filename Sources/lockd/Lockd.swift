@@ -10,7 +10,7 @@ import Logging
 struct Lockd: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lockd",
-        abstract: "Grants named exclusive leases to the processes of this machine.",
+        abstract: "Grants named leases to the processes of this machine.",
         discussion: """
             The daemon listens on a Unix-domain socket and keeps a few bytes of state. It stays in the foreground; SIGTERM or SIGINT end it.
 

@@ -294,8 +294,12 @@ extension Auditor {
         case .tooManyLeasesOfSession(let limit):
             try require(limit == limits.leasesPerSession && requestCount >= limit, "has only \(requestCount)")
         case .tooManyLeases(let limit):
-            let most = leaseCount + abandoned.values.reduce(0, +)
-            try require(isFree && limit == limits.leases && most >= limit, "there are only \(most) leases")
+            let jointWaits = accounts.values.reduce(0) { count, account in
+                count + account.queue.count { $0.request.holderLimit != .exclusive }
+            }
+            let most = leaseCount + abandoned.values.reduce(0, +) + jointWaits + openNames.count
+            let mayBe = isFree || request.holderLimit != .exclusive
+            try require(mayBe && limit == limits.leases && most >= limit, "there are only \(most) leases")
         case .tooManyWaitersOfSession(let limit):
             try require(
                 !isFree && limit == limits.waitersPerSession && client.waitCount >= limit,
@@ -356,9 +360,7 @@ extension Auditor {
                 && client.waitCount <= limits.waitersPerSession,
             "session \(id) is over its limits"
         )
-        // Those who waited may all be granted at once.
-        let mostLeases = limits.leases + limits.waiters
-        try require(leaseCount <= mostLeases && waitCount <= limits.waiters, "the table is over its limits")
+        try require(leaseCount <= limits.leases && waitCount <= limits.waiters, "the table is over its limits")
     }
 
     private func requireSituation(_ name: LockName, _ holding: Holding?, _ waiterCount: Int) throws(Complaint) {
@@ -383,11 +385,16 @@ extension Auditor {
 
     /// The lease that the owner of the request has on the name already.
     private func leaseOfItsOwner(_ request: AcquireRequest) -> Holder? {
-        accounts[request.name]?.holders.first { holder in
+        let leases = accounts[request.name]?.holders.filter { holder in
             let held = holder.request
             guard held.id.session == request.id.session else { return false }
             if let owner = request.owner { return owner == held.owner }
             return request.id.tag == nil && held.id.tag == nil && held.owner == nil
+        }
+        // The strictest; the first of those that are equal.
+        return leases?.reduce(nil) { strictest, lease in
+            guard let strictest, strictest.request.holderLimit <= lease.request.holderLimit else { return lease }
+            return strictest
         }
     }
 

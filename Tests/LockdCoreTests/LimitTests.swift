@@ -88,6 +88,20 @@ import Testing
         #expect(table.acquire("a", by: carol) == [])
     }
 
+    @Test func thereAreNoMoreLeasesInAllThoughManyAreGrantedTogether() {
+        let table = TableFixture {
+            $0.leases = 3
+            $0.waiters = 3
+        }
+        let names: [LockName] = ["a", "b", "c"]
+        for name in names { table.acquire(name, by: alice) }
+        for name in names {
+            for tag in 1...3 as ClosedRange<UInt64> { table.acquire(name, by: bob.tagged(Tag(tag)), limit: .shared) }
+            table.release(name, by: alice)
+        }
+        #expect(table.leaseCount <= table.limits.leases)
+    }
+
     @Test func sessionHasSoManyWaits() {
         let table = TableFixture { $0.waitersPerSession = 1 }
         table.acquire("a", by: alice)

@@ -223,6 +223,19 @@ import Testing
         table.disconnect(alice)
         #expect(table.listPages().joined().map(\.short) == ["db +1"])
     }
+
+    @Test func leaseThatIsDueIsListedUntilItIsWorkedOff() throws {
+        let table = TableFixture()
+        table.acquire("db", by: alice, ttl: .seconds(1))
+        table.moveClock(.seconds(2))
+        guard case .lease(let line) = try #require(table.lines(after: nil, lineLimit: 10).lines.first) else {
+            Issue.record("the lease is not listed")
+            return
+        }
+        #expect(line.left == .seconds(0))
+        table.passTime()
+        #expect(table.lines(after: nil, lineLimit: 10).lines == [])
+    }
 }
 
 extension LockTable.Line {

@@ -96,11 +96,12 @@ class Client:
             assert (received.lease.name, received.lease.token) == (reply.name, reply.token)
 
     def _send_line(self, line: str) -> None:
-        bytes_ = line.encode("latin-1").removesuffix(b"\r")
-        first = line.split(" ", maxsplit=1)[0]
-        tag = first if re.fullmatch(r"#[A-Za-z0-9._:-]{1,32}", first) else None
+        bytes_ = line.encode("latin-1")
         if len(bytes_) > LINE_LIMIT:
             return
+        bytes_ = bytes_.removesuffix(b"\r")
+        first = bytes_.decode("latin-1").split(" ", maxsplit=1)[0]
+        tag = first if re.fullmatch(r"#[A-Za-z0-9._:-]{1,32}", first) else None
         try:
             tag, request = parse_request(bytes_)
         except LocalProtocolError:
