@@ -20,8 +20,7 @@ extension LockTable {
     /// Whether time has nothing to do with what happens now, as is true of most requests.
     var nothingIsDue: Bool {
         @inline(__always) get {
-            endedSessions.isEmpty && locksWithGrantsDue.isEmpty
-                && (deadlines.earliest.map { $0.instant > lastInstant } ?? true)
+            locksWithGrantsDue.isEmpty && (deadlines.earliest.map { $0.instant > lastInstant } ?? true)
         }
     }
 
@@ -140,6 +139,11 @@ extension LockTable {
     /// Gives a claim a deadline in place of the one that it may have.
     mutating func setDeadline(of claim: Int, to instant: MonotonicInstant) {
         claims[claim].deadline = instant
+        schedule(claim, at: instant)
+    }
+
+    /// Makes a claim end at `instant`, unless it ends otherwise before.
+    private mutating func schedule(_ claim: Int, at instant: MonotonicInstant) {
         let isOfWait = claims[claim].token == nil
         let number = claims[claim].place(at: claim).number
         let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: claim)
@@ -165,7 +169,10 @@ extension LockTable {
             forget(session)
         } else {
             sessions[session].state = .ended(at: lastInstant)
-            endedSessions.append(session, in: &sessions)
+            endedSessionCount += 1
+            for lease in sessions[session].leases.slots(in: claims) {
+                schedule(lease, at: min(lastInstant, claims[lease].deadline ?? lastInstant))
+            }
         }
     }
 
@@ -179,18 +186,13 @@ extension LockTable {
 
     /// The lock on which something is due next, and when that is.
     var nextDue: (lock: Int, instant: MonotonicInstant)? {
-        // Each of these is older than what is behind it, and at one instant what comes first here goes first.
-        var next: (lock: Int, instant: MonotonicInstant)?
-        if let lock = locksWithGrantsDue.first, let since = locks[lock].grantsAreDueSince { next = (lock, since) }
-        if let session = endedSessions.first, let endedAt = endInstant(of: session),
-            let lease = sessions[session].leases.first, endedAt < next?.instant ?? .distantFuture
+        let deadline = deadlines.earliest
+        if let lock = locksWithGrantsDue.first, let since = locks[lock].grantsAreDueSince,
+            since <= deadline?.instant ?? since
         {
-            next = (claims[lease].lock, endedAt)
+            return (lock, since)
         }
-        if let deadline = deadlines.earliest, deadline.instant < next?.instant ?? .distantFuture {
-            next = (claims[deadline.claim].lock, deadline.instant)
-        }
-        return next
+        return deadline.map { (claims[$0.claim].lock, $0.instant) }
     }
 
     /// Who holds the lock, sessions that have ended left out, and how many wait.
@@ -198,7 +200,7 @@ extension LockTable {
         let waiterCount = locks[lock].queue.count
         var holderCount = locks[lock].holders.count
         var first = locks[lock].holders.first
-        if !endedSessions.isEmpty {
+        if endedSessionCount > 0 {
             let present = locks[lock].holders.places.filter { !hasEnded(claims[$0.claim].session) }
             (first, holderCount) = (present.first, present.count)
         }
@@ -221,31 +223,10 @@ extension LockTable {
             grantHead(of: lock, since: since, &effects)
             return true
         }
-        let deadline = locks[lock].deadlines.earliest
-        if let (lease, endedAt) = firstLeaseOfAnEndedSession(on: lock), endedAt <= instant,
-            endedAt < deadline?.instant ?? .distantFuture || deadline?.isOfWait == true && endedAt == deadline?.instant
-        {
-            endDueLease(lease, &effects)
-            grantHead(of: lock, since: endedAt, &effects)
-            return true
-        }
-        guard let deadline, deadline.instant <= instant else { return false }
+        guard let deadline = locks[lock].deadlines.earliest, deadline.instant <= instant else { return false }
         if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
         grantHead(of: lock, since: deadline.instant, &effects)
         return true
-    }
-
-    /// The lease on the lock whose session ended first, and when that was.
-    ///
-    /// Looks at all holders, but only while leases of ended sessions are still to be worked off.
-    private mutating func firstLeaseOfAnEndedSession(on lock: Int) -> (claim: Int, endedAt: MonotonicInstant)? {
-        if endedSessions.isEmpty { return nil }
-        var first: (claim: Int, endedAt: MonotonicInstant)?
-        for place in locks[lock].holders.places {
-            guard let endedAt = endInstant(of: claims[place.claim].session) else { continue }
-            if endedAt < first?.endedAt ?? .distantFuture { first = (place.claim, endedAt) }
-        }
-        return first
     }
 
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
@@ -277,7 +258,7 @@ extension LockTable {
             if expiredAt == nil { totals.ended += 1 } else { totals.expired += 1 }
             abandonLease(claim, expiredAt == nil ? .ended : .expired, at: expiredAt ?? endedAt)
             if sessions[session].leases.isEmpty {
-                endedSessions.remove(session, in: &sessions)
+                endedSessionCount -= 1
                 forget(session)
             }
         } else if let token = claims[claim].token, let deadline = claims[claim].deadline {
@@ -288,7 +269,7 @@ extension LockTable {
     }
 
     private mutating func clearDeadline(of claim: Int) {
-        guard claims[claim].deadline != nil else { return }
+        guard claims[claim].deadline != nil || hasEnded(claims[claim].session) else { return }
         claims[claim].deadline = nil
         deadlines.remove(claim)
         locks[claims[claim].lock].deadlines.remove(claim)

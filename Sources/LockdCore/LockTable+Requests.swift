@@ -214,8 +214,8 @@ extension LockTable {
     ) -> (claim: Int, token: FencingToken)? {
         let session = slot(of: id.session)
         if let lock = settledLock(on: name, &effects) {
-            for held in locks[lock].holders.places where token == nil || token?.value == held.number {
-                if claims[held.claim].session == session { return (held.claim, FencingToken(held.number)) }
+            for claim in leases(of: session, on: lock) {
+                if let held = claims[claim].token, token == nil || token == held { return (claim, held) }
             }
         }
         effects.append(.sendNotHeld(id, name))
@@ -225,11 +225,20 @@ extension LockTable {
     /// The lease that `owner` holds, the strictest if it has several.
     private mutating func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
         var strictest: Int?
-        for held in locks[lock].holders.places
-        where claims[held.claim].session == session && claims[held.claim].owner.isSame(as: owner) {
-            if let strictest, claims[strictest].holderLimit <= claims[held.claim].holderLimit { continue }
-            strictest = held.claim
+        for claim in leases(of: session, on: lock) where claims[claim].owner.isSame(as: owner) {
+            if let strictest, claims[strictest].holderLimit <= claims[claim].holderLimit { continue }
+            strictest = claim
         }
         return strictest
+    }
+
+    /// The leases of the session on the lock, in the order in which they were granted.
+    ///
+    /// Looks at all of the lock or at all of the session, whichever are fewer.
+    private mutating func leases(of session: Int, on lock: Int) -> [Int] {
+        if locks[lock].holders.count <= sessions[session].leases.count {
+            return locks[lock].holders.places.compactMap { claims[$0.claim].session == session ? $0.claim : nil }
+        }
+        return sessions[session].leases.slots(in: claims).filter { claims[$0].lock == lock }
     }
 }

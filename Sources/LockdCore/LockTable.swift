@@ -29,8 +29,8 @@ public struct LockTable: Sendable {
     var jointWaitCounter = 0
     var sessions = Slab<Session>()
     var sessionSlots: [SessionID: Int] = [:]
-    /// The ended sessions that have leases still, in the order in which they ended.
-    var endedSessions = SlotList<Session>()
+    /// How many sessions have ended and have leases still.
+    var endedSessionCount = 0
     var deadlines = DeadlineQueue()
 
     var nextToken: FencingToken

@@ -1,7 +1,7 @@
 import LockdModel
 
 /// What the lock table knows of one client's session.
-struct Session: Linked {
+struct Session: Vacatable {
     let id: SessionID
     let peer: Peer
     var state = SessionState.open
@@ -11,8 +11,6 @@ struct Session: Linked {
     var waits = SlotList<Claim>()
     /// The slots of the waits that have a tag.
     var waitsByTag: [Tag: Int] = [:]
-    /// In the list of ended sessions.
-    var links = Links()
 
     /// How much of what a session may have it has: each of its waits can become a lease at any moment.
     var load: Int { leases.count + waits.count }

@@ -249,3 +249,36 @@ import Testing
         #expect(table.acquire("db", by: alice, maxQueue: 0) == [.held("db", by: alice, token: 1)])
     }
 }
+
+/// Many holders of one name whose sessions end together.
+@Suite struct ManyEndingsTests {
+    @Test func eachEndsOnceAndWhoWaitsIsGranted() {
+        var limits = Limits()
+        limits.endingsPerTurn = 3
+        limits.waitersPerSession = 3
+        var table = LockTable(limits: limits, firstToken: 1, reservedThrough: 100_000)
+        let now = MonotonicInstant(nanoseconds: 0)
+        let readers = (1...2000).map { SessionID($0) }
+        let writer = SessionID(5000)
+        for id in readers + [writer] { _ = table.apply(.sessionOpened(id, user: .root), at: now) }
+        for id in readers {
+            _ = table.apply(
+                .acquireRequested(AcquireRequest(RequestID(id), LockName(stringLiteral: "own/\(id)"))),
+                at: now
+            )
+            _ = table.apply(.acquireRequested(AcquireRequest(RequestID(id), "db", holderLimit: .shared)), at: now)
+        }
+        for id in readers {
+            _ = table.apply(.inputEnded(id), at: now)
+            _ = table.apply(.sessionEnded(id), at: now)
+        }
+        // All of them are in the way, and all have ended by now.
+        let effects = table.apply(.acquireRequested(AcquireRequest(RequestID(writer), "db")), at: now)
+        #expect(effects.map(\.withoutPredecessor) == [.granted("db", to: RequestID(writer), token: 4001)])
+        table.checkInvariants()
+        while let deadline = table.nextDeadline, deadline <= now { _ = table.apply(.timePassed, at: now) }
+        #expect(table.leaseCount == 1)
+        #expect(table.totals.ended == 4000)
+        table.checkInvariants()
+    }
+}
