@@ -223,6 +223,17 @@ import Testing
         )
         #expect(table.nextDeadline() == nil)
     }
+
+    @Test func leaseThatIsOverCannotBeRenewedWhileOthersAreToBeGrantedInLaterTurns() {
+        let table = TableFixture { $0.grantsPerTurn = 1 }
+        table.acquire("db", by: alice)
+        for tag in 1...4 as ClosedRange<UInt64> {
+            table.acquire("db", by: bob.tagged(Tag(tag)), limit: .shared, ttl: .seconds(1))
+        }
+        table.release("db", by: alice)
+        table.moveClock(.seconds(2))
+        #expect(table.renew("db", by: bob, token: 2).last == .notHeld("db", to: bob))
+    }
 }
 
 /// Requests that queue only if not too many do.
