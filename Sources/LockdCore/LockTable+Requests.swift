@@ -11,6 +11,7 @@ extension LockTable {
             return acquireFree(request, in: session, &effects)
         }
         let terms = request.terms
+        endOverdueLeases(of: session, on: lock, &effects)
         if let held = lease(of: Owner(of: request.id, terms.owner), in: session, on: lock) {
             return answerHeld(request, by: held, &effects)
         }
@@ -94,6 +95,12 @@ extension LockTable {
         }
         let lostToken = FencingToken(held.number)
         let loser = claims[held.claim].session
+        if let deadline = claims[held.claim].deadline, deadline <= lastInstant {
+            // Over, but left to be worked off; see endOverdueLeases(of:on:_:).
+            endDueLease(held.claim, &effects)
+            effects.append(.sendNotHeld(id, name))
+            return
+        }
         let holder = sessions[loser].peer.user
         guard Self.may(sessions[session].peer.user, revokeFrom: holder, inOwnSession: loser == session) else {
             effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
@@ -214,6 +221,7 @@ extension LockTable {
     ) -> (claim: Int, token: FencingToken)? {
         let session = slot(of: id.session)
         if let lock = settledLock(on: name, &effects) {
+            endOverdueLeases(of: session, on: lock, &effects)
             for claim in leases(of: session, on: lock) {
                 if let held = claims[claim].token, token == nil || token == held { return (claim, held) }
             }
@@ -230,6 +238,15 @@ extension LockTable {
             strictest = claim
         }
         return strictest
+    }
+
+    /// Ends the leases of the session on the lock that are over, where that is left to be worked off because more are to be granted the lock
+    /// than one event may grant.
+    private mutating func endOverdueLeases(of session: Int, on lock: Int, _ effects: inout [Effect]) {
+        guard locks[lock].grantsAreDueSince != nil else { return }
+        for claim in leases(of: session, on: lock) {
+            if let deadline = claims[claim].deadline, deadline <= lastInstant { endDueLease(claim, &effects) }
+        }
     }
 
     /// The leases of the session on the lock, in the order in which they were granted.
