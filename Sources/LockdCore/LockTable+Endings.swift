@@ -250,7 +250,7 @@ extension LockTable {
     }
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
-    mutating func endDueLease(_ claim: Int, _ effects: inout [Effect]) {
+    private mutating func endDueLease(_ claim: Int, _ effects: inout [Effect]) {
         let (lock, session) = (claims[claim].lock, claims[claim].session)
         if let endedAt = endInstant(of: session) {
             // There is nobody left to tell.

@@ -11,7 +11,6 @@ extension LockTable {
             return acquireFree(request, in: session, &effects)
         }
         let terms = request.terms
-        endOverdueLeases(of: session, on: lock, &effects)
         if let held = lease(of: Owner(of: request.id, terms.owner), in: session, on: lock) {
             return answerHeld(request, by: held, &effects)
         }
@@ -87,7 +86,7 @@ extension LockTable {
         let session = slot(of: id.session)
         guard let lock = settledLock(on: name, &effects),
             let held = locks[lock].holders.places.first(where: { place in
-                (token == nil || token?.value == place.number) && !hasEnded(claims[place.claim].session)
+                (token == nil || token?.value == place.number) && !isOver(place.claim)
             })
         else {
             effects.append(.sendNotHeld(id, name))
@@ -95,12 +94,6 @@ extension LockTable {
         }
         let lostToken = FencingToken(held.number)
         let loser = claims[held.claim].session
-        if let deadline = claims[held.claim].deadline, deadline <= lastInstant {
-            // Over, but left to be worked off; see endOverdueLeases(of:on:_:).
-            endDueLease(held.claim, &effects)
-            effects.append(.sendNotHeld(id, name))
-            return
-        }
         let holder = sessions[loser].peer.user
         guard Self.may(sessions[session].peer.user, revokeFrom: holder, inOwnSession: loser == session) else {
             effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
@@ -221,7 +214,6 @@ extension LockTable {
     ) -> (claim: Int, token: FencingToken)? {
         let session = slot(of: id.session)
         if let lock = settledLock(on: name, &effects) {
-            endOverdueLeases(of: session, on: lock, &effects)
             for claim in leases(of: session, on: lock) {
                 if let held = claims[claim].token, token == nil || token == held { return (claim, held) }
             }
@@ -240,22 +232,19 @@ extension LockTable {
         return strictest
     }
 
-    /// Ends the leases of the session on the lock that are over, where that is left to be worked off because more are to be granted the lock
-    /// than one event may grant.
-    private mutating func endOverdueLeases(of session: Int, on lock: Int, _ effects: inout [Effect]) {
-        guard locks[lock].grantsAreDueSince != nil else { return }
-        for claim in leases(of: session, on: lock) {
-            if let deadline = claims[claim].deadline, deadline <= lastInstant { endDueLease(claim, &effects) }
-        }
-    }
-
-    /// The leases of the session on the lock, in the order in which they were granted.
+    /// The leases of the session on the lock that are not over, in the order in which they were granted.
     ///
     /// Looks at all of the lock or at all of the session, whichever are fewer.
     private mutating func leases(of session: Int, on lock: Int) -> [Int] {
-        if locks[lock].holders.count <= sessions[session].leases.count {
-            return locks[lock].holders.places.compactMap { claims[$0.claim].session == session ? $0.claim : nil }
-        }
-        return sessions[session].leases.slots(in: claims).filter { claims[$0].lock == lock }
+        let isFewer = locks[lock].holders.count <= sessions[session].leases.count
+        let claims = isFewer ? locks[lock].holders.places.map(\.claim) : sessions[session].leases.slots(in: claims)
+        return claims.filter { self.claims[$0].session == session && self.claims[$0].lock == lock && !isOver($0) }
+    }
+
+    /// Whether the lease has been due to end since before this event.
+    ///
+    /// It is there still only while more claims are to be granted its lock than one event may grant: they come first.
+    private mutating func isOver(_ lease: Int) -> Bool {
+        hasEnded(claims[lease].session) || claims[lease].deadline.map { $0 <= lastInstant } ?? false
     }
 }

@@ -1,4 +1,3 @@
-import DequeModule
 public import LockdModel
 
 /// Decides who holds each lock.

@@ -383,9 +383,13 @@ extension Auditor {
         return request.wait != .none && waiting < request.terms.queueLimit ?? .max
     }
 
+    /// Whether the lease is left only because others come first that were to be granted the name before it was over.
+    private func isOver(_ holder: Holder) -> Bool { holder.deadline.map { $0 <= now } ?? false }
+
     /// The lease that the owner of the request has on the name already.
     private func leaseOfItsOwner(_ request: AcquireRequest) -> Holder? {
         let leases = accounts[request.name]?.holders.filter { holder in
+            if isOver(holder) { return false }
             let held = holder.request
             guard held.id.session == request.id.session else { return false }
             if let owner = request.owner { return owner == held.owner }
@@ -401,7 +405,7 @@ extension Auditor {
     /// The lease that a request speaks of: the one with the token, or the first; of `session`, or of anybody.
     private func leaseAsked(_ name: LockName, _ token: FencingToken?, of session: SessionID? = nil) -> Holder? {
         accounts[name]?.holders.first { holder in
-            (token ?? holder.token) == holder.token
+            !isOver(holder) && (token ?? holder.token) == holder.token
                 && (session ?? holder.request.id.session) == holder.request.id.session
         }
     }

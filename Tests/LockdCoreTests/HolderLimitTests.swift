@@ -234,6 +234,18 @@ import Testing
         table.moveClock(.seconds(2))
         #expect(table.renew("db", by: bob, token: 2).last == .notHeld("db", to: bob))
     }
+
+    @Test func revocationTakesAnotherLeaseThanOneThatIsOver() {
+        let table = TableFixture { $0.grantsPerTurn = 2 }
+        table.acquire("db", by: alice)
+        table.acquire("db", by: bob.tagged("1"), limit: .shared, ttl: .seconds(1))
+        for tag in ["2", "3", "4", "5", "6", "7"] as [Tag] { table.acquire("db", by: bob.tagged(tag), limit: .shared) }
+        table.release("db", by: alice)
+        table.moveClock(.seconds(2))
+        #expect(table.revoke("db", by: alice).last == .revoked("db", to: alice, token: 3))
+        #expect(table.passTime().contains(.granted("db", to: bob.tagged("5"), token: 6)))
+        #expect((table.passTime() + table.passTime()).contains(.expired("db", of: bob, token: 2)))
+    }
 }
 
 /// Requests that queue only if not too many do.
