@@ -29,16 +29,18 @@ extension ClientCore {
         case .hello:
             if case .welcome = reply { return }
             breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
-        case .acquire(let name, let timeToLive):
-            guard let completion = completion(of: name, reply) else {
+        case .acquire(let names, let timeToLive):
+            guard let completion = completion(of: names.first, reply) else {
                 // Still to be answered, like all the others.
                 outstanding[id] = purpose
                 return breakOff(unexpected(reply), &actions)
             }
-            if case .granted(_, let token, _) = completion { hold(token, name, timeToLive, now) }
+            if case .granted(_, let token, _) = completion { hold(token, names, timeToLive, now) }
             actions.append(.complete(id, completion))
         case .abandonedAcquire:
-            if case .granted(let name, let token, _, _) = reply { send(.release(name, token: token), .unwanted) }
+            if case .granted(let names, let token, _, _) = reply {
+                send(.release(names.first, token: token), .unwanted)
+            }
         case .release(let token):
             if case .released = reply { return endLease(token, .released, &actions) }
             if case .notHeld = reply { return endLease(token, .lost(.unknown), &actions) }
@@ -75,11 +77,11 @@ extension ClientCore {
 
     private mutating func hold(
         _ token: FencingToken,
-        _ name: LockName,
+        _ names: LockNames,
         _ timeToLive: Milliseconds?,
         _ now: MonotonicInstant
     ) {
-        leases[token] = Lease(name: name, timeToLive: timeToLive, renewal: .never)
+        leases[token] = Lease(names: names, timeToLive: timeToLive, renewal: .never)
         // The daemon's deadline counts from the grant, which is a little earlier; from the first renewal on, it is this process that is early.
         planRenewal(of: token, from: now)
     }
@@ -96,7 +98,7 @@ extension ClientCore {
         switch ending {
         case .released: actions.append(.endLease(token, .released))
         case .lost(let reason, let revocation):
-            let loss = LeaseLoss(reason, revocation, lockName: lease.name.string, token: token.value)
+            let loss = LeaseLoss(reason, revocation, lockName: lease.names.first.string, token: token.value)
             actions.append(.endLease(token, .lost(loss)))
         }
         for id in lease.releasedFor { actions.append(.complete(id, .done)) }

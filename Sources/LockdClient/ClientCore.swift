@@ -24,7 +24,7 @@ struct ClientCore: Sendable {
     /// What the answer under a tag is for.
     enum Outstanding: Equatable {
         case hello
-        case acquire(LockName, timeToLive: Milliseconds?)
+        case acquire(LockNames, timeToLive: Milliseconds?)
         /// The caller has gone. If it is granted, it is released.
         case abandonedAcquire
         case release(FencingToken)
@@ -44,7 +44,7 @@ struct ClientCore: Sendable {
             case sent
         }
 
-        let name: LockName
+        let names: LockNames
         var timeToLive: Milliseconds?
         var renewal: Renewal
         /// Who waits for its end; if anybody, it is being released.
@@ -95,7 +95,7 @@ struct ClientCore: Sendable {
         var actions: [ClientAction] = []
         switch event {
         case .acquireRequested(let id, let acquire):
-            ask(.acquire(acquire), id, .acquire(acquire.name, timeToLive: acquire.timeToLive), &actions)
+            ask(.acquire(acquire), id, .acquire(acquire.names, timeToLive: acquire.timeToLive), &actions)
         case .releaseRequested(let id, let token): release(id, token, &actions)
         case .pingRequested(let id): ask(.ping, id, .ping, &actions)
         case .closeRequested(let id): close(id, &actions)
@@ -138,7 +138,7 @@ struct ClientCore: Sendable {
         let isFirst = lease.releasedFor.isEmpty
         lease.releasedFor.append(id)
         leases[token] = lease
-        if isFirst { ask(.release(lease.name, token: token), id, .release(token), &actions) }
+        if isFirst { ask(.release(lease.names.first, token: token), id, .release(token), &actions) }
     }
 
     private mutating func cancel(_ id: RequestID, _ actions: inout [ClientAction]) {
@@ -177,7 +177,7 @@ struct ClientCore: Sendable {
             if instant <= now { due.append(token) } else { renewNoLaterThan(instant) }
         }
         for token in due.sorted() {
-            guard let name = leases[token]?.name else { continue }
+            guard let name = leases[token]?.names.first else { continue }
             leases[token]?.renewal = .sent
             send(.renew(name, token: token, timeToLive: nil), .renew(token, sentAt: now))
         }
@@ -291,7 +291,7 @@ struct ClientCore: Sendable {
         for token in leases.keys.sorted() { endLease(token, .lost(reason), &actions) }
         for (id, purpose) in outstanding.sorted(by: { $0.key < $1.key }) {
             switch purpose {
-            case .acquire(let name, _): actions.append(.complete(id, .failed(error.about(name))))
+            case .acquire(let names, _): actions.append(.complete(id, .failed(error.about(names.first))))
             case .ping: actions.append(.complete(id, .failed(error)))
             // Whoever releases has been answered with the end of the lease.
             case .hello, .abandonedAcquire, .release, .renew, .unwanted: break

@@ -1,14 +1,14 @@
 import LockdModel
 
-/// A request for a lock, from its arrival on: it waits, unless the lock is free, and then it is a lease.
+/// A request for one lock, or for several at once, from its arrival on: it waits, unless they are free, and then it is a lease.
 struct Claim: Linked {
     /// What the session called it.
     let id: RequestID
     /// The slot of the session.
     let session: Int
-    /// The slot of the lock.
-    let lock: Int
-    /// How many holders of the lock it tolerates.
+    /// The slots of the locks.
+    private(set) var locks: LockSlots
+    /// How many holders of each lock it tolerates.
     let holderLimit: HolderLimit
     private(set) var owner: Owner
     private(set) var note: Text?
@@ -25,12 +25,16 @@ struct Claim: Linked {
     /// In the list of the session's waits, or of its leases.
     var links = Links()
 
+    /// Whether its end can make room for more leases than one, or its grant can add one while no other lease ends.
+    var needsReserve: Bool { holderLimit != .exclusive || !locks.isSingle }
+
     /// Of those who wait by its arrival, of those who hold by its token.
     func place(at slot: Int) -> Place { Place(number: token?.value ?? arrival, claim: slot) }
 
     mutating func vacate() {
         owner = .session
         note = nil
+        locks = LockSlots(locks.first)
     }
 }
 

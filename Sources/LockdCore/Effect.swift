@@ -7,19 +7,19 @@ public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///
     /// If the lease before was lost, its ``sendLost(_:_:token:reason:)`` comes earlier, and MUST be on its way before this is.
-    case sendGranted(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
-    /// The owner of the request holds the lease already.
-    case sendHeld(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
-    /// The lock is not free, and the request cannot wait.
-    case sendBusy(RequestID, LockName, holder: Holding?, waiterCount: Int)
+    case sendGranted(RequestID, LockNames, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
+    /// The owner of the request holds the names already, with this lease, which may have more of them.
+    case sendHeld(RequestID, LockNames, token: FencingToken, timeToLive: Milliseconds?)
+    /// A lock is not free, and the request cannot wait; the rest speaks of the first such lock.
+    case sendBusy(RequestID, LockNames, holder: Holding?, waiterCount: Int)
     /// The wait ran out.
-    case sendTimedOut(RequestID, LockName, waited: Milliseconds, holder: Holding?, waiterCount: Int)
+    case sendTimedOut(RequestID, LockNames, waited: Milliseconds, holder: Holding?, waiterCount: Int)
     /// The wait was ended by its own session.
-    case sendCancelled(RequestID, LockName, waited: Milliseconds)
+    case sendCancelled(RequestID, LockNames, waited: Milliseconds)
     /// The lease was given back.
-    case sendReleased(RequestID, LockName, token: FencingToken)
+    case sendReleased(RequestID, LockNames, token: FencingToken)
     /// The lease's deadline is now `timeToLive` from now; `nil` if it has none.
-    case sendRenewed(RequestID, LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case sendRenewed(RequestID, LockNames, token: FencingToken, timeToLive: Milliseconds?)
     /// There is no such lease.
     case sendNotHeld(RequestID, LockName)
     /// The wait under `tag` was ended.
@@ -27,13 +27,13 @@ public enum Effect: Hashable, Sendable {
     /// No request waits under `tag`.
     case sendNotWaiting(RequestID, tag: Tag)
     /// The lease was taken from its holder.
-    case sendRevoked(RequestID, LockName, token: FencingToken)
+    case sendRevoked(RequestID, LockNames, token: FencingToken)
     /// The lease is `holder`'s and not for the session to revoke.
-    case sendDenied(RequestID, LockName, token: FencingToken, holder: UserID)
+    case sendDenied(RequestID, LockNames, token: FencingToken, holder: UserID)
     /// The request was refused and changed nothing.
     case sendRefused(RequestID, Refusal)
     /// The session no longer holds the lease.
-    case sendLost(SessionID, LockName, token: FencingToken, reason: LossReason)
+    case sendLost(SessionID, LockNames, token: FencingToken, reason: LossReason)
 
     /// Whether somebody is told of a loss.
     public var isLoss: Bool {
@@ -64,6 +64,8 @@ public enum Refusal: Hashable, Sendable {
     case tagInUse(Tag)
     /// The owner holds a lease on the name that tolerates more holders.
     case stricterLease
+    /// The owner holds a part of the names.
+    case partlyHeld
     /// The session has as many leases and waits as it may have.
     case tooManyLeasesOfSession(limit: Int)
     /// There are as many leases as there may be.

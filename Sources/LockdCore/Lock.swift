@@ -9,6 +9,8 @@ struct Lock: Linked {
     var holders = Holders()
     /// The claims that wait for the name, by arrival.
     var queue = AscendingDeque<Place>()
+    /// How many of the claims on it are on other locks as well.
+    var setClaimCount = 0
     /// When which of the leases and waits ends.
     var deadlines = DeadlineQueue()
     /// Since when the claim at the head of the queue could have been granted, if that has not been done yet.
@@ -21,6 +23,12 @@ struct Lock: Linked {
     var links = Links()
 
     mutating func vacate() { self = Lock(name: .placeholder) }
+
+    /// Whether the claim `wait`, which waits and tolerates so many holders, is the next one to be granted and they admit it.
+    func admits(_ wait: Int, _ limit: HolderLimit) -> Bool { queue.first?.claim == wait && holders.admit(limit) }
+
+    /// Whether a new request that tolerates so many holders need not wait.
+    func isFree(for limit: HolderLimit) -> Bool { queue.isEmpty && holders.admit(limit) }
 
     /// Whether nobody holds the name or waits for it.
     var isIdle: Bool { holders.isEmpty && queue.isEmpty }

@@ -16,10 +16,10 @@ extension LockTable {
         guard nothingIsDue, id.tag == nil || sessions[session].waitsByTag.isEmpty,
             let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
-            sessions[session].load < limits.leasesPerSession, leaseCounter + jointWaitCounter < limits.leases
+            sessions[session].load < limits.leasesPerSession, leaseCounter + leaseReserve < limits.leases
         else { return nil }
         idleLocks.remove(lock, in: &locks)
-        return makeLease(of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: lock))
+        return makeLease(of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: LockSlots(lock)))
     }
 
     /// Ends the lease of the session on `name`, if nobody waits for it and all is well, and returns its token.
@@ -30,7 +30,8 @@ extension LockTable {
         advance(to: now)
         let session = slot(of: id.session)
         guard nothingIsDue, let lock = names.slot(of: name, in: &locks), locks[lock].queue.isEmpty,
-            let held = locks[lock].holders.first, claims[held.claim].session == session
+            let held = locks[lock].holders.first, claims[held.claim].session == session,
+            claims[held.claim].locks.isSingle
         else { return nil }
         totals.released += 1
         endLease(held.claim)

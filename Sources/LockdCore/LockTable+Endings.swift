@@ -11,10 +11,34 @@ extension LockTable {
         return lock
     }
 
+    /// The locks on `names` after everything due on all of them has ended, as far as there are any.
+    mutating func settledLocks(on names: LockNames, _ effects: inout [Effect]) -> [Int] {
+        // Where one is settled after the other, another one may have been forgotten meanwhile.
+        for name in names.others { _ = settledLock(on: name, &effects) }
+        let first = settledLock(on: names.first, &effects)
+        if names.others.isEmpty { return first.map { [$0] } ?? [] }
+        return names.compactMap { self.names.slot(of: $0, in: &locks) }
+    }
+
     /// Ends everything that is due on the lock, in the order in which it was due, and grants whose turn it is.
+    ///
+    /// What is due on a lock that is part of a claim on several cannot be told from what is due on those, and on the locks that they are tied to: then
+    /// everything is worked off in its order, but at one instant no more than ``Limits/endingsPerTurn`` endings. What is left ends in its turn.
     mutating func settle(_ lock: Int, _ effects: inout [Effect]) {
         if nothingIsDue { return }
-        while endFirst(on: lock, dueBy: lastInstant, &effects) {}
+        guard locks[lock].setClaimCount > 0 else {
+            while endFirst(on: lock, dueBy: lastInstant, &effects) {}
+            return
+        }
+        var endings = endingsLeft
+        workOff(&endings, &effects)
+        endingsLeft = endings
+    }
+
+    /// The same for all locks of a claim that waits.
+    mutating func settleLocks(of wait: Int, _ effects: inout [Effect]) {
+        if nothingIsDue { return }
+        for lock in claims[wait].locks { settle(lock, &effects) }
     }
 
     /// Whether time has nothing to do with what happens now, as is true of most requests.
@@ -24,8 +48,12 @@ extension LockTable {
         }
     }
 
-    /// The lock on `name`, new or not, for somebody who is about to be granted it.
-    mutating func takeLock(on name: LockName) -> Int {
+    /// The locks on `names`, new or not, for somebody who is about to be granted them, or to wait.
+    mutating func takeLocks(on names: LockNames) -> LockSlots {
+        LockSlots(takeLock(on: names.first), names.others.map { takeLock(on: $0) })
+    }
+
+    private mutating func takeLock(on name: LockName) -> Int {
         if let lock = names.slot(of: name, in: &locks) {
             if locks[lock].isIdle { idleLocks.remove(lock, in: &locks) }
             return lock
@@ -35,15 +63,23 @@ extension LockTable {
         return lock
     }
 
-    /// Grants the lock to the claims at the head of its queue, as many as it admits since `instant`, or lets the lock rest if it is idle.
+    /// Grants the locks to the claims at the heads of their queues, as many as they admit since `instant`, or lets those rest that are idle.
     ///
     /// No more than ``Limits/grantsPerTurn`` in one event; what is left is due then, and worked off like everything that is due.
-    mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
-        while let head = locks[lock].queue.first, locks[lock].holders.admit(claims[head.claim].holderLimit) {
-            if grantsLeft == 0 { return putOffGrants(of: lock, since: instant) }
+    mutating func grantHeads(of locks: LockSlots, since instant: MonotonicInstant, _ effects: inout [Effect]) {
+        grantHead(of: locks.first, since: instant, &effects)
+        for lock in locks.others { grantHead(of: lock, since: instant, &effects) }
+    }
+
+    private mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
+        while let head = locks[lock].queue.first, isAdmitted(head.claim) {
+            if grantsLeft == 0 { return putOffGrants(of: head.claim, since: instant) }
             grantsLeft -= 1
             endWait(head.claim)
             grant(head.claim, &effects)
+            if claims[head.claim].locks.isSingle { continue }
+            // Whoever is next for the other names may be admitted there as well.
+            for other in claims[head.claim].locks where other != lock { grantHead(of: other, since: instant, &effects) }
         }
         if locks[lock].grantsAreDueSince != nil {
             locks[lock].grantsAreDueSince = nil
@@ -52,20 +88,43 @@ extension LockTable {
         restIfIdle(lock)
     }
 
-    private mutating func putOffGrants(of lock: Int, since instant: MonotonicInstant) {
-        guard locks[lock].grantsAreDueSince == nil else { return }
-        locks[lock].grantsAreDueSince = instant
-        locksWithGrantsDue.append(lock, in: &locks)
+    /// Whether a claim that waits is the first for each of its locks, and all of them admit it.
+    mutating func isAdmitted(_ wait: Int) -> Bool {
+        let limit = claims[wait].holderLimit
+        guard locks[claims[wait].locks.first].admits(wait, limit) else { return false }
+        return claims[wait].locks.isSingle || claims[wait].locks.others.allSatisfy { locks[$0].admits(wait, limit) }
+    }
+
+    private mutating func putOffGrants(of wait: Int, since instant: MonotonicInstant) {
+        for lock in claims[wait].locks where locks[lock].grantsAreDueSince == nil {
+            locks[lock].grantsAreDueSince = instant
+            locksWithGrantsDue.append(lock, in: &locks)
+        }
     }
 
     /// Makes a lease of a claim that does not wait (any more).
     mutating func grant(_ claim: Int, _ effects: inout [Effect]) {
         let token = makeLease(of: claim)
-        let (id, lock, timeToLive) = (claims[claim].id, claims[claim].lock, claims[claim].timeToLive)
-        let predecessor = locks[lock].predecessor
-        locks[lock].predecessor = .unremarkable
-        let name = locks[lock].name
-        effects.append(.sendGranted(id, name, token: token, timeToLive: timeToLive, after: predecessor))
+        let (id, timeToLive) = (claims[claim].id, claims[claim].timeToLive)
+        let predecessor = takePredecessor(of: claim)
+        effects.append(.sendGranted(id, names(of: claim), token: token, timeToLive: timeToLive, after: predecessor))
+    }
+
+    /// What the holder of a lease is told of those before it: of several, of the one that was granted last.
+    private mutating func takePredecessor(of lease: Int) -> Predecessor {
+        var latest = Predecessor.unremarkable
+        for lock in claims[lease].locks {
+            latest = max(latest, locks[lock].predecessor)
+            locks[lock].predecessor = .unremarkable
+        }
+        return latest
+    }
+
+    /// The names that a claim is on.
+    mutating func names(of claim: Int) -> LockNames {
+        let slots = claims[claim].locks
+        if slots.isSingle { return LockNames(locks[slots.first].name) }
+        return .mapping(locks[slots.first].name, slots.others) { locks[$0].name }
     }
 
     /// Makes a lease of a claim, of which somebody is to be told.
@@ -75,8 +134,13 @@ extension LockTable {
         nextToken = FencingToken(token.value + 1)
         claims[claim].token = token
         claims[claim].since = lastInstant
-        let (lock, session, timeToLive) = (claims[claim].lock, claims[claim].session, claims[claim].timeToLive)
-        locks[lock].holders.append(Place(number: token.value, claim: claim), claims[claim].holderLimit)
+        let (lock, session, timeToLive) = (claims[claim].locks.first, claims[claim].session, claims[claim].timeToLive)
+        let (place, limit) = (Place(number: token.value, claim: claim), claims[claim].holderLimit)
+        locks[lock].holders.append(place, limit)
+        if !claims[claim].locks.isSingle {
+            for lock in claims[claim].locks.others { locks[lock].holders.append(place, limit) }
+            leaseReserve += claims[claim].locks.count - 1
+        }
         sessions[session].leases.append(claim, in: &claims)
         if let timeToLive { setDeadline(of: claim, to: lastInstant + timeToLive) }
         leaseCounter += 1
@@ -88,7 +152,7 @@ extension LockTable {
     mutating func abandonLease(_ claim: Int, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
         guard let token = claims[claim].token else { preconditionFailure("claim \(claim) holds nothing") }
         let peer = sessions[claims[claim].session].peer
-        locks[claims[claim].lock].predecessor = .abandoned(
+        let predecessor = Predecessor.abandoned(
             Abandonment(
                 ending,
                 token: token,
@@ -99,41 +163,56 @@ extension LockTable {
                 note: claims[claim].note
             )
         )
+        for lock in claims[claim].locks { locks[lock].predecessor = predecessor }
         endLease(claim)
     }
 
     /// Takes a lease out of the table.
     ///
-    /// The lock may be idle then: ``grantHead(of:since:_:)`` follows.
+    /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
     mutating func endLease(_ claim: Int) {
         clearDeadline(of: claim)
-        locks[claims[claim].lock].holders.remove(claims[claim].place(at: claim), claims[claim].holderLimit) { place in
-            claims[place.claim].holderLimit
+        removeHolder(claim, of: claims[claim].locks.first)
+        if !claims[claim].locks.isSingle {
+            for lock in claims[claim].locks.others { removeHolder(claim, of: lock) }
+            leaseReserve -= claims[claim].locks.count - 1
+            untie(claims[claim].locks)
         }
         sessions[claims[claim].session].leases.remove(claim, in: &claims)
         leaseCounter -= 1
         claims.remove(at: claim)
     }
 
-    /// Takes a claim out of its queue.
+    private mutating func removeHolder(_ lease: Int, of lock: Int) {
+        locks[lock].holders.remove(claims[lease].place(at: lease), claims[lease].holderLimit) { place in
+            claims[place.claim].holderLimit
+        }
+    }
+
+    /// Takes note that a claim on all of these locks has left the table.
+    private mutating func untie(_ slots: LockSlots) {
+        for lock in slots { locks[lock].setClaimCount -= 1 }
+    }
+
+    /// Takes a claim out of its queues.
     ///
-    /// It is granted next, or leaves the table; in that case its lock may be idle.
+    /// It is granted next, or leaves the table; in that case its locks may be idle.
     mutating func endWait(_ claim: Int) {
         clearDeadline(of: claim)
-        let (lock, session) = (claims[claim].lock, claims[claim].session)
-        locks[lock].queue.remove(claims[claim].place(at: claim))
+        let (place, session) = (claims[claim].place(at: claim), claims[claim].session)
+        for lock in claims[claim].locks { locks[lock].queue.remove(place) }
         sessions[session].waits.remove(claim, in: &claims)
-        if claims[claim].holderLimit != .exclusive { jointWaitCounter -= 1 }
+        if claims[claim].needsReserve { leaseReserve -= claims[claim].locks.count }
         if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
     }
 
     mutating func cancel(_ claim: Int, _ effects: inout [Effect]) {
-        let (id, lock, waited) = (claims[claim].id, claims[claim].lock, lastInstant - claims[claim].since)
-        leaveQueue(claim)
+        let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
+        effects.append(.sendCancelled(id, names(of: claim), waited: waited))
         totals.cancelled += 1
-        effects.append(.sendCancelled(id, locks[lock].name, waited: waited))
+        leaveQueues(claim)
         // Who waited behind it may be admitted though it was not.
-        grantHead(of: lock, since: lastInstant, &effects)
+        grantHeads(of: slots, since: lastInstant, &effects)
     }
 
     /// Gives a claim a deadline in place of the one that it may have.
@@ -148,7 +227,7 @@ extension LockTable {
         let number = claims[claim].place(at: claim).number
         let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: claim)
         deadlines.set(deadline)
-        locks[claims[claim].lock].deadlines.set(deadline)
+        for lock in claims[claim].locks { locks[lock].deadlines.set(deadline) }
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
@@ -156,7 +235,7 @@ extension LockTable {
         precondition(sessions[session].state == .open, "the input of session \(id) has ended already")
         for claim in sessions[session].waits.slots(in: claims) {
             // What was due before the input ended has ended before, and may have ended this wait, or granted it.
-            if waits(claim, in: session) { settle(claims[claim].lock, &effects) }
+            if waits(claim, in: session) { settleLocks(of: claim, &effects) }
             if waits(claim, in: session) { cancel(claim, &effects) }
         }
         sessions[session].state = .draining
@@ -178,9 +257,15 @@ extension LockTable {
 
     /// Works off what is due, in the order in which it was due.
     mutating func workOff(_ effects: inout [Effect]) {
-        for _ in 0..<limits.endingsPerTurn {
-            guard let (lock, instant) = nextDue, instant <= lastInstant else { return }
+        var endings = limits.endingsPerTurn
+        workOff(&endings, &effects)
+    }
+
+    /// The same, no more than `endings`, which it counts down.
+    private mutating func workOff(_ endings: inout Int, _ effects: inout [Effect]) {
+        while endings > 0, let (lock, instant) = nextDue, instant <= lastInstant {
             guard endFirst(on: lock, dueBy: instant, &effects) else { return }
+            endings -= 1
         }
     }
 
@@ -192,7 +277,7 @@ extension LockTable {
         {
             return (lock, since)
         }
-        return deadline.map { (claims[$0.claim].lock, $0.instant) }
+        return deadline.map { (claims[$0.claim].locks.first, $0.instant) }
     }
 
     /// Who holds the lock, sessions that have ended left out, and how many wait.
@@ -224,23 +309,32 @@ extension LockTable {
             return true
         }
         guard let deadline = locks[lock].deadlines.earliest, deadline.instant <= instant else { return false }
+        let slots = claims[deadline.claim].locks
         if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
-        grantHead(of: lock, since: deadline.instant, &effects)
+        grantHeads(of: slots, since: deadline.instant, &effects)
         return true
     }
 
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
-        let (id, lock, waited) = (claims[claim].id, claims[claim].lock, lastInstant - claims[claim].since)
-        leaveQueue(claim)
+        let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
+        let lock = obstacle(of: claim)
+        leaveQueues(claim)
         totals.timeouts += 1
         let (holder, waiterCount) = situation(of: lock)
-        let name = locks[lock].name
-        effects.append(.sendTimedOut(id, name, waited: waited, holder: holder, waiterCount: waiterCount))
+        effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount))
+    }
+
+    /// The first lock on which a claim that waits cannot be granted.
+    mutating func obstacle(of wait: Int) -> Int {
+        let (slots, limit) = (claims[wait].locks, claims[wait].holderLimit)
+        if slots.isSingle { return slots.first }
+        return slots.first { !locks[$0].admits(wait, limit) } ?? slots.first
     }
 
     /// Ends a wait without a lease.
-    private mutating func leaveQueue(_ claim: Int) {
+    private mutating func leaveQueues(_ claim: Int) {
         endWait(claim)
+        if !claims[claim].locks.isSingle { untie(claims[claim].locks) }
         claims.remove(at: claim)
     }
 
@@ -251,7 +345,7 @@ extension LockTable {
 
     /// Ends a lease that is due: it expired if its deadline came first, else its session ended.
     private mutating func endDueLease(_ claim: Int, _ effects: inout [Effect]) {
-        let (lock, session) = (claims[claim].lock, claims[claim].session)
+        let session = claims[claim].session
         if let endedAt = endInstant(of: session) {
             // There is nobody left to tell.
             let expiredAt = claims[claim].deadline.flatMap { $0 <= endedAt ? $0 : nil }
@@ -263,7 +357,7 @@ extension LockTable {
             }
         } else if let token = claims[claim].token, let deadline = claims[claim].deadline {
             totals.expired += 1
-            effects.append(.sendLost(sessions[session].id, locks[lock].name, token: token, reason: .expired))
+            effects.append(.sendLost(sessions[session].id, names(of: claim), token: token, reason: .expired))
             abandonLease(claim, .expired, at: deadline)
         }
     }
@@ -272,7 +366,7 @@ extension LockTable {
         guard claims[claim].deadline != nil || hasEnded(claims[claim].session) else { return }
         claims[claim].deadline = nil
         deadlines.remove(claim)
-        locks[claims[claim].lock].deadlines.remove(claim)
+        for lock in claims[claim].locks { locks[lock].deadlines.remove(claim) }
     }
 
     private mutating func forget(_ session: Int) {

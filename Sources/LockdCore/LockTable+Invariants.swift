@@ -21,7 +21,7 @@ extension LockTable {
             for place in [Array(lock.holders.places), Array(lock.queue)].joined() {
                 let claim = claims[place.claim]
                 precondition(
-                    claim.lock == slot && claim.place(at: place.claim) == place,
+                    claim.locks.contains(slot) && claim.place(at: place.claim) == place,
                     "a claim on \(name) is another's"
                 )
             }
@@ -31,15 +31,12 @@ extension LockTable {
             )
             precondition(lock.queue.allSatisfy { claims[$0.claim].token == nil }, "a waiter for \(name) has a lease")
             check(lock)
-            holderCount += lock.holders.count
-            waiterCount += lock.queue.count
+            // A claim is counted with the first of its locks.
+            holderCount += lock.holders.places.count { claims[$0.claim].locks.first == slot }
+            waiterCount += lock.queue.count { claims[$0.claim].locks.first == slot }
         }
         precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
         precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
-        let jointWaits = locks.occupiedSlots.reduce(0) { count, slot in
-            count + locks[slot].queue.count { claims[$0.claim].holderLimit != .exclusive }
-        }
-        precondition(jointWaits == jointWaitCounter, "\(jointWaitCounter) joint waits, not \(jointWaits)")
         precondition(leaseCount <= limits.leases, "\(leaseCount) leases are more than there may be")
         precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
@@ -59,17 +56,35 @@ extension LockTable {
         guard let head = lock.queue.first else {
             return precondition(!areGrantsDue, "grants of \(lock.name) are due, but nobody waits")
         }
-        let isAdmitted = lock.holders.admit(claims[head.claim].holderLimit)
+        let limit = claims[head.claim].holderLimit
+        let isAdmitted = claims[head.claim].locks.allSatisfy { locks[$0].admits(head.claim, limit) }
         precondition(isAdmitted == areGrantsDue, "forgotten: \(lock.name) is free for a waiter")
         let haveOvertaken = lock.holders.places.contains { claims[$0.claim].arrival > head.number }
         precondition(!haveOvertaken, "a holder of \(lock.name) has overtaken a waiter")
     }
 
     private func checkClaims() {
+        var reserve = 0
+        var setClaimCounts: [Int: Int] = [:]
         for slot in claims.occupiedSlots {
             let claim = claims[slot]
+            for lock in claim.locks {
+                let places = claim.token == nil ? locks[lock].queue : locks[lock].holders.places
+                precondition(places.contains(claim.place(at: slot)), "claim \(claim.arrival) has no place on a lock")
+                if !claim.locks.isSingle { setClaimCounts[lock, default: 0] += 1 }
+            }
+            if claim.token != nil {
+                reserve += claim.locks.count - 1
+            } else if claim.needsReserve {
+                reserve += claim.locks.count
+            }
             precondition(claim.arrival <= lastArrival, "claim \(claim.arrival) has not arrived")
             precondition(claim.token.map { $0 < nextToken } ?? true, "claim \(claim.arrival) has a token of the future")
+        }
+        precondition(reserve == leaseReserve, "\(leaseReserve) leases are in reserve, not \(reserve)")
+        for slot in locks.occupiedSlots {
+            let count = setClaimCounts[slot] ?? 0
+            precondition(locks[slot].setClaimCount == count, "\(count) claims tie \(locks[slot].name) to others")
         }
     }
 
@@ -104,7 +119,7 @@ extension LockTable {
     }
 
     private func checkDeadlines() {
-        var count = 0
+        var (count, countOnLocks) = (0, 0)
         for slot in claims.occupiedSlots {
             let claim = claims[slot]
             let ends = [claim.deadline, endInstant(of: claim.session)].compactMap { $0 }
@@ -112,14 +127,17 @@ extension LockTable {
             let number = claim.place(at: slot).number
             let deadline = Deadline(instant: instant, isOfWait: claim.token == nil, number: number, claim: slot)
             precondition(deadlines.deadline(of: slot) == deadline, "claim \(claim.arrival) is not timed")
-            precondition(
-                locks[claim.lock].deadlines.deadline(of: slot) == deadline,
-                "claim \(claim.arrival) is not timed"
-            )
+            for lock in claim.locks {
+                precondition(
+                    locks[lock].deadlines.deadline(of: slot) == deadline,
+                    "claim \(claim.arrival) is not timed"
+                )
+                countOnLocks += 1
+            }
             count += 1
         }
         precondition(deadlines.count == count, "a deadline is of nothing")
-        let countOnLocks = locks.occupiedSlots.reduce(0) { $0 + locks[$1].deadlines.count }
-        precondition(countOnLocks == count, "a deadline on a lock is of nothing")
+        let deadlineCount = locks.occupiedSlots.reduce(0) { $0 + locks[$1].deadlines.count }
+        precondition(countOnLocks == deadlineCount, "a deadline on a lock is of nothing")
     }
 }

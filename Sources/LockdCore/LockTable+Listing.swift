@@ -35,6 +35,8 @@ extension LockTable {
         public var owner: Text?
         /// What the holder says about itself.
         public var note: Text?
+        /// How many names it is on, this one included.
+        public var nameCount: Int
         /// How many requests wait for the lock.
         public var waiterCount: Int
     }
@@ -59,6 +61,8 @@ extension LockTable {
         public var owner: Text?
         /// What the request says about its session.
         public var note: Text?
+        /// How many names it is for, this one included.
+        public var nameCount: Int
     }
 
     /// The leases on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
@@ -113,22 +117,22 @@ extension LockTable {
             let arrival = claims[held.claim].arrival
             guard arrival > last, !hasEnded(claims[held.claim].session) else { continue }
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines.append(.lease(leaseLine(of: claims[held.claim], now)))
+            lines.append(.lease(leaseLine(of: claims[held.claim], on: slot, now)))
             last = arrival
         }
         let waiting = locks[slot].queue.elements(above: Place(number: last, claim: -1))
         for (index, place) in zip(waiting.indices, waiting) {
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines.append(.waiter(waiterLine(of: claims[place.claim], position: index + 1, now)))
+            lines.append(.waiter(waiterLine(of: claims[place.claim], on: slot, position: index + 1, now)))
             last = place.number
         }
         return nil
     }
 
-    private func leaseLine(of claim: Claim, _ now: MonotonicInstant) -> LeaseLine {
+    private func leaseLine(of claim: Claim, on lock: Int, _ now: MonotonicInstant) -> LeaseLine {
         guard let token = claim.token else { preconditionFailure("claim \(claim.arrival) holds nothing") }
         return LeaseLine(
-            name: locks[claim.lock].name,
+            name: locks[lock].name,
             token: token,
             holderLimit: claim.holderLimit,
             session: claim.id.session,
@@ -137,13 +141,14 @@ extension LockTable {
             left: claim.deadline.map { $0 - now },
             owner: claim.owner.name,
             note: claim.note,
-            waiterCount: locks[claim.lock].queue.count
+            nameCount: claim.locks.count,
+            waiterCount: locks[lock].queue.count
         )
     }
 
-    private func waiterLine(of claim: Claim, position: Int, _ now: MonotonicInstant) -> WaiterLine {
+    private func waiterLine(of claim: Claim, on lock: Int, position: Int, _ now: MonotonicInstant) -> WaiterLine {
         WaiterLine(
-            name: locks[claim.lock].name,
+            name: locks[lock].name,
             position: position,
             holderLimit: claim.holderLimit,
             session: claim.id.session,
@@ -151,7 +156,8 @@ extension LockTable {
             left: claim.deadline.map { $0 - now },
             timeToLive: claim.timeToLive,
             owner: claim.owner.name,
-            note: claim.note
+            note: claim.note,
+            nameCount: claim.locks.count
         )
     }
 }

@@ -7,36 +7,47 @@ extension LockTable {
         if let tag = request.id.tag, settledWait(under: tag, of: session, &effects) != nil {
             return refuse(request.id, .tagInUse(tag), &effects)
         }
-        guard let lock = settledLock(on: request.terms.name, &effects), !locks[lock].isIdle else {
-            return acquireFree(request, in: session, &effects)
-        }
         let terms = request.terms
-        if let held = lease(of: Owner(of: request.id, terms.owner), in: session, on: lock) {
-            return answerHeld(request, by: held, &effects)
-        }
-        if locks[lock].queue.isEmpty, locks[lock].holders.admit(terms.holderLimit) {
+        let found = settledLocks(on: terms.names, &effects)
+        let held = leases(of: Owner(of: request.id, terms.owner), in: session, on: found)
+        if !held.isEmpty { return answer(request, of: held, &effects) }
+        guard let obstacle = found.first(where: { !locks[$0].isFree(for: terms.holderLimit) }) else {
             return acquireFree(request, in: session, &effects)
         }
-        let mayQueue = terms.wait != .none && locks[lock].queue.count < terms.queueLimit ?? .max
-        if !mayQueue || sessions[session].state != .open {
+        if !mayQueue(terms, on: found) || sessions[session].state != .open {
             totals.busy += 1
-            let (holder, waiterCount) = situation(of: lock)
-            effects.append(.sendBusy(request.id, terms.name, holder: holder, waiterCount: waiterCount))
-        } else if let refusal = refusalToQueue(terms.holderLimit, in: session) {
+            let (holder, waiterCount) = situation(of: obstacle)
+            effects.append(.sendBusy(request.id, terms.names, holder: holder, waiterCount: waiterCount))
+        } else if let refusal = refusalToQueue(terms, in: session) {
             refuse(request.id, refusal, &effects)
         } else {
-            enqueue(request, in: session, on: lock)
+            enqueue(request, in: session)
         }
     }
 
-    /// Answers a request of an owner that holds the lock already.
-    private mutating func answerHeld(_ request: AcquireRequest, by held: Int, _ effects: inout [Effect]) {
-        guard let token = claims[held].token, claims[held].holderLimit <= request.terms.holderLimit else {
+    /// Answers a request of an owner that holds some of the names already, or all, with the leases `held`.
+    private mutating func answer(_ request: AcquireRequest, of held: [Int], _ effects: inout [Effect]) {
+        let covering = held.filter { lease in
+            let names = Set(names(of: lease))
+            return request.terms.names.allSatisfy(names.contains)
+        }
+        // The strictest; the first of those that are equal.
+        guard let lease = covering.min(by: { claims[$0].holderLimit < claims[$1].holderLimit }) else {
+            // Behind its own lease it would wait for itself.
+            return refuse(request.id, .partlyHeld, &effects)
+        }
+        guard let token = claims[lease].token, claims[lease].holderLimit <= request.terms.holderLimit else {
             // To wait until the others are gone: two who both did that would wait for each other.
             return refuse(request.id, .stricterLease, &effects)
         }
-        let timeToLive = claims[held].timeToLive
-        effects.append(.sendHeld(request.id, request.terms.name, token: token, timeToLive: timeToLive))
+        let timeToLive = claims[lease].timeToLive
+        effects.append(.sendHeld(request.id, names(of: lease), token: token, timeToLive: timeToLive))
+    }
+
+    private mutating func mayQueue(_ terms: AcquireTerms, on slots: [Int]) -> Bool {
+        guard terms.wait != .none else { return false }
+        guard let limit = terms.queueLimit else { return true }
+        return slots.allSatisfy { locks[$0].queue.count < limit }
     }
 
     mutating func release(
@@ -46,11 +57,11 @@ extension LockTable {
         _ effects: inout [Effect]
     ) {
         guard let lease = lease(on: name, token, of: id, &effects) else { return }
-        let lock = claims[lease.claim].lock
+        let slots = claims[lease.claim].locks
         totals.released += 1
-        effects.append(.sendReleased(id, name, token: lease.token))
+        effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
         endLease(lease.claim)
-        grantHead(of: lock, since: lastInstant, &effects)
+        grantHeads(of: slots, since: lastInstant, &effects)
     }
 
     mutating func renew(
@@ -64,7 +75,7 @@ extension LockTable {
         if let timeToLive { claims[claim].timeToLive = timeToLive }
         let newTimeToLive = claims[claim].timeToLive
         if let newTimeToLive { setDeadline(of: claim, to: lastInstant + newTimeToLive) }
-        effects.append(.sendRenewed(id, name, token: token, timeToLive: newTimeToLive))
+        effects.append(.sendRenewed(id, names(of: claim), token: token, timeToLive: newTimeToLive))
     }
 
     mutating func cancel(_ id: RequestID, _ tag: Tag, _ effects: inout [Effect]) {
@@ -92,19 +103,19 @@ extension LockTable {
             effects.append(.sendNotHeld(id, name))
             return
         }
-        let lostToken = FencingToken(held.number)
+        let (lostToken, names, slots) = (FencingToken(held.number), names(of: held.claim), claims[held.claim].locks)
         let loser = claims[held.claim].session
         let holder = sessions[loser].peer.user
         guard Self.may(sessions[session].peer.user, revokeFrom: holder, inOwnSession: loser == session) else {
-            effects.append(.sendDenied(id, name, token: lostToken, holder: holder))
+            effects.append(.sendDenied(id, names, token: lostToken, holder: holder))
             return
         }
         totals.revoked += 1
         let loss = LossReason.revoked(by: id.session, why: reason)
-        effects.append(.sendLost(sessions[loser].id, name, token: lostToken, reason: loss))
-        effects.append(.sendRevoked(id, name, token: lostToken))
+        effects.append(.sendLost(sessions[loser].id, names, token: lostToken, reason: loss))
+        effects.append(.sendRevoked(id, names, token: lostToken))
         abandonLease(held.claim, .revoked, at: lastInstant)
-        grantHead(of: lock, since: lastInstant, &effects)
+        grantHeads(of: slots, since: lastInstant, &effects)
     }
 
     /// Whether `user` may take leases from `holder`.
@@ -121,40 +132,44 @@ extension LockTable {
     ) {
         if sessions[session].load >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
-        } else if leasesToCome >= limits.leases {
+        } else if leasesToCome + request.terms.names.count > limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            let lock = takeLock(on: request.terms.name)
-            grant(insertClaim(request.id, request.terms, in: session, on: lock), &effects)
+            grant(insertClaim(request.id, request.terms, in: session, on: takeLocks(on: request.terms.names)), &effects)
         }
     }
 
     /// How many leases there can be without anybody asking for another one.
     ///
-    /// An exclusive claim that waits becomes a lease only in place of another one, perhaps in a later turn.
-    private var leasesToCome: Int { leaseCounter + jointWaitCounter + locksWithGrantsDue.count }
+    /// An exclusive claim that waits for one name becomes a lease only in place of another one that was on that name, perhaps in a later turn. One that is
+    /// not exclusive can become a lease beside others; and in place of one on several names, as many leases can come as it has names.
+    private var leasesToCome: Int { leaseCounter + leaseReserve + locksWithGrantsDue.count }
 
-    private mutating func refusalToQueue(_ limit: HolderLimit, in session: Int) -> Refusal? {
+    private mutating func refusalToQueue(_ terms: AcquireTerms, in session: Int) -> Refusal? {
         if sessions[session].load >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
         if sessions[session].waits.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
-        if limit != .exclusive && leasesToCome >= limits.leases { return .tooManyLeases(limit: limits.leases) }
+        let needsReserve = terms.holderLimit != .exclusive || terms.names.count > 1
+        if needsReserve, leasesToCome + terms.names.count > limits.leases {
+            return .tooManyLeases(limit: limits.leases)
+        }
         return waiterCount >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
     }
 
-    private mutating func enqueue(_ request: AcquireRequest, in session: Int, on lock: Int) {
-        let claim = insertClaim(request.id, request.terms, in: session, on: lock)
-        locks[lock].queue.append(claims[claim].place(at: claim))
+    private mutating func enqueue(_ request: AcquireRequest, in session: Int) {
+        let slots = takeLocks(on: request.terms.names)
+        let claim = insertClaim(request.id, request.terms, in: session, on: slots)
+        for lock in slots { locks[lock].queue.append(claims[claim].place(at: claim)) }
         sessions[session].waits.append(claim, in: &claims)
-        if request.terms.holderLimit != .exclusive { jointWaitCounter += 1 }
+        if claims[claim].needsReserve { leaseReserve += slots.count }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
     }
 
-    mutating func insertClaim(_ id: RequestID, _ terms: AcquireTerms, in session: Int, on lock: Int) -> Int {
+    mutating func insertClaim(_ id: RequestID, _ terms: AcquireTerms, in session: Int, on slots: LockSlots) -> Int {
         insertClaim(
             id,
             Owner(of: id, terms.owner),
@@ -162,7 +177,7 @@ extension LockTable {
             terms.holderLimit,
             terms.timeToLive,
             in: session,
-            on: lock
+            on: slots
         )
     }
 
@@ -173,14 +188,16 @@ extension LockTable {
         _ holderLimit: HolderLimit,
         _ timeToLive: Milliseconds?,
         in session: Int,
-        on lock: Int
+        on slots: LockSlots
     ) -> Int {
         lastArrival += 1
+        // Nothing but a claim on several locks ties them to one another.
+        if !slots.isSingle { for lock in slots { locks[lock].setClaimCount += 1 } }
         return claims.insert(
             Claim(
                 id: id,
                 session: session,
-                lock: lock,
+                locks: slots,
                 holderLimit: holderLimit,
                 owner: owner,
                 note: note,
@@ -201,7 +218,7 @@ extension LockTable {
         guard let claim = sessions[session].waitsByTag.isEmpty ? nil : sessions[session].waitsByTag[tag] else {
             return nil
         }
-        settle(claims[claim].lock, &effects)
+        settleLocks(of: claim, &effects)
         return sessions[session].waitsByTag[tag]
     }
 
@@ -222,14 +239,15 @@ extension LockTable {
         return nil
     }
 
-    /// The lease that `owner` holds, the strictest if it has several.
-    private mutating func lease(of owner: Owner, in session: Int, on lock: Int) -> Int? {
-        var strictest: Int?
-        for claim in leases(of: session, on: lock) where claims[claim].owner.isSame(as: owner) {
-            if let strictest, claims[strictest].holderLimit <= claims[claim].holderLimit { continue }
-            strictest = claim
+    /// The leases that `owner` holds on any of the locks, each once, in the order in which they were granted on the first of them.
+    private mutating func leases(of owner: Owner, in session: Int, on slots: [Int]) -> [Int] {
+        var found: [Int] = []
+        for lock in slots where !locks[lock].holders.isEmpty {
+            for claim in leases(of: session, on: lock) where claims[claim].owner.isSame(as: owner) {
+                if !found.contains(claim) { found.append(claim) }
+            }
         }
-        return strictest
+        return found
     }
 
     /// The leases of the session on the lock that are not over, in the order in which they were granted.
@@ -238,7 +256,9 @@ extension LockTable {
     private mutating func leases(of session: Int, on lock: Int) -> [Int] {
         let isFewer = locks[lock].holders.count <= sessions[session].leases.count
         let claims = isFewer ? locks[lock].holders.places.map(\.claim) : sessions[session].leases.slots(in: claims)
-        return claims.filter { self.claims[$0].session == session && self.claims[$0].lock == lock && !isOver($0) }
+        return claims.filter {
+            self.claims[$0].session == session && self.claims[$0].locks.contains(lock) && !isOver($0)
+        }
     }
 
     /// Whether the lease has been due to end since before this event.

@@ -4,9 +4,11 @@ public import LockdModel
 ///
 /// A lock table is a plain value. It performs no I/O, reads no clock, and logs nothing: the same table given the same events at the same
 /// instants always returns the same effects. Work per event is bounded: an event ends what is due on the names it touches, and what else is due
-/// is worked off by ``Event/timePassed``, at most ``Limits/endingsPerTurn`` endings at a time.
+/// is worked off by ``Event/timePassed``, at most ``Limits/endingsPerTurn`` endings at a time. Names that are part of a claim on several are
+/// tied to one another, perhaps all of them: what is due there is worked off in the one order of all deadlines, for requests too.
 ///
-/// Rules: a name has no more holders than each of them tolerates; requests for a name are granted in their order of arrival; time takes effect
+/// Rules: a name has no more holders than each of them tolerates; requests for a name are granted in their order of arrival, and one for several names
+/// when it is the first for each of them; time takes effect
 /// in the order of the deadlines, however late the table hears of it, and at one instant leases end before waits do.
 public struct LockTable: Sendable {
     /// What the table takes on.
@@ -20,12 +22,14 @@ public struct LockTable: Sendable {
     var locksWithGrantsDue = SlotList<Lock>()
     /// How many waiting claims may still be granted in this event.
     var grantsLeft = 0
+    /// How much of what is due anywhere may still be ended at this instant on behalf of requests.
+    var endingsLeft = 0
     /// The locks that nobody holds or waits for, the longest idle first.
     var idleLocks = SlotList<Lock>()
     var claims = Slab<Claim>()
     var leaseCounter = 0
-    /// How many of the waiting claims are not exclusive, so that many can become leases at once.
-    var jointWaitCounter = 0
+    /// How many leases there can be on top of those that there are, without anybody asking for another one: see ``leasesToCome``.
+    var leaseReserve = 0
     var sessions = Slab<Session>()
     var sessionSlots: [SessionID: Int] = [:]
     /// How many sessions have ended and have leases still.
@@ -85,6 +89,7 @@ public struct LockTable: Sendable {
 
     mutating func advance(to now: MonotonicInstant) {
         precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")
+        if now != lastInstant { endingsLeft = limits.endingsPerTurn }
         lastInstant = now
         grantsLeft = limits.grantsPerTurn
     }

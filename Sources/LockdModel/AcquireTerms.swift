@@ -1,7 +1,7 @@
 /// What a request for a lease asks for.
 public struct AcquireTerms: Hashable, Sendable {
-    /// The name of the lock.
-    public var name: LockName
+    /// The names that the lease is to be on.
+    public var names: LockNames
     /// How long the request may queue, from the moment its line is read.
     public var wait: WaitTimeout
     /// How many others may wait already, for this request to queue; `nil` for any number.
@@ -15,6 +15,28 @@ public struct AcquireTerms: Hashable, Sendable {
     /// What the holder says about itself to whoever looks.
     public var note: Text?
 
+    /// A request for `names` that waits for ever and asks for nothing else, unless said otherwise.
+    @inlinable
+    public init(
+        names: LockNames,
+        wait: WaitTimeout = .never,
+        queueLimit: Int? = nil,
+        holderLimit: HolderLimit = .exclusive,
+        timeToLive: Milliseconds? = nil,
+        owner: Text? = nil,
+        note: Text? = nil
+    ) {
+        self.names = names
+        self.wait = wait
+        self.queueLimit = queueLimit
+        self.holderLimit = holderLimit
+        self.timeToLive = timeToLive
+        self.owner = owner
+        self.note = note
+    }
+}
+
+extension AcquireTerms {
     /// A request for `name` alone that waits for ever and asks for nothing else, unless said otherwise.
     @inlinable
     public init(
@@ -26,12 +48,14 @@ public struct AcquireTerms: Hashable, Sendable {
         owner: Text? = nil,
         note: Text? = nil
     ) {
-        self.name = name
-        self.wait = wait
-        self.queueLimit = queueLimit
-        self.holderLimit = holderLimit
-        self.timeToLive = timeToLive
-        self.owner = owner
-        self.note = note
+        self.init(
+            names: LockNames(name),
+            wait: wait,
+            queueLimit: queueLimit,
+            holderLimit: holderLimit,
+            timeToLive: timeToLive,
+            owner: owner,
+            note: note
+        )
     }
 }

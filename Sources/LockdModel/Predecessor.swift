@@ -8,6 +8,17 @@ public enum Predecessor: Hashable, Sendable {
     indirect case abandoned(Abandonment)
 }
 
+extension Predecessor: Comparable {
+    /// Whether `left` says less: nothing, or of a lease that was granted earlier.
+    public static func < (left: Self, right: Self) -> Bool {
+        switch (left, right) {
+        case (.unremarkable, .abandoned): true
+        case (.abandoned(let left), .abandoned(let right)): left.token < right.token
+        case (_, .unremarkable): false
+        }
+    }
+}
+
 /// The end of a lease that its holder did not release.
 public struct Abandonment: Hashable, Sendable {
     /// How it ended.

@@ -6,24 +6,24 @@ import LockdWire
 extension LockService {
     mutating func perform(_ effect: consuming Effect) {
         switch consume effect {
-        case .sendGranted(let id, let name, let token, let timeToLive, let predecessor):
-            answer(id, .granted(name, token: token, timeToLive: timeToLive, after: predecessor))
-        case .sendHeld(let id, let name, let token, let timeToLive):
-            answer(id, .held(name, token: token, timeToLive: timeToLive))
-        case .sendBusy(let id, let name, let holder, let waiterCount):
-            answer(id, .busy(name, holder: describe(holder), waiterCount: waiterCount))
-        case .sendTimedOut(let id, let name, let waited, let holder, let waiterCount):
-            answer(id, .timedOut(name, waited: waited, holder: describe(holder), waiterCount: waiterCount))
-        case .sendCancelled(let id, let name, let waited): answer(id, .cancelled(name, waited: waited))
-        case .sendReleased(let id, let name, let token): answer(id, .released(name, token: token))
-        case .sendRenewed(let id, let name, let token, let timeToLive):
-            answer(id, .renewed(name, token: token, timeToLive: timeToLive))
+        case .sendGranted(let id, let names, let token, let timeToLive, let predecessor):
+            answer(id, .granted(names, token: token, timeToLive: timeToLive, after: predecessor))
+        case .sendHeld(let id, let names, let token, let timeToLive):
+            answer(id, .held(names, token: token, timeToLive: timeToLive))
+        case .sendBusy(let id, let names, let holder, let waiterCount):
+            answer(id, .busy(names, holder: describe(holder), waiterCount: waiterCount))
+        case .sendTimedOut(let id, let names, let waited, let holder, let waiterCount):
+            answer(id, .timedOut(names, waited: waited, holder: describe(holder), waiterCount: waiterCount))
+        case .sendCancelled(let id, let names, let waited): answer(id, .cancelled(names, waited: waited))
+        case .sendReleased(let id, let names, let token): answer(id, .released(names, token: token))
+        case .sendRenewed(let id, let names, let token, let timeToLive):
+            answer(id, .renewed(names, token: token, timeToLive: timeToLive))
         case .sendNotHeld(let id, let name): answer(id, .notHeld(name))
         case .sendWaitCancelled(let id, let tag): answer(id, .waitCancelled(tag))
         case .sendNotWaiting(let id, let tag): answer(id, .notWaiting(tag))
-        case .sendRevoked(let id, let name, let token): answer(id, .revoked(name, token: token))
-        case .sendDenied(let id, let name, let token, let holder):
-            answer(id, .denied(name, token: token, holder: holder))
+        case .sendRevoked(let id, let names, let token): answer(id, .revoked(names, token: token))
+        case .sendDenied(let id, let names, let token, let holder):
+            answer(id, .denied(names, token: token, holder: holder))
         case .sendRefused(let id, let refusal): answer(id, .error(describe(refusal)))
         case .sendLost: break  // Told before all other effects of its event.
         }
@@ -49,6 +49,7 @@ extension LockService {
             left: lease.left,
             owner: lease.owner,
             note: lease.note,
+            nameCount: lease.nameCount,
             waiterCount: lease.waiterCount
         )
     }
@@ -64,7 +65,8 @@ extension LockService {
             left: waiter.left,
             timeToLive: waiter.timeToLive,
             owner: waiter.owner,
-            note: waiter.note
+            note: waiter.note,
+            nameCount: waiter.nameCount
         )
     }
 
@@ -81,6 +83,7 @@ extension LockService {
         switch refusal {
         case .tagInUse(let tag): WireError(.tagInUse, got: Text(tag))
         case .stricterLease: WireError(.stricterLease, want: "release-first")
+        case .partlyHeld: WireError(.partlyHeld, want: "release-first")
         case .tooManyLeasesOfSession(let limit): WireError(.tooManyLeases, limit: limit, scope: .session)
         case .tooManyLeases(let limit): WireError(.tooManyLeases, limit: limit, scope: .daemon)
         case .tooManyWaitersOfSession(let limit): WireError(.tooManyWaiters, limit: limit, scope: .session)

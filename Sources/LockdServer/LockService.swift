@@ -240,12 +240,12 @@ public struct LockService {
     /// Puts word of every loss on its way before any grant of the same event is as much as written down.
     private mutating func tellLosses() {
         var losers: [Session] = []
-        for case .sendLost(let id, let name, let token, let reason) in effects {
+        for case .sendLost(let id, let names, let token, let reason) in effects {
             guard let session = sessions[id] else { continue }
-            say(.lost(name, token: token, reason: describe(reason)), to: session)
+            say(.lost(names, token: token, reason: describe(reason)), to: session)
             if case .revoked(let by, let why) = reason {
                 let revoker = sessions[by]?.peer
-                record(Revocation(name: name, token: token, holder: session.peer, revoker: revoker, reason: why))
+                record(Revocation(names: names, token: token, holder: session.peer, revoker: revoker, reason: why))
             }
             if losers.last !== session { losers.append(session) }
         }

@@ -3,8 +3,8 @@ import Logging
 
 /// A lease that somebody took from its holder: what an operator will want to know later.
 public struct Revocation: Hashable, Sendable {
-    /// The name of the lock.
-    public let name: LockName
+    /// The names that the lease was on.
+    public let names: LockNames
     /// The token of the lease.
     public let token: FencingToken
     /// Who had it.
@@ -19,7 +19,7 @@ extension Revocation {
     /// For the log: names and texts are strangers', and in their canonical spelling nothing but visible ASCII.
     var metadata: Logger.Metadata {
         var metadata: Logger.Metadata = [
-            "name": "\(name)", "token": "\(token)", "holder.pid": "\(holder.process)", "holder.uid": "\(holder.user)",
+            "name": "\(names)", "token": "\(token)", "holder.pid": "\(holder.process)", "holder.uid": "\(holder.user)",
         ]
         metadata["holder.command"] = holder.command.map { "\($0)" }
         metadata["by.pid"] = revoker.map { "\($0.process)" }

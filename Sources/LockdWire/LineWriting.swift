@@ -54,6 +54,14 @@ struct LineWriter {
     }
 
     mutating func write(_ name: LockName) { write(name.spelling) }
+    mutating func write(_ names: LockNames) {
+        write(names.first)
+        for name in names.others {
+            write(" ")
+            write(name)
+        }
+    }
+
     mutating func write(_ text: Text) { write(text.spelling) }
 
     mutating func write(_ tag: Tag) {
@@ -119,6 +127,11 @@ struct LineWriter {
         write(UInt64(duration.count))
         write("ms")
     }
+}
+
+extension LockNames {
+    /// How many bytes the names have, as they are written, spaces included.
+    var spellingByteCount: Int { others.reduce(first.spelling.utf8.count) { $0 + 1 + $1.spelling.utf8.count } }
 }
 
 extension [UInt8] {

@@ -7,19 +7,19 @@ public enum Reply: Hashable, Sendable {
     /// What the daemon is and can do: the answer to HELLO.
     indirect case welcome(Welcome)
     /// The session holds the lease from now on. `timeToLive` is the ttl that was asked for.
-    case granted(LockName, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
+    case granted(LockNames, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
     /// The owner that asks holds the lease already, under this token; nothing has changed.
-    case held(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case held(LockNames, token: FencingToken, timeToLive: Milliseconds?)
     /// The lease is not free, and the request was not to wait.
-    indirect case busy(LockName, holder: Holder?, waiterCount: Int)
+    indirect case busy(LockNames, holder: Holder?, waiterCount: Int)
     /// The wait ran out; `waiterCount` others wait still.
-    indirect case timedOut(LockName, waited: Milliseconds, holder: Holder?, waiterCount: Int)
+    indirect case timedOut(LockNames, waited: Milliseconds, holder: Holder?, waiterCount: Int)
     /// The wait ended without a lease, by CANCEL or with the session.
-    case cancelled(LockName, waited: Milliseconds)
+    case cancelled(LockNames, waited: Milliseconds)
     /// The lease with this token has ended.
-    case released(LockName, token: FencingToken)
+    case released(LockNames, token: FencingToken)
     /// The deadline has moved; `timeToLive` holds from now on.
-    case renewed(LockName, token: FencingToken, timeToLive: Milliseconds?)
+    case renewed(LockNames, token: FencingToken, timeToLive: Milliseconds?)
     /// There is no such lease: none of this session, or, for REVOKE, none at all.
     case notHeld(LockName)
     /// The wait under this tag has ended: the answer to CANCEL.
@@ -33,9 +33,9 @@ public enum Reply: Hashable, Sendable {
     /// The end of a listing, or of one page of it if there is a `next`.
     case end(next: Cursor?)
     /// The lease with this token was taken from its holder.
-    case revoked(LockName, token: FencingToken)
+    case revoked(LockNames, token: FencingToken)
     /// The lease is held by this user, and is not the asking session's to revoke.
-    case denied(LockName, token: FencingToken, holder: UserID)
+    case denied(LockNames, token: FencingToken, holder: UserID)
     /// One line of STATS; the key is lower-case ASCII with dashes, the value has no space.
     indirect case statistic(key: String, value: String)
     /// The answer to PING.
@@ -45,7 +45,7 @@ public enum Reply: Hashable, Sendable {
     /// The request was refused and has changed nothing.
     indirect case error(WireError)
     /// The event `* LOST`: the lease with this token is not held any more.
-    indirect case lost(LockName, token: FencingToken, reason: LossReason)
+    indirect case lost(LockNames, token: FencingToken, reason: LossReason)
 
     /// The answer to HELLO.
     public struct Welcome: Hashable, Sendable {
@@ -143,6 +143,8 @@ public enum Reply: Hashable, Sendable {
         public var owner: Text?
         /// What the holder says about itself.
         public var note: Text?
+        /// How many names it is on, this one included.
+        public var nameCount: Int
         /// How many requests wait for it.
         public var waiterCount: Int
 
@@ -158,6 +160,7 @@ public enum Reply: Hashable, Sendable {
             left: Milliseconds? = nil,
             owner: Text? = nil,
             note: Text? = nil,
+            nameCount: Int = 1,
             waiterCount: Int
         ) {
             self.name = name
@@ -170,6 +173,7 @@ public enum Reply: Hashable, Sendable {
             self.left = left
             self.owner = owner
             self.note = note
+            self.nameCount = nameCount
             self.waiterCount = waiterCount
         }
     }
@@ -196,6 +200,8 @@ public enum Reply: Hashable, Sendable {
         public var owner: Text?
         /// What the client says about itself.
         public var note: Text?
+        /// How many names it is for, this one included.
+        public var nameCount: Int
 
         /// A line with these values.
         public init(
@@ -208,7 +214,8 @@ public enum Reply: Hashable, Sendable {
             left: Milliseconds? = nil,
             timeToLive: Milliseconds? = nil,
             owner: Text? = nil,
-            note: Text? = nil
+            note: Text? = nil,
+            nameCount: Int = 1
         ) {
             self.name = name
             self.position = position
@@ -220,6 +227,7 @@ public enum Reply: Hashable, Sendable {
             self.timeToLive = timeToLive
             self.owner = owner
             self.note = note
+            self.nameCount = nameCount
         }
     }
 

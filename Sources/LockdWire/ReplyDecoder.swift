@@ -41,35 +41,35 @@ public enum ReplyDecoder {
 
     private static func event(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply? {
         guard words.skip("LOST") else { return nil }
-        return .lost(try words.name(), token: try words.token(), reason: try words.lossReason())
+        return .lost(try words.names(), token: try words.token(), reason: try words.lossReason())
     }
 
     private static func reply(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply {
         switch try words.verb() {
         case .welcome: .welcome(try words.welcome())
         case .granted: try words.granted()
-        case .held: .held(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
-        case .busy: .busy(try words.name(), holder: try words.holder(), waiterCount: try words.waiterCount())
+        case .held: .held(try words.names(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .busy: .busy(try words.names(), holder: try words.holder(), waiterCount: try words.waiterCount())
         case .timedOut:
             .timedOut(
-                try words.name(),
+                try words.names(),
                 waited: try words.waited(),
                 holder: try words.holder(),
                 waiterCount: try words.waiterCount()
             )
         case .cancelled where words.isAtTag: .waitCancelled(try words.tag())
-        case .cancelled: .cancelled(try words.name(), waited: try words.waited())
-        case .released: .released(try words.name(), token: try words.token())
-        case .renewed: .renewed(try words.name(), token: try words.token(), timeToLive: try words.timeToLive())
+        case .cancelled: .cancelled(try words.names(), waited: try words.waited())
+        case .released: .released(try words.names(), token: try words.token())
+        case .renewed: .renewed(try words.names(), token: try words.token(), timeToLive: try words.timeToLive())
         case .notHeld: .notHeld(try words.name())
         case .notWaiting: .notWaiting(try words.tag())
         case .lease: .lease(try words.lease())
         case .waiter: .waiter(try words.waiter())
         case .end: .end(next: try words.optional("next", Cursor.init(spelling:)))
-        case .revoked: .revoked(try words.name(), token: try words.token())
+        case .revoked: .revoked(try words.names(), token: try words.token())
         case .denied:
             .denied(
-                try words.name(),
+                try words.names(),
                 token: try words.token(),
                 holder: try words.required("uid", UserID.init(decimal:))
             )

@@ -34,11 +34,17 @@ public enum ReplyEncoder {
 
     /// Room for the line of `reply`: little for the answers that a busy session gets most of.
     private static func capacity(for reply: Reply) -> Int {
-        if case .granted(let name, _, _, .unremarkable) = reply {
-            return LineWriter.capacity(for: name.spelling.utf8.count)
+        switch reply {
+        case .granted(let names, _, _, .unremarkable), .released(let names, _):
+            LineWriter.capacity(for: names.spellingByteCount)
+        case .granted(let names, _, _, _), .held(let names, _, _), .busy(let names, _, _),
+            .timedOut(let names, _, _, _),
+            .cancelled(let names, _), .renewed(let names, _, _), .revoked(let names, _), .denied(let names, _, _),
+            .lost(let names, _, _):
+            LineWriter.capacity + (names.others.isEmpty ? 0 : names.spellingByteCount)
+        case .welcome, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .statistic, .pong, .bye, .error:
+            LineWriter.capacity
         }
-        if case .released(let name, _) = reply { return LineWriter.capacity(for: name.spelling.utf8.count) }
-        return LineWriter.capacity
     }
 
     private static func write(_ reply: Reply, to writer: inout LineWriter) {
@@ -62,7 +68,7 @@ public enum ReplyEncoder {
         case .released(let name, let token): write("RELEASED ", name, token, nil, to: &writer)
         case .renewed(let name, let token, let timeToLive):
             write("RENEWED ", name, token, timeToLive, to: &writer)
-        case .notHeld(let name): write("NOTHELD ", name, to: &writer)
+        case .notHeld(let name): write("NOTHELD ", LockNames(name), to: &writer)
         case .waitCancelled(let tag):
             writer.write("CANCELLED ")
             writer.write(tag)
@@ -93,19 +99,19 @@ public enum ReplyEncoder {
         }
     }
 
-    private static func write(_ verb: StaticString, _ name: LockName, to writer: inout LineWriter) {
+    private static func write(_ verb: StaticString, _ names: LockNames, to writer: inout LineWriter) {
         writer.write(verb)
-        writer.write(name)
+        writer.write(names)
     }
 
     private static func write(
         _ verb: StaticString,
-        _ name: LockName,
+        _ names: LockNames,
         _ token: FencingToken,
         _ timeToLive: Milliseconds?,
         to writer: inout LineWriter
     ) {
-        write(verb, name, to: &writer)
+        write(verb, names, to: &writer)
         writer.writeField(" token=", token.value)
         writer.writeField(" ttl=", given: timeToLive)
     }
@@ -146,7 +152,7 @@ public enum ReplyEncoder {
     }
 
     private static func write(_ line: Reply.LeaseLine, to writer: inout LineWriter) {
-        write("LEASE ", line.name, line.token, nil, to: &writer)
+        write("LEASE ", LockNames(line.name), line.token, nil, to: &writer)
         writer.writeField(line.holderLimit)
         write(line.peer, to: &writer)
         writer.writeField(" client=", line.client)
@@ -155,11 +161,12 @@ public enum ReplyEncoder {
         writer.writeField(" left=", measured: line.left)
         writer.writeField(" owner=", line.owner)
         writer.writeField(" note=", line.note)
+        write(nameCount: line.nameCount, to: &writer)
         writer.writeField(" waiters=", UInt64(line.waiterCount))
     }
 
     private static func write(_ line: Reply.WaiterLine, to writer: inout LineWriter) {
-        write("WAITER ", line.name, to: &writer)
+        write("WAITER ", LockNames(line.name), to: &writer)
         writer.writeField(" position=", UInt64(line.position))
         writer.writeField(line.holderLimit)
         write(line.peer, to: &writer)
@@ -169,6 +176,11 @@ public enum ReplyEncoder {
         writer.writeField(" ttl=", given: line.timeToLive)
         writer.writeField(" owner=", line.owner)
         writer.writeField(" note=", line.note)
+        write(nameCount: line.nameCount, to: &writer)
+    }
+
+    private static func write(nameCount: Int, to writer: inout LineWriter) {
+        if nameCount > 1 { writer.writeField(" names=", UInt64(nameCount)) }
     }
 
     private static func write(_ peer: Reply.Peer, to writer: inout LineWriter) {
@@ -195,12 +207,12 @@ public enum ReplyEncoder {
     }
 
     private static func write(
-        lost name: LockName,
+        lost names: LockNames,
         _ token: FencingToken,
         _ reason: Reply.LossReason,
         to writer: inout LineWriter
     ) {
-        write("* LOST ", name, token, nil, to: &writer)
+        write("* LOST ", names, token, nil, to: &writer)
         switch reason {
         case .expired: writer.write(" reason=expired")
         case .revoked(let user, let process, let why):

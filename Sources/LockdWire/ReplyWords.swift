@@ -77,6 +77,23 @@ struct ReplyWords {
         return name
     }
 
+    /// The names up to the first field.
+    mutating func names() throws(ReplyProblem) -> LockNames {
+        var names = LockNames(try name())
+        while let word = nextArgument {
+            guard let name = try? LockName(parsing: word), let more = names.adding(name) else { throw .bad("names") }
+            names = more
+            _ = words.next()
+        }
+        return names
+    }
+
+    /// The next word, unless it is a field.
+    private var nextArgument: UnsafeRawBufferPointer? {
+        var ahead = words
+        return ahead.next().flatMap { $0.offset(of: UInt8(ascii: "=")) == nil ? $0 : nil }
+    }
+
     private mutating func argument(_ what: StaticString) throws(ReplyProblem) -> UnsafeRawBufferPointer {
         guard let word = words.next() else { throw .missing(what) }
         return word
@@ -176,8 +193,8 @@ extension ReplyWords {
     }
 
     mutating func granted() throws(ReplyProblem) -> Reply {
-        let name = try name()
-        return .granted(name, token: try token(), timeToLive: try timeToLive(), after: try predecessor())
+        let names = try names()
+        return .granted(names, token: try token(), timeToLive: try timeToLive(), after: try predecessor())
     }
 
     private func predecessor() throws(ReplyProblem) -> Predecessor {
@@ -209,6 +226,7 @@ extension ReplyWords {
             left: try optional("left", Milliseconds.init(spelling:)),
             owner: try text("owner"),
             note: try text("note"),
+            nameCount: try nameCount(),
             waiterCount: try waiterCount()
         )
     }
@@ -224,9 +242,12 @@ extension ReplyWords {
             left: try optional("left", Milliseconds.init(spelling:)),
             timeToLive: try timeToLive(),
             owner: try text("owner"),
-            note: try text("note")
+            note: try text("note"),
+            nameCount: try nameCount()
         )
     }
+
+    private func nameCount() throws(ReplyProblem) -> Int { try optional("names", Int.init(decimal:)) ?? 1 }
 
     mutating func statistic() throws(ReplyProblem) -> Reply {
         let word = try argument("statistic")

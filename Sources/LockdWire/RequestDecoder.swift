@@ -112,7 +112,7 @@ public enum RequestDecoder {
     }
 
     private static func acquire(_ words: inout Words) throws(WireError) -> Request {
-        var terms = AcquireTerms(name: try name(&words))
+        var terms = AcquireTerms(names: try names(&words))
         var options = RequestOptions<AcquireOption>()
         var saysHolderLimit = false
         while let (key, value) = try options.next(&words) {
@@ -181,6 +181,20 @@ public enum RequestDecoder {
             }
         }
         return page
+    }
+
+    private static func names(_ words: inout Words) throws(WireError) -> LockNames {
+        var names = LockNames(try name(&words))
+        var before = words
+        while let name = try nameIfAny(&words) {
+            if names.contains(name) {
+                throw WireError(.repeatedName, got: before.next().flatMap { .cut($0) })
+            }
+            guard let more = names.adding(name) else { throw WireError(.tooManyNames, limit: LockNames.maximumCount) }
+            names = more
+            before = words
+        }
+        return names
     }
 
     private static func name(_ words: inout Words) throws(WireError) -> LockName {

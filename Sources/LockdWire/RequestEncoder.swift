@@ -24,7 +24,7 @@ public enum RequestEncoder {
         }
         return switch request {
         case .hello(let hello): count(nil, hello.client)
-        case .acquire(let acquire): count(acquire.name, acquire.owner, acquire.note)
+        case .acquire(let acquire): acquire.names.spellingByteCount + count(nil, acquire.owner, acquire.note)
         case .release(let name, _), .renew(let name, _, _), .show(let name, _): count(name)
         case .list(let prefix, _): count(prefix)
         case .revoke(let name, _, let reason): count(name, reason)
@@ -75,7 +75,7 @@ public enum RequestEncoder {
 
     private static func write(_ acquire: AcquireTerms, to writer: inout LineWriter) {
         writer.write("ACQUIRE ")
-        writer.write(acquire.name)
+        writer.write(acquire.names)
         switch acquire.wait {
         case .none: writer.write(" wait=0")
         case .after(let duration): writer.writeField(" wait=", given: duration)

@@ -38,6 +38,10 @@ public struct WireError: Error, Hashable, Sendable {
         public static let badName = Code(rawValue: "bad-name")
         /// The name has more bytes than a name may have.
         public static let nameTooLong = Code(rawValue: "name-too-long")
+        /// A name was given before.
+        public static let repeatedName = Code(rawValue: "repeated-name")
+        /// There are more names than a request may have.
+        public static let tooManyNames = Code(rawValue: "too-many-names")
         /// The text is empty, or is not spelled as texts are.
         public static let badText = Code(rawValue: "bad-text")
         /// The text has more bytes than this one may have.
@@ -52,6 +56,8 @@ public struct WireError: Error, Hashable, Sendable {
         public static let conflictingOptions = Code(rawValue: "conflicting-options")
         /// The owner holds a lease on the name that tolerates more holders.
         public static let stricterLease = Code(rawValue: "stricter-lease")
+        /// The owner holds a part of the names.
+        public static let partlyHeld = Code(rawValue: "partly-held")
         /// The cursor is not what an END line said.
         public static let badCursor = Code(rawValue: "bad-cursor")
         /// The daemon does not speak that version of the protocol.

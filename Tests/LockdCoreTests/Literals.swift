@@ -14,6 +14,17 @@ extension LockName: ExpressibleByStringLiteral {
     }
 }
 
+extension LockNames: ExpressibleByStringLiteral {
+    /// Several names have spaces between them.
+    init(stringLiteral spelling: String) {
+        let names = spelling.split(separator: " ").map { LockName(stringLiteral: String($0)) }
+        guard let first = names.first, let all = LockNames(first, Array(names.dropFirst())) else {
+            preconditionFailure("\(spelling) are not names")
+        }
+        self = all
+    }
+}
+
 extension Text: ExpressibleByStringLiteral {
     init(stringLiteral spelling: String) {
         do {
@@ -42,7 +53,7 @@ extension AcquireRequest {
     /// A request that waits for ever and asks for nothing else, unless said otherwise.
     init(
         _ id: RequestID,
-        _ name: LockName,
+        _ names: LockNames,
         wait: WaitTimeout = .never,
         queueLimit: Int? = nil,
         holderLimit: HolderLimit = .exclusive,
@@ -50,12 +61,12 @@ extension AcquireRequest {
         owner: Text? = nil,
         note: Text? = nil
     ) {
-        var terms = AcquireTerms(name: name, wait: wait, timeToLive: timeToLive, owner: owner, note: note)
+        var terms = AcquireTerms(names: names, wait: wait, timeToLive: timeToLive, owner: owner, note: note)
         (terms.queueLimit, terms.holderLimit) = (queueLimit, holderLimit)
         self.init(id, terms)
     }
 
-    var name: LockName { terms.name }
+    var names: LockNames { terms.names }
     var wait: WaitTimeout { terms.wait }
     var holderLimit: HolderLimit { terms.holderLimit }
     var timeToLive: Milliseconds? { terms.timeToLive }

@@ -70,7 +70,7 @@ final class TableFixture {
 
     @discardableResult
     func acquire(
-        _ name: LockName,
+        _ names: LockNames,
         by id: RequestID,
         wait: WaitTimeout = .never,
         maxQueue: Int? = nil,
@@ -81,7 +81,7 @@ final class TableFixture {
     ) -> [Effect] {
         let request = AcquireRequest(
             id,
-            name,
+            names,
             wait: wait,
             queueLimit: maxQueue,
             holderLimit: limit,
@@ -171,20 +171,20 @@ extension RequestID {
 /// What the table says, as tests spell it: the name first, what is usual left out.
 extension Effect {
     static func granted(
-        _ name: LockName,
+        _ names: LockNames,
         to id: RequestID,
         token: FencingToken,
         ttl: Milliseconds? = nil
     ) -> Self {
-        .sendGranted(id, name, token: token, timeToLive: ttl, after: .unremarkable)
+        .sendGranted(id, names, token: token, timeToLive: ttl, after: .unremarkable)
     }
 
-    static func held(_ name: LockName, by id: RequestID, token: FencingToken, ttl: Milliseconds? = nil) -> Self {
-        .sendHeld(id, name, token: token, timeToLive: ttl)
+    static func held(_ names: LockNames, by id: RequestID, token: FencingToken, ttl: Milliseconds? = nil) -> Self {
+        .sendHeld(id, names, token: token, timeToLive: ttl)
     }
 
     static func busy(
-        _ name: LockName,
+        _ names: LockNames,
         to id: RequestID,
         holder: RequestID,
         held: Milliseconds = .seconds(0),
@@ -192,11 +192,11 @@ extension Effect {
         waiters: Int = 0
     ) -> Self {
         let holding = Holding(session: holder.session, held: held, holderCount: holders)
-        return .sendBusy(id, name, holder: holding, waiterCount: waiters)
+        return .sendBusy(id, names, holder: holding, waiterCount: waiters)
     }
 
     static func timedOut(
-        _ name: LockName,
+        _ names: LockNames,
         to id: RequestID,
         waited: Milliseconds,
         holder: RequestID,
@@ -205,52 +205,52 @@ extension Effect {
     ) -> Self {
         .sendTimedOut(
             id,
-            name,
+            names,
             waited: waited,
             holder: Holding(session: holder.session, held: held),
             waiterCount: waiters
         )
     }
 
-    static func cancelled(_ name: LockName, to id: RequestID, waited: Milliseconds = .seconds(0)) -> Self {
-        .sendCancelled(id, name, waited: waited)
+    static func cancelled(_ names: LockNames, to id: RequestID, waited: Milliseconds = .seconds(0)) -> Self {
+        .sendCancelled(id, names, waited: waited)
     }
 
-    static func released(_ name: LockName, to id: RequestID, token: FencingToken) -> Self {
-        .sendReleased(id, name, token: token)
+    static func released(_ names: LockNames, to id: RequestID, token: FencingToken) -> Self {
+        .sendReleased(id, names, token: token)
     }
 
-    static func renewed(_ name: LockName, to id: RequestID, token: FencingToken, ttl: Milliseconds?) -> Self {
-        .sendRenewed(id, name, token: token, timeToLive: ttl)
+    static func renewed(_ names: LockNames, to id: RequestID, token: FencingToken, ttl: Milliseconds?) -> Self {
+        .sendRenewed(id, names, token: token, timeToLive: ttl)
     }
 
-    static func notHeld(_ name: LockName, to id: RequestID) -> Self { .sendNotHeld(id, name) }
+    static func notHeld(_ names: LockNames, to id: RequestID) -> Self { .sendNotHeld(id, name) }
 
     static func waitCancelled(_ tag: Tag, to id: RequestID) -> Self { .sendWaitCancelled(id, tag: tag) }
 
     static func notWaiting(_ tag: Tag, to id: RequestID) -> Self { .sendNotWaiting(id, tag: tag) }
 
-    static func revoked(_ name: LockName, to id: RequestID, token: FencingToken) -> Self {
-        .sendRevoked(id, name, token: token)
+    static func revoked(_ names: LockNames, to id: RequestID, token: FencingToken) -> Self {
+        .sendRevoked(id, names, token: token)
     }
 
-    static func denied(_ name: LockName, to id: RequestID, token: FencingToken, holder: UserID) -> Self {
-        .sendDenied(id, name, token: token, holder: holder)
+    static func denied(_ names: LockNames, to id: RequestID, token: FencingToken, holder: UserID) -> Self {
+        .sendDenied(id, names, token: token, holder: holder)
     }
 
     static func refused(_ id: RequestID, _ refusal: Refusal) -> Self { .sendRefused(id, refusal) }
 
-    static func expired(_ name: LockName, of id: RequestID, token: FencingToken) -> Self {
-        .sendLost(id.session, name, token: token, reason: .expired)
+    static func expired(_ names: LockNames, of id: RequestID, token: FencingToken) -> Self {
+        .sendLost(id.session, names, token: token, reason: .expired)
     }
 
     static func lost(
-        _ name: LockName,
+        _ names: LockNames,
         of id: RequestID,
         token: FencingToken,
         revokedBy revoker: RequestID,
         why: Text? = nil
     ) -> Self {
-        .sendLost(id.session, name, token: token, reason: .revoked(by: revoker.session, why: why))
+        .sendLost(id.session, names, token: token, reason: .revoked(by: revoker.session, why: why))
     }
 }

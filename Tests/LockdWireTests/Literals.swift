@@ -11,6 +11,17 @@ extension LockName: ExpressibleByStringLiteral {
     }
 }
 
+extension LockNames: ExpressibleByStringLiteral {
+    /// The names of these characters, with spaces between them.
+    public init(stringLiteral string: String) {
+        let names = string.split(separator: " ").map { LockName(stringLiteral: String($0)) }
+        guard let first = names.first, let all = LockNames(first, Array(names.dropFirst())) else {
+            preconditionFailure("not names: \(string)")
+        }
+        self = all
+    }
+}
+
 extension Text: ExpressibleByStringLiteral {
     /// The text of these characters.
     public init(stringLiteral string: String) {
