@@ -12,6 +12,8 @@ public enum Effect: Hashable, Sendable {
     case sendHeld(RequestID, LockNames, token: FencingToken, timeToLive: Milliseconds?)
     /// A lock is not free, and the request cannot wait; the rest speaks of the first such lock.
     case sendBusy(RequestID, LockNames, holder: Holding?, waiterCount: Int)
+    /// The request would wait for ever, and was refused: for these reasons, at most ``Limits/deadlockEdges``.
+    case sendDeadlock(RequestID, LockNames, [DeadlockEdge])
     /// The wait ran out.
     case sendTimedOut(RequestID, LockNames, waited: Milliseconds, holder: Holding?, waiterCount: Int)
     /// The wait was ended by its own session.

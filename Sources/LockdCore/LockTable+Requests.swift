@@ -20,9 +20,29 @@ extension LockTable {
             effects.append(.sendBusy(request.id, terms.names, holder: holder, waiterCount: waiterCount))
         } else if let refusal = refusalToQueue(terms, in: session) {
             refuse(request.id, refusal, &effects)
+        } else if let edges = deadlock(of: request, in: session, on: found) {
+            totals.deadlocks += 1
+            effects.append(.sendDeadlock(request.id, terms.names, edges))
         } else {
             enqueue(request, in: session)
         }
+    }
+
+    /// Why the request would wait for ever, if it would.
+    private mutating func deadlock(of request: AcquireRequest, in session: Int, on slots: [Int]) -> [DeadlockEdge]? {
+        let owner = Owner(of: request.id, request.terms.owner)
+        let limit = limits.deadlockSearch
+        var search = DeadlockSearch(
+            request.id,
+            owner,
+            request.terms.holderLimit,
+            in: session,
+            on: slots,
+            stepLimit: limit
+        )
+        let isHopeless = search.isHopeless(in: &self)
+        searchCost = search.steps
+        return isHopeless ? search.edges(limit: limits.deadlockEdges, in: &self) : nil
     }
 
     /// Answers a request of an owner that holds some of the names already, or all, with the leases `held`.
@@ -264,7 +284,7 @@ extension LockTable {
     /// Whether the lease has been due to end since before this event.
     ///
     /// It is there still only while more claims are to be granted its lock than one event may grant: they come first.
-    private mutating func isOver(_ lease: Int) -> Bool {
+    mutating func isOver(_ lease: Int) -> Bool {
         hasEnded(claims[lease].session) || claims[lease].deadline.map { $0 <= lastInstant } ?? false
     }
 }

@@ -24,6 +24,8 @@ public struct LockTable: Sendable {
     var grantsLeft = 0
     /// How much of what is due anywhere may still be ended at this instant on behalf of requests.
     var endingsLeft = 0
+    /// How much the search for a deadlock has looked at in the latest event that made one.
+    public internal(set) var searchCost = 0
     /// The locks that nobody holds or waits for, the longest idle first.
     var idleLocks = SlotList<Lock>()
     var claims = Slab<Claim>()

@@ -16,6 +16,8 @@ public struct Totals: Hashable, Sendable {
     public var cancelled: UInt64 = 0
     /// Requests that found the lock not free and could not wait.
     public var busy: UInt64 = 0
-    /// Requests refused.
+    /// Requests refused because they would have waited for ever.
+    public var deadlocks: UInt64 = 0
+    /// Requests refused otherwise.
     public var refused: UInt64 = 0
 }

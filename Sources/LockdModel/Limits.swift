@@ -31,6 +31,10 @@ public struct Limits: Hashable, Sendable {
     public var endingsPerTurn = 1000
     /// The most waiting requests that one turn grants, when a name becomes free for many.
     public var grantsPerTurn = 1000
+    /// The most claims that a search for deadlocks looks at; a request that would need more is let wait.
+    public var deadlockSearch = 100_000
+    /// The most edges that a refused request is told of.
+    public var deadlockEdges = 500
     /// The most locks that nobody holds or waits for and that are remembered all the same, because most names come again.
     public var idleLocks = 4096
     /// The most locks that one page of LIST looks at.

@@ -1,0 +1,317 @@
+import LockdModel
+
+/// Finds out whether a request would wait for ever.
+///
+/// It plays on with what the request depends on, as if everybody who can still release did: whoever does not wait lets go of all leases, whoever
+/// comes to the head of a queue and is admitted is granted, and can let go in turn once nothing else holds it up. (Graph reduction, as R. C. Holt
+/// described it in "Some Deadlock Properties of Computer Systems", 1972.) If the request is not granted in the end, it never can be. The order of
+/// the moves makes no difference: queues are granted in their order only, and letting go never hinders anybody.
+///
+/// Whoever waits for nothing else, and holds nothing else up but its own place, needs no account of its own: most waiters of a long queue.
+struct DeadlockSearch {
+    /// Who can release a lease: it is held up as long as any of its waits goes on.
+    ///
+    /// The claims of one session whose requests are owners of their own (``Owner/request``) can share one: what holds them up is the same.
+    struct Actor: Hashable {
+        let session: Int
+        let owner: Owner
+    }
+
+    /// What is left of a lock.
+    struct LockState {
+        /// Who holds it and may never let go, claims that were granted in the play included.
+        var holders: Set<Int> = []
+        /// How many of those there are that tolerate so many.
+        var limits: [HolderLimit: Int] = [:]
+        var queue: [Place] = []
+        /// Where the head of the queue is.
+        var head = 0
+        /// How many of the claims that wait for the lock are in the queue here.
+        var exploredCount = 0
+
+        /// A place in the queue.
+        enum Place {
+            case claim(Int)
+            /// Some that wait for nothing else, one behind the other: the strictest of them, and what that tolerates.
+            case run(strictest: Int, HolderLimit)
+        }
+
+        var headPlace: Place? { head < queue.count ? queue[head] : nil }
+
+        /// Whether the head of the queue is this claim, and it is admitted.
+        func admits(_ wait: Int, _ limit: HolderLimit) -> Bool {
+            if case .claim(wait) = headPlace { admits(limit) } else { false }
+        }
+
+        func admits(_ limit: HolderLimit) -> Bool {
+            holders.isEmpty || holders.count < min(limit, limits.keys.min() ?? .shared).count
+        }
+    }
+
+    /// The number of the request itself, which is in no slot yet.
+    static let request = -1
+
+    /// What the request would be.
+    let id: RequestID
+    let actor: Actor
+    let limit: HolderLimit
+    /// Those of its locks that there are.
+    let slots: [Int]
+
+    /// How many claims may be looked at.
+    let stepLimit: Int
+    private(set) var steps = 0
+
+    var locks: [Int: LockState] = [:]
+    /// What each actor waits for, as far as it matters.
+    private var waits: [Actor: [Int]] = [:]
+    private var waitsLeft: [Actor: Int] = [:]
+    private var actors: [Int: [Actor]] = [:]
+    private var leases: [Actor: [Int]] = [:]
+    /// The claims that were granted, or have let go, in the play.
+    private(set) var granted: Set<Int> = []
+    private var released: Set<Int> = []
+    private var known: Set<Int> = []
+    private var sessionWaits: [Int: SessionWaits] = [:]
+    private var toExplore: [Int] = []
+    private var toCheck: [Int] = []
+
+    /// The waits of a session.
+    private struct SessionWaits {
+        var untagged: [Int] = []
+        var byOwner: [Owner: [Int]] = [:]
+    }
+
+    /// A search for the request `id` of `owner`, for those of its locks that there are.
+    init(_ id: RequestID, _ owner: Owner, _ limit: HolderLimit, in session: Int, on slots: [Int], stepLimit: Int) {
+        self.id = id
+        self.limit = limit
+        self.slots = slots
+        self.stepLimit = stepLimit
+        actor = Actor(session: session, owner: owner)
+    }
+
+    /// Whether the request could never be granted; `false` also if that would take more steps than allowed to find out.
+    mutating func isHopeless(in table: inout LockTable) -> Bool {
+        guard actor.owner != .request || id.tag == nil, isWaitedFor(in: &table) else { return false }
+        known.insert(Self.request)
+        toExplore.append(Self.request)
+        while let wait = toExplore.popLast() {
+            explore(wait, in: &table)
+            if steps > stepLimit { return false }
+        }
+        toCheck = slots + locks.keys.filter { !slots.contains($0) }
+        while !granted.contains(Self.request), let lock = toCheck.popLast() {
+            check(lock, in: &table)
+            if steps > stepLimit { return false }
+        }
+        return !granted.contains(Self.request)
+    }
+
+    /// What the actor of a lease waits for still.
+    func waitsLeft(of lease: Int, in table: inout LockTable) -> [Int] {
+        (waits[actor(of: lease, in: &table)] ?? []).filter { !granted.contains($0) }
+    }
+
+    // MARK: What the request depends on
+
+    /// Whether anybody may wait for what the request would hold up; as a rule nobody does, and that is the end of it.
+    private mutating func isWaitedFor(in table: inout LockTable) -> Bool {
+        let session = table.sessions[actor.session]
+        steps += session.load
+        // As long as an untagged request waits, all of its session is held up.
+        func isHeldUp(_ claim: Int) -> Bool { id.tag == nil || table.claims[claim].owner.isSame(as: actor.owner) }
+        return session.waits.slots(in: table.claims).contains(where: isHeldUp)
+            || session.leases.slots(in: table.claims).contains { lease in
+                isHeldUp(lease) && table.claims[lease].locks.contains { !table.locks[$0].queue.isEmpty }
+            }
+    }
+
+    /// Takes a claim that waits into account, with all that is ahead of it.
+    private mutating func explore(_ wait: Int, in table: inout LockTable) {
+        let arrival = wait == Self.request ? .max : table.claims[wait].arrival
+        for lock in lockSlots(of: wait, in: &table) {
+            if locks[lock] == nil {
+                locks[lock] = LockState()
+                for place in table.locks[lock].holders.places { consider(lease: place.claim, on: lock, in: &table) }
+            }
+            var index = locks[lock]?.exploredCount ?? 0
+            while index < table.locks[lock].queue.count, table.locks[lock].queue[index].number <= arrival {
+                consider(wait: table.locks[lock].queue[index].claim, on: lock, in: &table)
+                index += 1
+            }
+            locks[lock]?.exploredCount = index
+            if wait == Self.request { locks[lock]?.queue.append(.claim(Self.request)) }
+        }
+        if wait == Self.request { consider(actor, in: &table) }
+    }
+
+    private mutating func consider(lease: Int, on lock: Int, in table: inout LockTable) {
+        steps += 1
+        guard !table.endsByItself(lease) else { return }
+        let actor = actor(of: lease, in: &table)
+        consider(actor, in: &table)
+        guard waitsLeft[actor] != 0 else { return }
+        locks[lock]?.add(lease, table.claims[lease].holderLimit)
+        if known.insert(lease).inserted { leases[actor, default: []].append(lease) }
+    }
+
+    private mutating func consider(wait: Int, on lock: Int, in table: inout LockTable) {
+        steps += 1
+        let limit = table.claims[wait].holderLimit
+        guard table.holdsUpOthers(wait) || known.contains(wait) || isOfRequester(wait, in: &table) else {
+            locks[lock]?.appendToRun(wait, limit)
+            return
+        }
+        locks[lock]?.queue.append(.claim(wait))
+        consider(actor(of: wait, in: &table), in: &table)
+        note(wait)
+    }
+
+    /// Takes into account what an actor waits for.
+    private mutating func consider(_ actor: Actor, in table: inout LockTable) {
+        guard waits[actor] == nil else { return }
+        let ofSession = waits(of: actor.session, in: &table)
+        var all = ofSession.untagged
+        if case .named = actor.owner {
+            all += (ofSession.byOwner[actor.owner] ?? []).filter { !ofSession.untagged.contains($0) }
+        }
+        waits[actor] = all
+        waitsLeft[actor] = all.count
+        actors[actor.session, default: []].append(actor)
+        all.forEach { note($0) }
+    }
+
+    private mutating func note(_ wait: Int) {
+        if known.insert(wait).inserted { toExplore.append(wait) }
+    }
+
+    private mutating func waits(of session: Int, in table: inout LockTable) -> SessionWaits {
+        if let found = sessionWaits[session] { return found }
+        var found = SessionWaits()
+        for wait in table.sessions[session].waits.slots(in: table.claims) {
+            steps += 1
+            if table.claims[wait].id.tag == nil { found.untagged.append(wait) }
+            if case .named = table.claims[wait].owner {
+                found.byOwner[table.claims[wait].owner, default: []].append(wait)
+            }
+        }
+        if session == actor.session {
+            if id.tag == nil { found.untagged.append(Self.request) }
+            if case .named = actor.owner { found.byOwner[actor.owner, default: []].append(Self.request) }
+        }
+        sessionWaits[session] = found
+        return found
+    }
+
+    /// Whether the wait is of the session that asks, where the request holds up more than it seems.
+    private func isOfRequester(_ wait: Int, in table: inout LockTable) -> Bool {
+        table.claims[wait].session == actor.session
+    }
+
+    // MARK: The play
+
+    /// Grants a lock to the claims at the head of its queue.
+    private mutating func check(_ lock: Int, in table: inout LockTable) {
+        while let head = locks[lock]?.headPlace {
+            steps += 1 + (locks[lock]?.limits.count ?? 0)
+            switch head {
+            case .run(_, let limit):
+                guard locks[lock]?.admits(limit) == true else { return }
+                locks[lock]?.head += 1
+            case .claim(let wait):
+                let limit = holderLimit(of: wait, in: &table)
+                guard lockSlots(of: wait, in: &table).allSatisfy({ locks[$0]?.admits(wait, limit) == true }) else {
+                    return
+                }
+                grant(wait, limit, in: &table)
+            }
+        }
+    }
+
+    private mutating func grant(_ wait: Int, _ limit: HolderLimit, in table: inout LockTable) {
+        granted.insert(wait)
+        for lock in lockSlots(of: wait, in: &table) {
+            locks[lock]?.head += 1
+            locks[lock]?.add(wait, limit)
+            toCheck.append(lock)
+        }
+        let actor = actor(of: wait, in: &table)
+        leases[actor, default: []].append(wait)
+        let isTagged = (wait == Self.request ? id.tag : table.claims[wait].id.tag) != nil
+        if case .named = actor.owner {
+            goOn(actor, in: &table)
+        } else if isTagged, waitsLeft[actor] == 0 {
+            letGo(actor, in: &table)
+        }
+        guard !isTagged else { return }
+        // The session is read again.
+        for other in actors[actor.session] ?? [] where other != actor || actor.owner == .session {
+            goOn(other, in: &table)
+        }
+    }
+
+    /// Takes note that one of the actor's waits is over.
+    private mutating func goOn(_ actor: Actor, in table: inout LockTable) {
+        steps += 1
+        waitsLeft[actor, default: 0] -= 1
+        if waitsLeft[actor] == 0 { letGo(actor, in: &table) }
+    }
+
+    private mutating func letGo(_ actor: Actor, in table: inout LockTable) {
+        for lease in leases.removeValue(forKey: actor) ?? [] where released.insert(lease).inserted {
+            let limit = holderLimit(of: lease, in: &table)
+            for lock in lockSlots(of: lease, in: &table) where locks[lock]?.remove(lease, limit) == true {
+                toCheck.append(lock)
+            }
+        }
+    }
+
+    // MARK: Claims, the request among them
+
+    func actor(of claim: Int, in table: inout LockTable) -> Actor {
+        if claim == Self.request { return actor }
+        return Actor(session: table.claims[claim].session, owner: table.claims[claim].owner)
+    }
+
+    func holderLimit(of claim: Int, in table: inout LockTable) -> HolderLimit {
+        claim == Self.request ? limit : table.claims[claim].holderLimit
+    }
+
+    func lockSlots(of claim: Int, in table: inout LockTable) -> [Int] {
+        claim == Self.request ? slots : Array(table.claims[claim].locks)
+    }
+}
+
+extension DeadlockSearch.LockState {
+    mutating func add(_ claim: Int, _ limit: HolderLimit) {
+        holders.insert(claim)
+        limits[limit, default: 0] += 1
+    }
+
+    /// Says whether the claim was there.
+    mutating func remove(_ claim: Int, _ limit: HolderLimit) -> Bool {
+        guard holders.remove(claim) != nil else { return false }
+        let count = (limits[limit] ?? 1) - 1
+        limits[limit] = count == 0 ? nil : count
+        return true
+    }
+
+    mutating func appendToRun(_ wait: Int, _ limit: HolderLimit) {
+        guard case .run(_, let strictest) = queue.last else { return queue.append(.run(strictest: wait, limit)) }
+        if limit < strictest { queue[queue.count - 1] = .run(strictest: wait, limit) }
+    }
+}
+
+extension LockTable {
+    /// Whether a lease ends without anybody releasing it, or has ended.
+    mutating func endsByItself(_ lease: Int) -> Bool { isOver(lease) }
+
+    /// Whether a wait may hold up more than those behind it in the one queue that it is in.
+    mutating func holdsUpOthers(_ wait: Int) -> Bool {
+        let session = claims[wait].session
+        if !claims[wait].locks.isSingle { return true }
+        if sessions[session].load == 1 { return false }
+        return claims[wait].owner != .request || sessions[session].waits.count > sessions[session].waitsByTag.count
+    }
+}
