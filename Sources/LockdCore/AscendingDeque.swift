@@ -39,6 +39,14 @@ struct AscendingDeque<Element: Comparable & Sendable>: Sendable, RandomAccessCol
         rest.remove(at: index)
     }
 
+    /// Where `element` is, which must be there.
+    func index(of element: Element) -> Int {
+        if first == element { return 0 }
+        let index = firstIndexOfRest(notBelow: element)
+        precondition(index < rest.count && rest[index] == element, "\(element) is not an element")
+        return index + 1
+    }
+
     func contains(_ element: Element) -> Bool {
         if first == element { return true }
         let index = firstIndexOfRest(notBelow: element)

@@ -5,7 +5,7 @@ struct Claim: Linked {
     /// What the session called it.
     let id: RequestID
     /// The slot of the session.
-    let session: Int
+    private(set) var session: Int
     /// The slots of the locks.
     private(set) var locks: LockSlots
     /// How many holders of each lock it tolerates.
@@ -24,6 +24,12 @@ struct Claim: Linked {
     var deadline: MonotonicInstant?
     /// In the list of the session's waits, or of its leases.
     var links = Links()
+
+    /// Makes it another session's, where it has no owner.
+    mutating func move(to session: Int) {
+        self.session = session
+        owner = .request
+    }
 
     /// Whether its end can make room for more leases than one, or its grant can add one while no other lease ends.
     var needsReserve: Bool { holderLimit != .exclusive || !locks.isSingle }

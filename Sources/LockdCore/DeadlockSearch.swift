@@ -237,6 +237,8 @@ struct DeadlockSearch {
             toCheck.append(lock)
         }
         let actor = actor(of: wait, in: &table)
+        // What is bound to something else anybody may release.
+        if table.bindings.contains(wait) { letGo(wait, in: &table) }
         leases[actor, default: []].append(wait)
         let isTagged = (wait == Self.request ? id.tag : table.claims[wait].id.tag) != nil
         if case .named = actor.owner {
@@ -259,11 +261,14 @@ struct DeadlockSearch {
     }
 
     private mutating func letGo(_ actor: Actor, in table: inout LockTable) {
-        for lease in leases.removeValue(forKey: actor) ?? [] where released.insert(lease).inserted {
-            let limit = holderLimit(of: lease, in: &table)
-            for lock in lockSlots(of: lease, in: &table) where locks[lock]?.remove(lease, limit) == true {
-                toCheck.append(lock)
-            }
+        for lease in leases.removeValue(forKey: actor) ?? [] { letGo(lease, in: &table) }
+    }
+
+    private mutating func letGo(_ lease: Int, in table: inout LockTable) {
+        guard released.insert(lease).inserted else { return }
+        let limit = holderLimit(of: lease, in: &table)
+        for lock in lockSlots(of: lease, in: &table) where locks[lock]?.remove(lease, limit) == true {
+            toCheck.append(lock)
         }
     }
 

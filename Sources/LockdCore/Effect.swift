@@ -2,7 +2,7 @@ public import LockdModel
 
 /// What is to be done about an event.
 ///
-/// All effects are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``.
+/// All effects but one are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``.
 public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///
@@ -14,6 +14,8 @@ public enum Effect: Hashable, Sendable {
     case sendBusy(RequestID, LockNames, holder: Holding?, waiterCount: Int)
     /// The request would wait for ever, and was refused: for these reasons, at most ``Limits/deadlockEdges``.
     case sendDeadlock(RequestID, LockNames, [DeadlockEdge])
+    /// The request waits; said again when that has changed, as often as it has asked for.
+    indirect case sendQueued(RequestID, LockNames, Queueing)
     /// The wait ran out.
     case sendTimedOut(RequestID, LockNames, waited: Milliseconds, holder: Holding?, waiterCount: Int)
     /// The wait was ended by its own session.
@@ -34,8 +36,10 @@ public enum Effect: Hashable, Sendable {
     case sendDenied(RequestID, LockNames, token: FencingToken, holder: UserID)
     /// The request was refused and changed nothing.
     case sendRefused(RequestID, Refusal)
-    /// The session no longer holds the lease.
+    /// The session no longer holds the lease; if it is the session of a bound lease, whoever asked for that is to be told.
     case sendLost(SessionID, LockNames, token: FencingToken, reason: LossReason)
+    /// Nothing is bound any more to what this session was to be bound to. Comes once for every request that had a ``BoundHolder``.
+    case unbind(SessionID)
 
     /// Whether somebody is told of a loss.
     public var isLoss: Bool {
@@ -57,6 +61,26 @@ public struct Holding: Hashable, Sendable {
         self.session = session
         self.held = held
         self.holderCount = holderCount
+    }
+}
+
+/// Where a request stands that waits.
+public struct Queueing: Hashable, Sendable {
+    /// The place in the queue; 1 is granted next.
+    public var position: Int
+    /// The first name on which it cannot be granted yet, if it has several; the rest speaks of that one.
+    public var obstacle: LockName?
+    /// Who holds the name.
+    public var holder: Holding?
+    /// How many requests wait for the name.
+    public var waiterCount: Int
+
+    /// A place in a queue.
+    public init(position: Int, obstacle: LockName? = nil, holder: Holding?, waiterCount: Int) {
+        self.position = position
+        self.obstacle = obstacle
+        self.holder = holder
+        self.waiterCount = waiterCount
     }
 }
 

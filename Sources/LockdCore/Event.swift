@@ -16,12 +16,16 @@ public enum Event: Hashable, Sendable {
     case revokeRequested(RequestID, LockName, token: FencingToken?, reason: Text?)
     /// Somebody is about to look at the name.
     case nameInspected(LockName)
+    /// What the lease of this session is bound to has ended, or is to be bound to while it waits.
+    case bindingEnded(SessionID)
     /// No more lines will come from the session than have come. From now on it cannot wait.
     case inputEnded(SessionID)
     /// The last line of the session was applied. It must have had ``inputEnded(_:)``; nothing more may be said of it, or is said to it.
     case sessionEnded(SessionID)
     /// The tokens up to and including this one may be granted: no other run of the daemon will ever grant them.
     case tokensReserved(through: FencingToken)
+    /// Some of those who wait may be to be told how that goes, see ``LockTable/nextProgress``; at most ``Limits/reportsPerTurn`` are looked at.
+    case progressDue
     /// It is later than it was. The one event that works off what is due, at most ``Limits/endingsPerTurn`` endings of it.
     case timePassed
 }
@@ -46,10 +50,13 @@ public struct AcquireRequest: Hashable, Sendable {
     public var id: RequestID
     /// What it asks for.
     public var terms: AcquireTerms
+    /// What the lease is to be bound to, if it is. ``Effect/unbind(_:)`` says when that need not be watched any longer.
+    public var boundHolder: BoundHolder?
 
     /// The request `id` for what `terms` say.
-    public init(_ id: RequestID, _ terms: AcquireTerms) {
+    public init(_ id: RequestID, _ terms: AcquireTerms, boundHolder: BoundHolder? = nil) {
         self.id = id
         self.terms = terms
+        self.boundHolder = boundHolder
     }
 }

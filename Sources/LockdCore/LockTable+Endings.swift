@@ -72,6 +72,8 @@ extension LockTable {
     }
 
     private mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
+        // Whoever comes here has ended something on the lock, or is about to grant it.
+        if !progress.isEmpty { progress.noteNews(of: lock) }
         while let head = locks[lock].queue.first, isAdmitted(head.claim) {
             if grantsLeft == 0 { return putOffGrants(of: head.claim, since: instant) }
             grantsLeft -= 1
@@ -104,6 +106,7 @@ extension LockTable {
 
     /// Makes a lease of a claim that does not wait (any more).
     mutating func grant(_ claim: Int, _ effects: inout [Effect]) {
+        if !bindings.isEmpty { adopt(claim) }
         let token = makeLease(of: claim)
         let (id, timeToLive) = (claims[claim].id, claims[claim].timeToLive)
         let predecessor = takePredecessor(of: claim)
@@ -149,7 +152,12 @@ extension LockTable {
     }
 
     /// Ends a lease that was not released, at `instant`, and remembers that for the next holder.
-    mutating func abandonLease(_ claim: Int, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
+    mutating func abandonLease(
+        _ claim: Int,
+        _ ending: Abandonment.Ending,
+        at instant: MonotonicInstant,
+        _ effects: inout [Effect]
+    ) {
         guard let token = claims[claim].token else { preconditionFailure("claim \(claim) holds nothing") }
         let peer = sessions[claims[claim].session].peer
         let predecessor = Predecessor.abandoned(
@@ -164,13 +172,13 @@ extension LockTable {
             )
         )
         for lock in claims[claim].locks { locks[lock].predecessor = predecessor }
-        endLease(claim)
+        endLease(claim, &effects)
     }
 
     /// Takes a lease out of the table.
     ///
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
-    mutating func endLease(_ claim: Int) {
+    mutating func removeLease(_ claim: Int) {
         clearDeadline(of: claim)
         removeHolder(claim, of: claims[claim].locks.first)
         if !claims[claim].locks.isSingle {
@@ -202,6 +210,7 @@ extension LockTable {
         let (place, session) = (claims[claim].place(at: claim), claims[claim].session)
         for lock in claims[claim].locks { locks[lock].queue.remove(place) }
         sessions[session].waits.remove(claim, in: &claims)
+        if !progress.isEmpty { progress.remove(claim) }
         if claims[claim].needsReserve { leaseReserve -= claims[claim].locks.count }
         if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
     }
@@ -210,7 +219,7 @@ extension LockTable {
         let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
         totals.cancelled += 1
-        leaveQueues(claim)
+        leaveQueues(claim, &effects)
         // Who waited behind it may be admitted though it was not.
         grantHeads(of: slots, since: lastInstant, &effects)
     }
@@ -291,7 +300,7 @@ extension LockTable {
         }
         guard let claim = first?.claim else { return (nil, waiterCount) }
         let held = lastInstant - claims[claim].since
-        return (Holding(session: claims[claim].id.session, held: held, holderCount: holderCount), waiterCount)
+        return (Holding(session: sessions[claims[claim].session].id, held: held, holderCount: holderCount), waiterCount)
     }
 
     /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.
@@ -318,7 +327,7 @@ extension LockTable {
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
         let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
         let lock = obstacle(of: claim)
-        leaveQueues(claim)
+        leaveQueues(claim, &effects)
         totals.timeouts += 1
         let (holder, waiterCount) = situation(of: lock)
         effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount))
@@ -332,8 +341,9 @@ extension LockTable {
     }
 
     /// Ends a wait without a lease.
-    private mutating func leaveQueues(_ claim: Int) {
+    private mutating func leaveQueues(_ claim: Int, _ effects: inout [Effect]) {
         endWait(claim)
+        if !bindings.isEmpty, let holder = bindings.remove(claim) { effects.append(.unbind(holder.session)) }
         if !claims[claim].locks.isSingle { untie(claims[claim].locks) }
         claims.remove(at: claim)
     }
@@ -350,7 +360,7 @@ extension LockTable {
             // There is nobody left to tell.
             let expiredAt = claims[claim].deadline.flatMap { $0 <= endedAt ? $0 : nil }
             if expiredAt == nil { totals.ended += 1 } else { totals.expired += 1 }
-            abandonLease(claim, expiredAt == nil ? .ended : .expired, at: expiredAt ?? endedAt)
+            abandonLease(claim, expiredAt == nil ? .ended : .expired, at: expiredAt ?? endedAt, &effects)
             if sessions[session].leases.isEmpty {
                 endedSessionCount -= 1
                 forget(session)
@@ -358,7 +368,7 @@ extension LockTable {
         } else if let token = claims[claim].token, let deadline = claims[claim].deadline {
             totals.expired += 1
             effects.append(.sendLost(sessions[session].id, names(of: claim), token: token, reason: .expired))
-            abandonLease(claim, .expired, at: deadline)
+            abandonLease(claim, .expired, at: deadline, &effects)
         }
     }
 
@@ -369,7 +379,7 @@ extension LockTable {
         for lock in claims[claim].locks { locks[lock].deadlines.remove(claim) }
     }
 
-    private mutating func forget(_ session: Int) {
+    mutating func forget(_ session: Int) {
         sessionSlots[sessions[session].id] = nil
         sessions.remove(at: session)
     }
@@ -377,6 +387,7 @@ extension LockTable {
     /// Lets a lock rest that nobody holds or waits for, and forgets the one that has rested longest if too many do.
     mutating func restIfIdle(_ lock: Int) {
         guard locks[lock].isIdle else { return }
+        progress.forget(lock: lock)
         idleLocks.append(lock, in: &locks)
         guard idleLocks.count > limits.idleLocks, let oldest = idleLocks.first else { return }
         idleLocks.remove(oldest, in: &locks)

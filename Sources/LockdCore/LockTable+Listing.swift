@@ -135,7 +135,7 @@ extension LockTable {
             name: locks[lock].name,
             token: token,
             holderLimit: claim.holderLimit,
-            session: claim.id.session,
+            session: sessions[claim.session].id,
             held: now - claim.since,
             timeToLive: claim.timeToLive,
             left: claim.deadline.map { $0 - now },

@@ -3,6 +3,13 @@ import LockdModel
 /// What sessions ask for.
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
+        answer(request, &effects)
+        guard let bound = request.boundHolder?.session else { return }
+        // It did not get as far as to be bound.
+        if bindings.claim(of: bound) == nil, sessionSlots[bound] == nil { effects.append(.unbind(bound)) }
+    }
+
+    private mutating func answer(_ request: AcquireRequest, _ effects: inout [Effect]) {
         let session = slot(of: request.id.session)
         if let tag = request.id.tag, settledWait(under: tag, of: session, &effects) != nil {
             return refuse(request.id, .tagInUse(tag), &effects)
@@ -24,7 +31,8 @@ extension LockTable {
             totals.deadlocks += 1
             effects.append(.sendDeadlock(request.id, terms.names, edges))
         } else {
-            enqueue(request, in: session)
+            let wait = enqueue(request, in: session)
+            if let interval = terms.progress { beginReports(to: wait, every: interval, &effects) }
         }
     }
 
@@ -80,7 +88,7 @@ extension LockTable {
         let slots = claims[lease.claim].locks
         totals.released += 1
         effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
-        endLease(lease.claim)
+        endLease(lease.claim, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
     }
 
@@ -126,7 +134,7 @@ extension LockTable {
         let (lostToken, names, slots) = (FencingToken(held.number), names(of: held.claim), claims[held.claim].locks)
         let loser = claims[held.claim].session
         let holder = sessions[loser].peer.user
-        guard Self.may(sessions[session].peer.user, revokeFrom: holder, inOwnSession: loser == session) else {
+        guard loser == session || Rights.extend(from: sessions[session].peer.user, to: holder) else {
             effects.append(.sendDenied(id, names, token: lostToken, holder: holder))
             return
         }
@@ -134,15 +142,8 @@ extension LockTable {
         let loss = LossReason.revoked(by: id.session, why: reason)
         effects.append(.sendLost(sessions[loser].id, names, token: lostToken, reason: loss))
         effects.append(.sendRevoked(id, names, token: lostToken))
-        abandonLease(held.claim, .revoked, at: lastInstant)
+        abandonLease(held.claim, .revoked, at: lastInstant, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
-    }
-
-    /// Whether `user` may take leases from `holder`.
-    ///
-    /// The overflow uid stands for many users, so it gives no right over others.
-    private static func may(_ user: UserID, revokeFrom holder: UserID, inOwnSession own: Bool) -> Bool {
-        own || user == .root || (user == holder && user != .overflow)
     }
 
     private mutating func acquireFree(
@@ -155,7 +156,7 @@ extension LockTable {
         } else if leasesToCome + request.terms.names.count > limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            grant(insertClaim(request.id, request.terms, in: session, on: takeLocks(on: request.terms.names)), &effects)
+            grant(insertClaim(request, in: session, on: takeLocks(on: request.terms.names)), &effects)
         }
     }
 
@@ -179,26 +180,23 @@ extension LockTable {
         return waiterCount >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
     }
 
-    private mutating func enqueue(_ request: AcquireRequest, in session: Int) {
+    private mutating func enqueue(_ request: AcquireRequest, in session: Int) -> Int {
         let slots = takeLocks(on: request.terms.names)
-        let claim = insertClaim(request.id, request.terms, in: session, on: slots)
+        let claim = insertClaim(request, in: session, on: slots)
         for lock in slots { locks[lock].queue.append(claims[claim].place(at: claim)) }
         sessions[session].waits.append(claim, in: &claims)
         if claims[claim].needsReserve { leaseReserve += slots.count }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
+        return claim
     }
 
-    mutating func insertClaim(_ id: RequestID, _ terms: AcquireTerms, in session: Int, on slots: LockSlots) -> Int {
-        insertClaim(
-            id,
-            Owner(of: id, terms.owner),
-            terms.note,
-            terms.holderLimit,
-            terms.timeToLive,
-            in: session,
-            on: slots
-        )
+    private mutating func insertClaim(_ request: AcquireRequest, in session: Int, on slots: LockSlots) -> Int {
+        let (id, terms) = (request.id, request.terms)
+        let owner = Owner(of: id, terms.owner)
+        let claim = insertClaim(id, owner, terms.note, terms.holderLimit, terms.timeToLive, in: session, on: slots)
+        if let holder = request.boundHolder { bindings.insert(holder, of: claim) }
+        return claim
     }
 
     mutating func insertClaim(
@@ -253,6 +251,9 @@ extension LockTable {
         if let lock = settledLock(on: name, &effects) {
             for claim in leases(of: session, on: lock) {
                 if let held = claims[claim].token, token == nil || token == held { return (claim, held) }
+            }
+            if let token, let claim = boundLease(on: lock, token, for: sessions[session].peer.user) {
+                return (claim, token)
             }
         }
         effects.append(.sendNotHeld(id, name))

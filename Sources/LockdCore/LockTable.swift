@@ -37,6 +37,8 @@ public struct LockTable: Sendable {
     /// How many sessions have ended and have leases still.
     var endedSessionCount = 0
     var deadlines = DeadlineQueue()
+    var progress = ProgressReports()
+    var bindings = Bindings()
 
     var nextToken: FencingToken
     var reservedThrough: FencingToken
@@ -67,9 +69,11 @@ public struct LockTable: Sendable {
         case .cancelRequested(let id, let tag): cancel(id, tag, &effects)
         case .revokeRequested(let id, let name, let token, let reason): revoke(id, name, token, reason, &effects)
         case .nameInspected(let name): _ = settledLock(on: name, &effects)
+        case .bindingEnded(let id): endBinding(of: id, &effects)
         case .inputEnded(let id): endInput(of: id, &effects)
         case .sessionEnded(let id): end(id)
         case .tokensReserved(let through): reserveTokens(through: through)
+        case .progressDue: tellProgress(&effects)
         case .timePassed: workOff(&effects)
         }
     }

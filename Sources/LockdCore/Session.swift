@@ -5,6 +5,8 @@ struct Session: Vacatable {
     let id: SessionID
     let peer: Peer
     var state = SessionState.open
+    /// It is a lease that is bound to something else than a connection, and ends with it.
+    var isBound = false
     /// Its leases, in the order in which they were granted.
     var leases = SlotList<Claim>()
     /// Its waits, in the order in which they arrived.

@@ -35,6 +35,8 @@ public struct Limits: Hashable, Sendable {
     public var deadlockSearch = 100_000
     /// The most edges that a refused request is told of.
     public var deadlockEdges = 500
+    /// The most waiting requests that one turn looks at in order to tell them how their waits go.
+    public var reportsPerTurn = 1000
     /// The most locks that nobody holds or waits for and that are remembered all the same, because most names come again.
     public var idleLocks = 4096
     /// The most locks that one page of LIST looks at.

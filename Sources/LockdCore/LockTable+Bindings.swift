@@ -1,0 +1,44 @@
+import LockdModel
+
+/// How bound leases begin and end.
+extension LockTable {
+    /// Makes a session of its own of a claim that is about to be granted and is to be bound.
+    mutating func adopt(_ claim: Int) {
+        guard let holder = bindings.remove(claim) else { return }
+        var session = Session(id: holder.session, peer: holder.peer)
+        // It has no input. It never waits, so it is ready to end.
+        (session.state, session.isBound) = (.draining, true)
+        let slot = sessions.insert(session)
+        sessionSlots[holder.session] = slot
+        claims[claim].move(to: slot)
+    }
+
+    /// What a lease or wait was to be bound to has ended.
+    mutating func endBinding(of id: SessionID, _ effects: inout [Effect]) {
+        if let wait = bindings.claim(of: id) {
+            settleLocks(of: wait, &effects)
+            // By that it may have become a lease, or may be over.
+            if let wait = bindings.claim(of: id) { return cancel(wait, &effects) }
+        }
+        if let session = sessionSlots[id], !hasEnded(session) { end(id) }
+    }
+
+    /// Ends a lease; if it is bound, its session ends with it.
+    mutating func endLease(_ claim: Int, _ effects: inout [Effect]) {
+        let session = claims[claim].session
+        removeLease(claim)
+        guard sessions[session].isBound else { return }
+        effects.append(.unbind(sessions[session].id))
+        // Of a session that has ended with its lease still there, it is forgotten where that is worked off.
+        if !hasEnded(session) { forget(session) }
+    }
+
+    /// The bound lease on the lock with this token, if the user has the right to end it.
+    mutating func boundLease(on lock: Int, _ token: FencingToken, for user: UserID) -> Int? {
+        locks[lock].holders.places.first { place in
+            let session = claims[place.claim].session
+            return place.number == token.value && sessions[session].isBound && !isOver(place.claim)
+                && Rights.extend(from: user, to: sessions[session].peer.user)
+        }?.claim
+    }
+}
