@@ -14,6 +14,10 @@ public struct AcquireTerms: Hashable, Sendable {
     public var owner: Text?
     /// What the holder says about itself to whoever looks.
     public var note: Text?
+    /// How often to say how the wait goes, at most; `nil` for never.
+    public var progress: Milliseconds?
+    /// What the lease is to live as long as; `nil` for its session.
+    public var binding: Binding?
 
     /// A request for `names` that waits for ever and asks for nothing else, unless said otherwise.
     @inlinable
@@ -24,7 +28,9 @@ public struct AcquireTerms: Hashable, Sendable {
         holderLimit: HolderLimit = .exclusive,
         timeToLive: Milliseconds? = nil,
         owner: Text? = nil,
-        note: Text? = nil
+        note: Text? = nil,
+        progress: Milliseconds? = nil,
+        binding: Binding? = nil
     ) {
         self.names = names
         self.wait = wait
@@ -33,6 +39,8 @@ public struct AcquireTerms: Hashable, Sendable {
         self.timeToLive = timeToLive
         self.owner = owner
         self.note = note
+        self.progress = progress
+        self.binding = binding
     }
 }
 
@@ -46,7 +54,9 @@ extension AcquireTerms {
         holderLimit: HolderLimit = .exclusive,
         timeToLive: Milliseconds? = nil,
         owner: Text? = nil,
-        note: Text? = nil
+        note: Text? = nil,
+        progress: Milliseconds? = nil,
+        binding: Binding? = nil
     ) {
         self.init(
             names: LockNames(name),
@@ -55,7 +65,9 @@ extension AcquireTerms {
             holderLimit: holderLimit,
             timeToLive: timeToLive,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress,
+            binding: binding
         )
     }
 }

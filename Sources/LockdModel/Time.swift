@@ -3,6 +3,9 @@ public struct Milliseconds: Hashable, Comparable, Sendable, CustomStringConverti
     /// The longest time that the protocol can say: 366 days.
     public static let maximum = Milliseconds(366 * 24 * 60 * 60 * 1000)
 
+    /// The shortest time between two reports on a wait.
+    public static let shortestProgress = Milliseconds(100)
+
     /// How many milliseconds.
     public let count: Int64
 
