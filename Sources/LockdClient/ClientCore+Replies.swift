@@ -70,7 +70,7 @@ extension ClientCore {
         case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(name))
         case .error(let error): .failed(.refused(error, name: name))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
-            .denied, .statistic, .pong, .bye, .lost:
+            .denied, .statistic, .pong, .bye, .lost, .queued, .deadlock, .edge, .hold, .watching, .unwatched, .watched:
             nil
         }
     }

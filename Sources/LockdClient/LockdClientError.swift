@@ -149,7 +149,9 @@ extension LockdClientError {
     /// The daemon has refused a request, or the session itself.
     static func refused(_ error: WireError, name: LockName?) -> Self {
         let what = name.map { "the request for lock \($0.quoted)" } ?? "the session"
-        let limits: Set<WireError.Code> = [.tooManySessions, .tooManyLeases, .tooManyWaiters]
+        let limits: Set<WireError.Code> = [
+            .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,
+        ]
         guard limits.contains(error.code) else {
             var details = "\(error.code.rawValue)"
             if let key = error.key { details += ", \(key)" }
@@ -161,6 +163,7 @@ extension LockdClientError {
         let scope =
             switch error.scope {
             case .session: " for one process"
+            case .user: " for one user"
             case .daemon: " for all together"
             case nil: ""
             }

@@ -24,6 +24,10 @@ extension LockService {
             apply(.revokeRequested(id, name, token: token, reason: reason), at: now)
         case .show(let name, let page): show(name, page, id, at: now)
         case .list(let prefix, let page): list(prefix, page, id, at: now)
+        // Not answered yet, each in its place.
+        case .history: answer(id, .error(WireError(.unknownVerb)))
+        case .watch: answer(id, .error(WireError(.unknownVerb)))
+        case .unwatch: answer(id, .error(WireError(.unknownVerb)))
         case .stats: sayStatistics(id, at: now)
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)

@@ -2,13 +2,11 @@ import LockdModel
 
 /// Puts a line together in memory that was set aside for all of it, without a string or an array in between.
 struct LineWriter {
-    /// Room for the longest reply.
-    ///
-    /// A LEASE has 703 bytes in name, command, client, owner and note, of which each may be escaped.
-    static let capacity = 4096
-
     /// Room for a line with a tag, a few numbers, and `count` bytes of names and texts.
     static func capacity(for count: Int) -> Int { count + 160 }
+
+    /// Room for the line with the most fields, LEASE, and `count` bytes of names and texts.
+    static func longestCapacity(for count: Int) -> Int { count + 480 }
 
     private var next: UnsafeMutableRawPointer
     private let end: UnsafeMutableRawPointer
@@ -60,6 +58,13 @@ struct LineWriter {
             write(" ")
             write(name)
         }
+    }
+
+    /// Writes ` NAME`, or nothing.
+    mutating func write(prefix: LockName?) {
+        guard let prefix else { return }
+        write(" ")
+        write(prefix)
     }
 
     mutating func write(_ text: Text) { write(text.spelling) }
@@ -171,10 +176,22 @@ extension LineWriter {
         }
     }
 
+    mutating func writeField(_ key: StaticString, _ name: LockName?) {
+        guard let name else { return }
+        write(key)
+        write(name)
+    }
+
     mutating func writeField(_ key: StaticString, _ text: Text?) {
         guard let text else { return }
         write(key)
         write(text)
+    }
+
+    mutating func writeField(_ key: StaticString, _ binding: Binding?) {
+        guard let binding else { return }
+        write(key)
+        write(binding.rawValue)
     }
 
     mutating func writeField(_ key: StaticString, given duration: Milliseconds?) {

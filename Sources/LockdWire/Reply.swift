@@ -10,12 +10,18 @@ public enum Reply: Hashable, Sendable {
     case granted(LockNames, token: FencingToken, timeToLive: Milliseconds?, after: Predecessor)
     /// The owner that asks holds the lease already, under this token; nothing has changed.
     case held(LockNames, token: FencingToken, timeToLive: Milliseconds?)
+    /// The request waits, `position` - 1 others being ahead of it; all of this is said of the name `on`, if the request is for several.
+    indirect case queued(LockNames, position: Int, on: LockName?, holder: Holder?, waiterCount: Int)
     /// The lease is not free, and the request was not to wait.
     indirect case busy(LockNames, holder: Holder?, waiterCount: Int)
     /// The wait ran out; `waiterCount` others wait still.
     indirect case timedOut(LockNames, waited: Milliseconds, holder: Holder?, waiterCount: Int)
     /// The wait ended without a lease, by CANCEL or with the session.
     case cancelled(LockNames, waited: Milliseconds)
+    /// The request would wait for ever; so many edges were told before this line.
+    case deadlock(LockNames, edgeCount: Int)
+    /// One edge of a deadlock.
+    indirect case edge(EdgeLine)
     /// The lease with this token has ended.
     case released(LockNames, token: FencingToken)
     /// The deadline has moved; `timeToLive` holds from now on.
@@ -30,8 +36,14 @@ public enum Reply: Hashable, Sendable {
     indirect case lease(LeaseLine)
     /// One waiting request of a listing.
     indirect case waiter(WaiterLine)
+    /// One lease that has ended.
+    indirect case hold(HoldLine)
     /// The end of a listing, or of one page of it if there is a `next`.
     case end(next: Cursor?)
+    /// The session is told from now on of what happens to names that begin with `prefix`: the answer to WATCH.
+    case watching(prefix: LockName?)
+    /// The session is told no more: the answer to UNWATCH.
+    case unwatched
     /// The lease with this token was taken from its holder.
     case revoked(LockNames, token: FencingToken)
     /// The lease is held by this user, and is not the asking session's to revoke.
@@ -46,6 +58,8 @@ public enum Reply: Hashable, Sendable {
     indirect case error(WireError)
     /// The event `* LOST`: the lease with this token is not held any more.
     indirect case lost(LockNames, token: FencingToken, reason: LossReason)
+    /// An event of WATCH.
+    indirect case watched(WatchEvent)
 
     /// The answer to HELLO.
     public struct Welcome: Hashable, Sendable {
@@ -90,13 +104,16 @@ public enum Reply: Hashable, Sendable {
         public var peer: Peer
         /// How long it has been held.
         public var held: Milliseconds
+        /// What it says about itself.
+        public var note: Text?
         /// How many hold it; `peer` is the one that was granted first.
         public var count: Int
 
         /// The holder `peer`, holding for `held`, alone unless said otherwise.
-        public init(peer: Peer, held: Milliseconds, count: Int = 1) {
+        public init(peer: Peer, held: Milliseconds, note: Text? = nil, count: Int = 1) {
             self.peer = peer
             self.held = held
+            self.note = note
             self.count = count
         }
     }
@@ -111,123 +128,16 @@ public enum Reply: Hashable, Sendable {
         public var user: UserID?
         /// The kernel's command name of that process when it connected.
         public var command: Text?
+        /// The systemd unit of that process when it connected.
+        public var unit: Text?
 
         /// A peer of which this is known.
-        public init(session: SessionID?, process: ProcessID?, user: UserID?, command: Text?) {
+        public init(session: SessionID?, process: ProcessID?, user: UserID?, command: Text?, unit: Text? = nil) {
             self.session = session
             self.process = process
             self.user = user
             self.command = command
-        }
-    }
-
-    /// A lease in a listing.
-    public struct LeaseLine: Hashable, Sendable {
-        /// The name of the lock.
-        public var name: LockName
-        /// The token of the grant.
-        public var token: FencingToken
-        /// How many holders the lease tolerates.
-        public var holderLimit: HolderLimit
-        /// Who holds it.
-        public var peer: Peer
-        /// The client library, if it said HELLO.
-        public var client: Text?
-        /// How long it has been held.
-        public var held: Milliseconds
-        /// The longest it may be held without renewal, if there is such a bound.
-        public var timeToLive: Milliseconds?
-        /// The time to the deadline, if there is a ttl.
-        public var left: Milliseconds?
-        /// The logical thread within the session, if the client named one.
-        public var owner: Text?
-        /// What the holder says about itself.
-        public var note: Text?
-        /// How many names it is on, this one included.
-        public var nameCount: Int
-        /// How many requests wait for it.
-        public var waiterCount: Int
-
-        /// A line with these values.
-        public init(
-            name: LockName,
-            token: FencingToken,
-            holderLimit: HolderLimit = .exclusive,
-            peer: Peer,
-            client: Text? = nil,
-            held: Milliseconds,
-            timeToLive: Milliseconds? = nil,
-            left: Milliseconds? = nil,
-            owner: Text? = nil,
-            note: Text? = nil,
-            nameCount: Int = 1,
-            waiterCount: Int
-        ) {
-            self.name = name
-            self.token = token
-            self.holderLimit = holderLimit
-            self.peer = peer
-            self.client = client
-            self.held = held
-            self.timeToLive = timeToLive
-            self.left = left
-            self.owner = owner
-            self.note = note
-            self.nameCount = nameCount
-            self.waiterCount = waiterCount
-        }
-    }
-
-    /// A waiting request in a listing.
-    public struct WaiterLine: Hashable, Sendable {
-        /// The name of the lock.
-        public var name: LockName
-        /// 1 for the next to be granted.
-        public var position: Int
-        /// How many holders the lease will tolerate.
-        public var holderLimit: HolderLimit
-        /// Who waits.
-        public var peer: Peer
-        /// The client library, if it said HELLO.
-        public var client: Text?
-        /// How long it has been waiting.
-        public var waited: Milliseconds
-        /// The time to the end of the wait, if it has one.
-        public var left: Milliseconds?
-        /// The ttl that the request asks for, if any.
-        public var timeToLive: Milliseconds?
-        /// The logical thread within the session, if the client names one.
-        public var owner: Text?
-        /// What the client says about itself.
-        public var note: Text?
-        /// How many names it is for, this one included.
-        public var nameCount: Int
-
-        /// A line with these values.
-        public init(
-            name: LockName,
-            position: Int,
-            holderLimit: HolderLimit = .exclusive,
-            peer: Peer,
-            client: Text? = nil,
-            waited: Milliseconds,
-            left: Milliseconds? = nil,
-            timeToLive: Milliseconds? = nil,
-            owner: Text? = nil,
-            note: Text? = nil,
-            nameCount: Int = 1
-        ) {
-            self.name = name
-            self.position = position
-            self.holderLimit = holderLimit
-            self.peer = peer
-            self.client = client
-            self.waited = waited
-            self.left = left
-            self.timeToLive = timeToLive
-            self.owner = owner
-            self.note = note
-            self.nameCount = nameCount
+            self.unit = unit
         }
     }
 

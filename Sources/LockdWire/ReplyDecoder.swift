@@ -31,17 +31,12 @@ public enum ReplyDecoder {
         do throws(ReplyProblem) {
             guard line.allSatisfy({ $0 < 0x80 }), (try? Words.check(line)) != nil else { throw .notWords }
             var words = ReplyWords(line)
-            if words.skip("*") { return try event(&words).map { TaggedReply($0) } }
+            if words.skip("*") { return try words.event().map { TaggedReply($0) } }
             let tag = words.isAtTag ? try words.tag() : nil
             return TaggedReply(tag: tag, try reply(&words))
         } catch {
             throw MalformedReply(line, error.description)
         }
-    }
-
-    private static func event(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply? {
-        guard words.skip("LOST") else { return nil }
-        return .lost(try words.names(), token: try words.token(), reason: try words.lossReason())
     }
 
     private static func reply(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply {
@@ -77,6 +72,20 @@ public enum ReplyDecoder {
         case .pong: .pong
         case .bye: .bye
         case .error: .error(try words.error())
+        case .queued:
+            .queued(
+                try words.names(),
+                position: try words.position(),
+                on: try words.optional("on") { try? LockName(parsing: $0) },
+                holder: try words.holder(),
+                waiterCount: try words.waiterCount()
+            )
+        case .deadlock:
+            .deadlock(try words.names(), edgeCount: try words.required("edges", Int.init(decimal:)))
+        case .edge: .edge(try words.edge())
+        case .hold: .hold(try words.hold())
+        case .watching: .watching(prefix: try words.nameIfAny())
+        case .unwatched: .unwatched
         }
     }
 }

@@ -32,21 +32,6 @@ public enum ReplyEncoder {
         }
     }
 
-    /// Room for the line of `reply`: little for the answers that a busy session gets most of.
-    private static func capacity(for reply: Reply) -> Int {
-        switch reply {
-        case .granted(let names, _, _, .unremarkable), .released(let names, _):
-            LineWriter.capacity(for: names.spellingByteCount)
-        case .granted(let names, _, _, _), .held(let names, _, _), .busy(let names, _, _),
-            .timedOut(let names, _, _, _),
-            .cancelled(let names, _), .renewed(let names, _, _), .revoked(let names, _), .denied(let names, _, _),
-            .lost(let names, _, _):
-            LineWriter.capacity + (names.others.isEmpty ? 0 : names.spellingByteCount)
-        case .welcome, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .statistic, .pong, .bye, .error:
-            LineWriter.capacity
-        }
-    }
-
     private static func write(_ reply: Reply, to writer: inout LineWriter) {
         switch reply {
         case .welcome(let welcome): write(welcome, to: &writer)
@@ -55,6 +40,11 @@ public enum ReplyEncoder {
             if case .abandoned(let abandonment) = predecessor { write(abandonment, to: &writer) }
         case .held(let name, let token, let timeToLive):
             write("HELD ", name, token, timeToLive, to: &writer)
+        case .queued(let names, let position, let on, let holder, let waiterCount):
+            write("QUEUED ", names, to: &writer)
+            writer.writeField(" position=", UInt64(position))
+            writer.writeField(" on=", on)
+            write(holder, waiterCount: waiterCount, to: &writer)
         case .busy(let name, let holder, let waiterCount):
             write("BUSY ", name, to: &writer)
             write(holder, waiterCount: waiterCount, to: &writer)
@@ -65,6 +55,10 @@ public enum ReplyEncoder {
         case .cancelled(let name, let waited):
             write("CANCELLED ", name, to: &writer)
             writer.writeField(" waited=", measured: waited)
+        case .deadlock(let names, let edgeCount):
+            write("DEADLOCK ", names, to: &writer)
+            writer.writeField(" edges=", UInt64(edgeCount))
+        case .edge(let line): write(line, to: &writer)
         case .released(let name, let token): write("RELEASED ", name, token, nil, to: &writer)
         case .renewed(let name, let token, let timeToLive):
             write("RENEWED ", name, token, timeToLive, to: &writer)
@@ -77,12 +71,17 @@ public enum ReplyEncoder {
             writer.write(tag)
         case .lease(let line): write(line, to: &writer)
         case .waiter(let line): write(line, to: &writer)
+        case .hold(let line): write(line, to: &writer)
         case .end(let next):
             writer.write("END")
             if let next {
                 writer.write(" next=")
                 writer.write(next)
             }
+        case .watching(let prefix):
+            writer.write("WATCHING")
+            writer.write(prefix: prefix)
+        case .unwatched: writer.write("UNWATCHED")
         case .revoked(let name, let token): write("REVOKED ", name, token, nil, to: &writer)
         case .denied(let name, let token, let holder):
             write("DENIED ", name, token, nil, to: &writer)
@@ -96,15 +95,16 @@ public enum ReplyEncoder {
         case .bye: writer.write("BYE")
         case .error(let error): write(error, to: &writer)
         case .lost(let name, let token, let reason): write(lost: name, token, reason, to: &writer)
+        case .watched(let event): write(event, to: &writer)
         }
     }
 
-    private static func write(_ verb: StaticString, _ names: LockNames, to writer: inout LineWriter) {
+    static func write(_ verb: StaticString, _ names: LockNames, to writer: inout LineWriter) {
         writer.write(verb)
         writer.write(names)
     }
 
-    private static func write(
+    static func write(
         _ verb: StaticString,
         _ names: LockNames,
         _ token: FencingToken,
@@ -129,11 +129,9 @@ public enum ReplyEncoder {
 
     private static func write(_ holder: Reply.Holder?, waiterCount: Int, to writer: inout LineWriter) {
         if let holder {
-            writer.writeField(" holder-pid=", holder.peer.process)
-            writer.writeField(" holder-uid=", holder.peer.user)
-            writer.writeField(" holder-command=", holder.peer.command)
-            writer.writeField(" holder-session=", holder.peer.session?.value)
+            write(holder: holder.peer, nil, to: &writer)
             writer.writeField(" held=", measured: holder.held)
+            writer.writeField(" holder-note=", holder.note)
             if holder.count > 1 { writer.writeField(" holders=", UInt64(holder.count)) }
         }
         writer.writeField(" waiters=", UInt64(waiterCount))
@@ -149,45 +147,6 @@ public enum ReplyEncoder {
         writer.write(welcome.features.joined(separator: ","))
         writer.writeField(" line=", UInt64(welcome.lineByteCount))
         writer.writeField(" name=", UInt64(welcome.nameByteCount))
-    }
-
-    private static func write(_ line: Reply.LeaseLine, to writer: inout LineWriter) {
-        write("LEASE ", LockNames(line.name), line.token, nil, to: &writer)
-        writer.writeField(line.holderLimit)
-        write(line.peer, to: &writer)
-        writer.writeField(" client=", line.client)
-        writer.writeField(" held=", measured: line.held)
-        writer.writeField(" ttl=", given: line.timeToLive)
-        writer.writeField(" left=", measured: line.left)
-        writer.writeField(" owner=", line.owner)
-        writer.writeField(" note=", line.note)
-        write(nameCount: line.nameCount, to: &writer)
-        writer.writeField(" waiters=", UInt64(line.waiterCount))
-    }
-
-    private static func write(_ line: Reply.WaiterLine, to writer: inout LineWriter) {
-        write("WAITER ", LockNames(line.name), to: &writer)
-        writer.writeField(" position=", UInt64(line.position))
-        writer.writeField(line.holderLimit)
-        write(line.peer, to: &writer)
-        writer.writeField(" client=", line.client)
-        writer.writeField(" waited=", measured: line.waited)
-        writer.writeField(" left=", measured: line.left)
-        writer.writeField(" ttl=", given: line.timeToLive)
-        writer.writeField(" owner=", line.owner)
-        writer.writeField(" note=", line.note)
-        write(nameCount: line.nameCount, to: &writer)
-    }
-
-    private static func write(nameCount: Int, to writer: inout LineWriter) {
-        if nameCount > 1 { writer.writeField(" names=", UInt64(nameCount)) }
-    }
-
-    private static func write(_ peer: Reply.Peer, to writer: inout LineWriter) {
-        writer.writeField(" session=", peer.session?.value)
-        writer.writeField(" pid=", peer.process)
-        writer.writeField(" uid=", peer.user)
-        writer.writeField(" command=", peer.command)
     }
 
     private static func write(_ error: WireError, to writer: inout LineWriter) {

@@ -21,6 +21,25 @@ enum ReplyVerb: String {
     case pong = "PONG"
     case bye = "BYE"
     case error = "ERROR"
+    case queued = "QUEUED"
+    case deadlock = "DEADLOCK"
+    case edge = "EDGE"
+    case hold = "HOLD"
+    case watching = "WATCHING"
+    case unwatched = "UNWATCHED"
+}
+
+/// The first words of events.
+enum EventVerb: String {
+    case lost = "LOST"
+    case queued = "QUEUED"
+    case unqueued = "UNQUEUED"
+    case granted = "GRANTED"
+    case released = "RELEASED"
+    case expired = "EXPIRED"
+    case revoked = "REVOKED"
+    case abandoned = "ABANDONED"
+    case missed = "MISSED"
 }
 
 /// Why a line is no reply.
@@ -77,6 +96,9 @@ struct ReplyWords {
         return name
     }
 
+    /// The next word as a name, unless it is a field or there is none.
+    mutating func nameIfAny() throws(ReplyProblem) -> LockName? { nextArgument == nil ? nil : try name() }
+
     /// The names up to the first field.
     mutating func names() throws(ReplyProblem) -> LockNames {
         var names = LockNames(try name())
@@ -94,7 +116,7 @@ struct ReplyWords {
         return ahead.next().flatMap { $0.offset(of: UInt8(ascii: "=")) == nil ? $0 : nil }
     }
 
-    private mutating func argument(_ what: StaticString) throws(ReplyProblem) -> UnsafeRawBufferPointer {
+    mutating func argument(_ what: StaticString) throws(ReplyProblem) -> UnsafeRawBufferPointer {
         guard let word = words.next() else { throw .missing(what) }
         return word
     }
@@ -141,21 +163,34 @@ extension ReplyWords {
         try required("waited", Milliseconds.init(spelling:))
     }
 
+    func held() throws(ReplyProblem) -> Milliseconds { try required("held", Milliseconds.init(spelling:)) }
+
+    func position() throws(ReplyProblem) -> Int { try required("position", Int.init(decimal:)) }
+
     func waiterCount() throws(ReplyProblem) -> Int { try required("waiters", Int.init(decimal:)) }
 
     /// The holder, if the reply says how long somebody has been holding.
     func holder() throws(ReplyProblem) -> Reply.Holder? {
         guard let held = try optional("held", Milliseconds.init(spelling:)) else { return nil }
-        let peer = Reply.Peer(
+        return Reply.Holder(
+            peer: try holderPeer(),
+            held: held,
+            note: try text("holder-note"),
+            count: try optional("holders", Int.init(decimal:)) ?? 1
+        )
+    }
+
+    func holderPeer() throws(ReplyProblem) -> Reply.Peer {
+        Reply.Peer(
             session: try optional("holder-session", SessionID.init(decimal:)),
             process: try optional("holder-pid", ProcessID.init(decimal:)),
             user: try optional("holder-uid", UserID.init(decimal:)),
-            command: try text("holder-command")
+            command: try text("holder-command"),
+            unit: try text("holder-unit")
         )
-        return Reply.Holder(peer: peer, held: held, count: try optional("holders", Int.init(decimal:)) ?? 1)
     }
 
-    private func holderLimit() throws(ReplyProblem) -> HolderLimit {
+    func holderLimit() throws(ReplyProblem) -> HolderLimit {
         if let count = try optional("limit", Int.init(decimal:)) {
             guard count > 0 else { throw .bad("limit") }
             return HolderLimit(count)
@@ -163,122 +198,19 @@ extension ReplyWords {
         return try optional("mode") { $0.isSpelled("shared") ? .shared : nil } ?? .exclusive
     }
 
-    private func peer() throws(ReplyProblem) -> Reply.Peer {
+    func peer() throws(ReplyProblem) -> Reply.Peer {
         Reply.Peer(
             session: try optional("session", SessionID.init(decimal:)),
             process: try optional("pid", ProcessID.init(decimal:)),
             user: try optional("uid", UserID.init(decimal:)),
-            command: try text("command")
+            command: try text("command"),
+            unit: try text("unit")
         )
     }
 
     /// A text of any length: the bounds of what a client may send are the daemon's to keep.
-    private func text(_ key: StaticString) throws(ReplyProblem) -> Text? {
+    func text(_ key: StaticString) throws(ReplyProblem) -> Text? {
         try optional(key) { try? Text(parsing: $0, limit: $0.count) }
-    }
-}
-
-/// The fields of one reply each.
-extension ReplyWords {
-    func welcome() throws(ReplyProblem) -> Reply.Welcome {
-        Reply.Welcome(
-            daemonVersion: try required("lockd", String.verbatim),
-            version: try required("v", UInt64.init(decimal:)),
-            session: try required("session", SessionID.init(decimal:)),
-            process: try required("pid", ProcessID.init(decimal:)),
-            features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
-            lineByteCount: try required("line", Int.init(decimal:)),
-            nameByteCount: try required("name", Int.init(decimal:))
-        )
-    }
-
-    mutating func granted() throws(ReplyProblem) -> Reply {
-        let names = try names()
-        return .granted(names, token: try token(), timeToLive: try timeToLive(), after: try predecessor())
-    }
-
-    private func predecessor() throws(ReplyProblem) -> Predecessor {
-        // An ending that this version does not know is a newer daemon's: nothing is made of it.
-        let ending = try optional("previous", String.verbatim).flatMap(Abandonment.Ending.init(rawValue:))
-        guard let ending else { return .unremarkable }
-        return .abandoned(
-            Abandonment(
-                ending,
-                token: FencingToken(try required("previous-token", UInt64.init(decimal:))),
-                process: try optional("previous-pid", ProcessID.init(decimal:)),
-                user: try optional("previous-uid", UserID.init(decimal:)),
-                command: try text("previous-command"),
-                held: try required("previous-held", Milliseconds.init(spelling:)),
-                note: try text("previous-note")
-            )
-        )
-    }
-
-    mutating func lease() throws(ReplyProblem) -> Reply.LeaseLine {
-        Reply.LeaseLine(
-            name: try name(),
-            token: try token(),
-            holderLimit: try holderLimit(),
-            peer: try peer(),
-            client: try text("client"),
-            held: try required("held", Milliseconds.init(spelling:)),
-            timeToLive: try timeToLive(),
-            left: try optional("left", Milliseconds.init(spelling:)),
-            owner: try text("owner"),
-            note: try text("note"),
-            nameCount: try nameCount(),
-            waiterCount: try waiterCount()
-        )
-    }
-
-    mutating func waiter() throws(ReplyProblem) -> Reply.WaiterLine {
-        Reply.WaiterLine(
-            name: try name(),
-            position: try required("position", Int.init(decimal:)),
-            holderLimit: try holderLimit(),
-            peer: try peer(),
-            client: try text("client"),
-            waited: try waited(),
-            left: try optional("left", Milliseconds.init(spelling:)),
-            timeToLive: try timeToLive(),
-            owner: try text("owner"),
-            note: try text("note"),
-            nameCount: try nameCount()
-        )
-    }
-
-    private func nameCount() throws(ReplyProblem) -> Int { try optional("names", Int.init(decimal:)) ?? 1 }
-
-    mutating func statistic() throws(ReplyProblem) -> Reply {
-        let word = try argument("statistic")
-        guard let equalsSign = word.offset(of: UInt8(ascii: "=")) else { throw .bad("statistic") }
-        return .statistic(key: .verbatim(word[..<equalsSign]), value: .verbatim(word[(equalsSign + 1)...]))
-    }
-
-    mutating func error() throws(ReplyProblem) -> WireError {
-        WireError(
-            WireError.Code(rawValue: .verbatim(try argument("code"))),
-            key: try text("key"),
-            got: try text("got"),
-            want: try optional("want", String.verbatim),
-            limit: try optional("limit", Int.init(decimal:)),
-            // Somebody else's limit that this version does not know is nobody's in particular.
-            scope: try optional("scope", String.verbatim).flatMap(WireError.Scope.init(rawValue:))
-        )
-    }
-
-    func lossReason() throws(ReplyProblem) -> Reply.LossReason {
-        guard let reason = try text("reason") else { throw .missing("reason") }
-        switch reason.spelling {
-        case "expired": return .expired
-        case "revoked":
-            return .revoked(
-                by: try optional("by-uid", UserID.init(decimal:)),
-                process: try optional("by-pid", ProcessID.init(decimal:)),
-                why: try text("why")
-            )
-        default: return .other(reason)
-        }
     }
 }
 

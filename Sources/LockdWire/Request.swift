@@ -16,6 +16,12 @@ public enum Request: Hashable, Sendable {
     case show(LockName, Page)
     /// Lists the leases and waiters of all names that begin with `prefix`.
     case list(prefix: LockName?, Page)
+    /// Lists the last leases on this name that have ended.
+    case history(LockName)
+    /// Asks to be told of whatever happens to the names that begin with `prefix`.
+    case watch(prefix: LockName?)
+    /// Asks to be told no more.
+    case unwatch
     /// Takes the lease from its holder, whoever that is, and tells it `reason`.
     case revoke(LockName, token: FencingToken?, reason: Text?)
     /// Asks for the daemon's gauges and counters.

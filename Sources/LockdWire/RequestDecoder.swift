@@ -86,6 +86,17 @@ public enum RequestDecoder {
         case .cancel: return .cancel(try cancelledTag(&words))
         case .show: return .show(try name(&words), try page(&words))
         case .list: return .list(prefix: try nameIfAny(&words), try page(&words))
+        case .history:
+            let name = try name(&words)
+            try end(words)
+            return .history(name)
+        case .watch:
+            let prefix = try nameIfAny(&words)
+            try end(words)
+            return .watch(prefix: prefix)
+        case .unwatch:
+            try end(words)
+            return .unwatch
         case .revoke: return try revoke(&words)
         case .stats:
             try end(words)
@@ -126,6 +137,8 @@ public enum RequestDecoder {
             case .timeToLive: terms.timeToLive = try value.timeToLive()
             case .owner: terms.owner = try value.text(limit: Text.shortLimit)
             case .note: terms.note = try value.text(limit: Text.longLimit)
+            case .progress: terms.progress = try value.progress()
+            case .binding: terms.binding = try value.binding()
             }
         }
         return .acquire(terms)
@@ -253,6 +266,9 @@ private enum Verb: String, CaseIterable {
     case cancel = "CANCEL"
     case show = "SHOW"
     case list = "LIST"
+    case history = "HISTORY"
+    case watch = "WATCH"
+    case unwatch = "UNWATCH"
     case revoke = "REVOKE"
     case stats = "STATS"
     case ping = "PING"
@@ -276,6 +292,12 @@ private enum Verb: String, CaseIterable {
             self = .show
         } else if word.isSpelledInEitherCase("LIST") {
             self = .list
+        } else if word.isSpelledInEitherCase("HISTORY") {
+            self = .history
+        } else if word.isSpelledInEitherCase("WATCH") {
+            self = .watch
+        } else if word.isSpelledInEitherCase("UNWATCH") {
+            self = .unwatch
         } else if word.isSpelledInEitherCase("REVOKE") {
             self = .revoke
         } else if word.isSpelledInEitherCase("STATS") {

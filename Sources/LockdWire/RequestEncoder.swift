@@ -4,10 +4,11 @@ import LockdModel
 public enum RequestEncoder {
     /// Appends the line of `request`, its LF included, to `bytes`.
     ///
-    /// The values are valid by their types, and no request is as long as a line may be. A duration has to be within
-    /// what the protocol can ask for, ``LockdModel/Milliseconds/maximum``; the daemon refuses it otherwise.
+    /// The values are valid by their types. A duration has to be within what the protocol can ask for, ``LockdModel/Milliseconds/maximum``, and
+    /// names of many bytes that need escapes can make an ACQUIRE longer than a line may be, ``LockdModel/ProtocolLimits/lineByteCount``; the daemon
+    /// refuses both.
     public static func encode(_ request: TaggedRequest, to bytes: inout [UInt8]) {
-        let capacity = LineWriter.capacity(for: textByteCount(of: request.request))
+        let capacity = LineWriter.longestCapacity(for: textByteCount(of: request.request))
         LineWriter.appendLine(to: &bytes, capacity: capacity) { writer in
             if let tag = request.tag {
                 writer.write(tag)
@@ -25,10 +26,10 @@ public enum RequestEncoder {
         return switch request {
         case .hello(let hello): count(nil, hello.client)
         case .acquire(let acquire): acquire.names.spellingByteCount + count(nil, acquire.owner, acquire.note)
-        case .release(let name, _), .renew(let name, _, _), .show(let name, _): count(name)
-        case .list(let prefix, _): count(prefix)
+        case .release(let name, _), .renew(let name, _, _), .show(let name, _), .history(let name): count(name)
+        case .list(let prefix, _), .watch(let prefix): count(prefix)
         case .revoke(let name, _, let reason): count(name, reason)
-        case .cancel, .stats, .ping, .quit: 0
+        case .cancel, .unwatch, .stats, .ping, .quit: 0
         }
     }
 
@@ -57,11 +58,15 @@ public enum RequestEncoder {
             write(page, to: &writer)
         case .list(let prefix, let page):
             writer.write("LIST")
-            if let prefix {
-                writer.write(" ")
-                writer.write(prefix)
-            }
+            writer.write(prefix: prefix)
             write(page, to: &writer)
+        case .history(let name):
+            writer.write("HISTORY ")
+            writer.write(name)
+        case .watch(let prefix):
+            writer.write("WATCH")
+            writer.write(prefix: prefix)
+        case .unwatch: writer.write("UNWATCH")
         case .revoke(let name, let token, let reason):
             writer.write("REVOKE ")
             writer.write(name)
@@ -86,6 +91,8 @@ public enum RequestEncoder {
         writer.writeField(" ttl=", given: acquire.timeToLive)
         writer.writeField(" owner=", acquire.owner)
         writer.writeField(" note=", acquire.note)
+        writer.writeField(" progress=", given: acquire.progress)
+        writer.writeField(" bind=", acquire.binding)
     }
 
     private static func write(_ page: Request.Page, to writer: inout LineWriter) {

@@ -4,7 +4,7 @@ import LockdModel
 protocol OptionKey: CaseIterable {
     var spelling: StaticString { get }
     /// A bit of its own.
-    var bit: UInt8 { get }
+    var bit: UInt16 { get }
 }
 
 enum HelloOption: UInt8, OptionKey {
@@ -27,6 +27,8 @@ enum AcquireOption: UInt8, OptionKey {
     case timeToLive
     case owner
     case note
+    case progress
+    case binding
 
     var spelling: StaticString {
         switch self {
@@ -37,6 +39,8 @@ enum AcquireOption: UInt8, OptionKey {
         case .timeToLive: "ttl"
         case .owner: "owner"
         case .note: "note"
+        case .progress: "progress"
+        case .binding: "bind"
         }
     }
 }
@@ -84,12 +88,12 @@ enum RevokeOption: UInt8, OptionKey {
 }
 
 extension OptionKey where Self: RawRepresentable<UInt8> {
-    var bit: UInt8 { 1 << rawValue }
+    var bit: UInt16 { 1 << rawValue }
 }
 
 /// Takes the options of a verb off a line, one after the other.
 struct RequestOptions<Key: OptionKey> {
-    private var given: UInt8 = 0
+    private var given: UInt16 = 0
 
     /// The next option, or `nil` behind the last word.
     ///
@@ -157,6 +161,14 @@ struct OptionValue {
         return duration
     }
 
+    func progress() throws(WireError) -> Milliseconds {
+        guard let duration = Milliseconds(spelling: spelling), (.shortestProgress ... .maximum).contains(duration)
+        else {
+            throw refusal(.badDuration, want: "100ms..366d")
+        }
+        return duration
+    }
+
     func text(limit: Int) throws(WireError) -> Text {
         do throws(EscapingProblem) {
             return try Text(parsing: spelling, limit: limit)
@@ -173,6 +185,12 @@ struct OptionValue {
         if spelling.isSpelled("exclusive") { return .exclusive }
         if spelling.isSpelled("shared") { return .shared }
         throw WireError(.badMode, got: .cut(spelling), want: "exclusive|shared")
+    }
+
+    func binding() throws(WireError) -> Binding {
+        if spelling.isSpelled("pidfd") { return .pidfd }
+        if spelling.isSpelled("pipe") { return .pipe }
+        throw WireError(.badBinding, got: .cut(spelling), want: "pidfd|pipe")
     }
 
     func holderLimit() throws(WireError) -> HolderLimit {

@@ -52,8 +52,14 @@ public struct WireError: Error, Hashable, Sendable {
         public static let badNumber = Code(rawValue: "bad-number")
         /// The mode is none.
         public static let badMode = Code(rawValue: "bad-mode")
+        /// What the lease is to be bound to is no kind of thing.
+        public static let badBinding = Code(rawValue: "bad-binding")
         /// Two options say the same.
         public static let conflictingOptions = Code(rawValue: "conflicting-options")
+        /// No descriptor came with the line, or not one of the kind that the lease is to be bound to.
+        public static let badDescriptor = Code(rawValue: "bad-descriptor")
+        /// The process that the lease is to be bound to is another user's.
+        public static let foreignProcess = Code(rawValue: "foreign-process")
         /// The owner holds a lease on the name that tolerates more holders.
         public static let stricterLease = Code(rawValue: "stricter-lease")
         /// The owner holds a part of the names.
@@ -64,17 +70,24 @@ public struct WireError: Error, Hashable, Sendable {
         public static let badVersion = Code(rawValue: "bad-version")
         /// HELLO is not the first line of its session.
         public static let lateHello = Code(rawValue: "late-hello")
-        /// The daemon has as many sessions as it takes.
+        /// The user or the daemon has as many sessions as may be.
         public static let tooManySessions = Code(rawValue: "too-many-sessions")
-        /// The session or the daemon has as many leases as it takes.
+        /// The session, its user or the daemon has as many leases as may be.
         public static let tooManyLeases = Code(rawValue: "too-many-leases")
-        /// The session or the daemon has as many waiting requests as it takes.
+        /// The session, its user or the daemon has as many waiting requests as may be.
         public static let tooManyWaiters = Code(rawValue: "too-many-waiters")
+        /// The leases, the requests and the unread replies of the user take as many bytes as they may.
+        public static let tooManyBytes = Code(rawValue: "too-many-bytes")
+        /// As many leases and waits are bound as may be.
+        public static let tooManyDescriptors = Code(rawValue: "too-many-descriptors")
+        /// As many sessions watch as may.
+        public static let tooManyWatchers = Code(rawValue: "too-many-watchers")
     }
 
     /// Whose limit was met.
     public enum Scope: String, Hashable, Sendable {
         case session
+        case user
         case daemon
     }
 

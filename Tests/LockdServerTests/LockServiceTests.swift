@@ -285,7 +285,7 @@ import Testing
         fixture.send("ACQUIRE db ttl=10s", from: alice)
         fixture.send("REVOKE db token=7", "REVOKE db reason=too%20slow", "REVOKE db", from: bob)
         let expected = Revocation(
-            name: try LockName("db"),
+            names: LockNames(try LockName("db")),
             token: FencingToken(1),
             holder: alice.peer,
             revoker: bob.peer,

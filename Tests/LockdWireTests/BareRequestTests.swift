@@ -33,7 +33,9 @@ private struct Bare: Equatable {
 
     @Test(arguments: [
         "", " ", "#", "#1", "#1 ", "ACQUIRE", "ACQUIRE ", "#1 ACQUIRE", "#1 ACQUIRE ", "#1  ACQUIRE db", "ACQUIRE  db",
-        "ACQUIRE db ", "ACQUIRE db wait=0", "RELEASE db token=1", "acquire db", "Acquire db", "RENEW db", "ACQUIRED db",
+        "ACQUIRE db ",
+        "ACQUIRE db a", "RELEASE db a", "ACQUIRE db wait=0", "ACQUIRE db bind=pipe", "WATCH db",
+        "RELEASE db token=1", "acquire db", "Acquire db", "RENEW db", "ACQUIRED db",
         "ACQUIRE a#b", "ACQUIRE a=b", "ACQUIRE %41", "ACQUIRE db\r", "ACQUIRE \u{e4}", "ACQUIRE a\tb", "#! ACQUIRE db",
         "# ACQUIRE db", "#123456789012345678901234567890123 ACQUIRE db", " ACQUIRE db", "PING",
     ])
@@ -57,8 +59,8 @@ private struct Bare: Equatable {
             let bare = Bare(line)
             switch request.request {
             case .acquire(let terms)
-            where terms == AcquireTerms(name: terms.name) && !terms.name.spelling.contains("%"):
-                #expect(bare == Bare(request.tag, .acquire, terms.name.spelling), "\(line)")
+            where terms == AcquireTerms(name: terms.names.first) && !terms.names.first.spelling.contains("%"):
+                #expect(bare == Bare(request.tag, .acquire, terms.names.first.spelling), "\(line)")
             case .release(let name, token: nil) where !name.spelling.contains("%"):
                 #expect(bare == Bare(request.tag, .release, name.spelling), "\(line)")
             default:
@@ -82,8 +84,8 @@ private struct Bare: Equatable {
         #expect(isBare)
         let reply: Reply =
             switch request.request {
-            case .acquire(let terms): .granted(terms.name, token: token, timeToLive: nil, after: .unremarkable)
-            case .release(let name, _): .released(name, token: token)
+            case .acquire(let terms): .granted(terms.names, token: token, timeToLive: nil, after: .unremarkable)
+            case .release(let name, _): .released(LockNames(name), token: token)
             default: .pong
             }
         #expect(String(decoding: answer, as: UTF8.self) == encode(TaggedReply(tag: request.tag, reply)) + "\n")

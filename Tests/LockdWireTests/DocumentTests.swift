@@ -7,10 +7,10 @@ import Testing
     @Test func theErrorCodesAreThoseOfTheTable() throws {
         let codes: [WireError.Code] = [
             .lineTooLong, .emptyLine, .badCharacter, .badSpacing, .badTag, .tagInUse, .unknownVerb, .missingArgument,
-            .unexpectedArgument, .unknownOption, .repeatedOption, .badName, .nameTooLong, .badText, .textTooLong,
-            .badDuration, .badNumber, .badMode, .conflictingOptions, .stricterLease, .badCursor, .badVersion,
-            .lateHello, .tooManySessions, .tooManyLeases,
-            .tooManyWaiters,
+            .unexpectedArgument, .unknownOption, .repeatedOption, .badName, .nameTooLong, .repeatedName, .tooManyNames,
+            .badText, .textTooLong, .badDuration, .badNumber, .badMode, .badBinding, .conflictingOptions,
+            .badDescriptor, .foreignProcess, .stricterLease, .partlyHeld, .badCursor, .badVersion, .lateHello,
+            .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,
         ]
         #expect(try firstColumn(of: "## Errors") == codes.map(\.rawValue))
     }

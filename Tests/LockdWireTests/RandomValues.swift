@@ -26,23 +26,27 @@ struct RandomValues {
 
     mutating func taggedReply() -> TaggedReply {
         let reply = reply()
-        if case .lost = reply { return TaggedReply(reply) }
-        return TaggedReply(tag: maybe { $0.tag() }, reply)
+        return switch reply {
+        case .lost, .watched: TaggedReply(reply)
+        default: TaggedReply(tag: maybe { $0.tag() }, reply)
+        }
     }
 
     private mutating func request() -> Request {
-        switch Int.random(in: 0..<11, using: &generator) {
+        switch Int.random(in: 0..<14, using: &generator) {
         case 0: .hello(.init(client: maybe { $0.text(64) }))
         case 1, 2:
             .acquire(
                 .init(
-                    name: name(),
+                    names: names(),
                     wait: wait(),
                     queueLimit: maybe { Int.random(in: 0...100_000, using: &$0.generator) },
                     holderLimit: holderLimit(),
                     timeToLive: maybe { $0.given() },
                     owner: maybe { $0.text(64) },
-                    note: maybe { $0.text(256) }
+                    note: maybe { $0.text(256) },
+                    progress: maybe { $0.progress() },
+                    binding: maybe { $0.binding() }
                 )
             )
         case 3: .release(name(), token: maybe { $0.token() })
@@ -52,12 +56,15 @@ struct RandomValues {
         case 7: .list(prefix: maybe { $0.name() }, page())
         case 8: .revoke(name(), token: maybe { $0.token() }, reason: maybe { $0.text(256) })
         case 9: .stats
+        case 10: .history(name())
+        case 11: .watch(prefix: maybe { $0.name() })
+        case 12: .unwatch
         default: Bool.random(using: &generator) ? .ping : .quit
         }
     }
 
     private mutating func reply() -> Reply {
-        switch Int.random(in: 0..<21, using: &generator) {
+        switch Int.random(in: 0..<28, using: &generator) {
         case 0:
             .welcome(
                 .init(
@@ -70,26 +77,40 @@ struct RandomValues {
                     nameByteCount: count()
                 )
             )
-        case 1: .granted(name(), token: token(), timeToLive: maybe { $0.given() }, after: predecessor())
-        case 2: .held(name(), token: token(), timeToLive: maybe { $0.given() })
-        case 3: .busy(name(), holder: maybe { $0.holder() }, waiterCount: count())
-        case 4: .timedOut(name(), waited: measured(), holder: maybe { $0.holder() }, waiterCount: count())
-        case 5: .cancelled(name(), waited: measured())
-        case 6: .released(name(), token: token())
-        case 7: .renewed(name(), token: token(), timeToLive: maybe { $0.given() })
+        case 1: .granted(names(), token: token(), timeToLive: maybe { $0.given() }, after: predecessor())
+        case 2: .held(names(), token: token(), timeToLive: maybe { $0.given() })
+        case 3: .busy(names(), holder: maybe { $0.holder() }, waiterCount: count())
+        case 4: .timedOut(names(), waited: measured(), holder: maybe { $0.holder() }, waiterCount: count())
+        case 5: .cancelled(names(), waited: measured())
+        case 6: .released(names(), token: token())
+        case 7: .renewed(names(), token: token(), timeToLive: maybe { $0.given() })
         case 8: .notHeld(name())
         case 9: .waitCancelled(tag())
         case 10: .notWaiting(tag())
         case 11: .lease(lease())
         case 12: .waiter(waiter())
         case 13: .end(next: maybe { $0.cursor() })
-        case 14: .revoked(name(), token: token())
-        case 15: .denied(name(), token: token(), holder: user())
+        case 14: .revoked(names(), token: token())
+        case 15: .denied(names(), token: token(), holder: user())
         case 16: .statistic(key: "sessions-accepted", value: "\(number())")
         case 17: .pong
         case 18: .bye
         case 19: .error(error())
-        default: .lost(name(), token: token(), reason: lossReason())
+        case 20:
+            .queued(
+                names(),
+                position: count(),
+                on: maybe { $0.name() },
+                holder: maybe { $0.holder() },
+                waiterCount: count()
+            )
+        case 21: .deadlock(names(), edgeCount: count())
+        case 22: .edge(edge())
+        case 23: .hold(hold())
+        case 24: .watching(prefix: maybe { $0.name() })
+        case 25: .unwatched
+        case 26: .watched(watchEvent())
+        default: .lost(names(), token: token(), reason: lossReason())
         }
     }
 
@@ -105,9 +126,57 @@ struct RandomValues {
             left: maybe { $0.measured() },
             owner: maybe { $0.text(64) },
             note: maybe { $0.text(256) },
+            nameCount: Int.random(in: 1...16, using: &generator),
+            binding: maybe { $0.binding() },
             waiterCount: count()
         )
     }
+
+    private mutating func hold() -> Reply.HoldLine {
+        .init(
+            name: name(),
+            token: token(),
+            outcome: outcome(),
+            peer: peer(),
+            waited: measured(),
+            held: measured(),
+            ago: measured(),
+            note: maybe { $0.text(256) }
+        )
+    }
+
+    private mutating func edge() -> Reply.EdgeLine {
+        .init(
+            name: name(),
+            waiterProcess: maybe { $0.process() },
+            waiterOwner: maybe { $0.text(64) },
+            waiterSession: maybe { SessionID($0.number()) },
+            holder: peer(),
+            holderOwner: maybe { $0.text(64) },
+            obstacle: Bool.random(using: &generator)
+                ? .lease(held: measured(), token: token()) : .request(waited: measured())
+        )
+    }
+
+    private mutating func watchEvent() -> WatchEvent {
+        switch Int.random(in: 0..<5, using: &generator) {
+        case 0: .queued(names(), by: peer(), position: count(), note: maybe { $0.text(256) })
+        case 1:
+            .unqueued(
+                names(),
+                by: peer(),
+                waited: measured(),
+                reason: Bool.random(using: &generator) ? .timeout : .cancelled
+            )
+        case 2: .granted(names(), to: peer(), token: token(), waited: measured(), note: maybe { $0.text(256) })
+        case 3: .over(names(), of: peer(), outcome(), token: token(), held: measured(), note: maybe { $0.text(256) })
+        default: .missed(count: number())
+        }
+    }
+
+    private mutating func outcome() -> LeaseOutcome { LeaseOutcome.allCases.randomElement(using: &generator) ?? .ended }
+
+    private mutating func binding() -> Binding { Bool.random(using: &generator) ? .pidfd : .pipe }
 
     private mutating func waiter() -> Reply.WaiterLine {
         .init(
@@ -120,13 +189,14 @@ struct RandomValues {
             left: maybe { $0.measured() },
             timeToLive: maybe { $0.given() },
             owner: maybe { $0.text(64) },
-            note: maybe { $0.text(256) }
+            note: maybe { $0.text(256) },
+            nameCount: Int.random(in: 1...16, using: &generator)
         )
     }
 
     private mutating func error() -> WireError {
         let codes: [WireError.Code] = [.badName, .lineTooLong, .tooManyWaiters, .init(rawValue: "too-many-quarks")]
-        let scopes: [WireError.Scope?] = [nil, .session, .daemon]
+        let scopes: [WireError.Scope?] = [nil, .session, .user, .daemon]
         return WireError(
             codes.randomElement(using: &generator) ?? .badName,
             key: maybe { $0.text(10) },
@@ -170,9 +240,12 @@ struct RandomValues {
     }
 
     private mutating func holder() -> Reply.Holder {
-        var peer = peer()
-        peer.command = maybe { $0.text(15) }
-        return Reply.Holder(peer: peer, held: measured(), count: Int.random(in: 1...3, using: &generator))
+        Reply.Holder(
+            peer: peer(),
+            held: measured(),
+            note: maybe { $0.text(256) },
+            count: Int.random(in: 1...3, using: &generator)
+        )
     }
 
     private mutating func peer() -> Reply.Peer {
@@ -180,7 +253,8 @@ struct RandomValues {
             session: maybe { SessionID($0.number()) },
             process: maybe { $0.process() },
             user: maybe { $0.user() },
-            command: maybe { $0.text(15) }
+            command: maybe { $0.text(15) },
+            unit: maybe { $0.text(255) }
         )
     }
 
@@ -216,6 +290,10 @@ struct RandomValues {
         return Milliseconds(unit * .random(in: 1...366, using: &generator))
     }
 
+    private mutating func progress() -> Milliseconds {
+        Milliseconds(.random(in: 100...Milliseconds.maximum.count, using: &generator))
+    }
+
     private mutating func measured() -> Milliseconds { Milliseconds(.random(in: 0..<1 << 49, using: &generator)) }
 
     private mutating func bytes(_ limit: Int) -> [UInt8] {
@@ -228,6 +306,15 @@ struct RandomValues {
     private mutating func name() -> LockName {
         guard let name = try? LockName(bytes: bytes(255)) else { preconditionFailure("1 to 255 bytes are a name") }
         return name
+    }
+
+    /// Mostly one name, as in life.
+    private mutating func names() -> LockNames {
+        var names = LockNames(name())
+        for _ in 0..<Int.random(in: 0...3, using: &generator) where Bool.random(using: &generator) {
+            names = names.adding(name()) ?? names
+        }
+        return names
     }
 
     private mutating func text(_ limit: Int) -> Text {

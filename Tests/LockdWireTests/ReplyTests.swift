@@ -10,6 +10,13 @@ import Testing
         user: UserID(1000),
         command: "gunicorn: w 1"
     )
+    private static let unitPeer = Reply.Peer(
+        session: SessionID(3),
+        process: ProcessID(4121),
+        user: UserID(1000),
+        command: "x",
+        unit: "web.service"
+    )
     private static let unknownPeer = Reply.Peer(session: nil, process: nil, user: nil, command: nil)
 
     static let lines: [(String, Reply)] = [
@@ -52,7 +59,7 @@ import Testing
         ),
         (
             "GRANTED a%20b token=18446744073709551615 ttl=90s",
-            .granted("a b", token: .init(.max), timeToLive: 90_000, after: .unremarkable)
+            .granted(LockNames("a b" as LockName), token: .init(.max), timeToLive: 90_000, after: .unremarkable)
         ),
         ("HELD a token=7", .held("a", token: 7, timeToLive: nil)),
         ("HELD a token=7 ttl=2m", .held("a", token: 7, timeToLive: 120_000)),
@@ -123,6 +130,124 @@ import Testing
         ("END next=12.345", .end(next: Cursor(lock: 12, line: 345))),
         ("REVOKED a token=7", .revoked("a", token: 7)),
         ("DENIED a token=7 uid=1000", .denied("a", token: 7, holder: UserID(1000))),
+        ("GRANTED b a c token=7", .granted("b a c", token: 7, timeToLive: nil, after: .unremarkable)),
+        ("RELEASED b a c token=7", .released("b a c", token: 7)),
+        ("* LOST b a token=7 reason=expired", .lost("b a", token: 7, reason: .expired)),
+        (
+            "BUSY a b holder-pid=4121 holder-uid=1000 holder-command=x holder-unit=web.service holder-session=3 held=5ms "
+                + "holder-note=the%20job holders=2 waiters=0",
+            .busy("a b", holder: .init(peer: unitPeer, held: 5, note: "the job", count: 2), waiterCount: 0)
+        ),
+        (
+            "QUEUED a position=1 waiters=1",
+            .queued("a", position: 1, on: nil, holder: nil, waiterCount: 1)
+        ),
+        (
+            "QUEUED a b position=2 on=b holder-pid=4121 holder-uid=1000 holder-command=x holder-unit=web.service "
+                + "holder-session=3 held=5ms waiters=3",
+            .queued("a b", position: 2, on: "b", holder: .init(peer: unitPeer, held: 5), waiterCount: 3)
+        ),
+        ("DEADLOCK a b edges=2", .deadlock("a b", edgeCount: 2)),
+        (
+            "EDGE a waiter-pid=12 waiter-owner=t%201 waiter-session=4 holder-pid=4121 holder-uid=1000 holder-command=x "
+                + "holder-unit=web.service holder-owner=o holder-session=3 held=5ms token=9",
+            .edge(
+                .init(
+                    name: "a",
+                    waiterProcess: ProcessID(12),
+                    waiterOwner: "t 1",
+                    waiterSession: SessionID(4),
+                    holder: unitPeer,
+                    holderOwner: "o",
+                    obstacle: .lease(held: 5, token: 9)
+                )
+            )
+        ),
+        (
+            "EDGE a waiter-pid=12 waiter-session=4 holder-pid=4121 holder-uid=1000 holder-command=x "
+                + "holder-unit=web.service holder-session=3 waited=5ms",
+            .edge(
+                .init(
+                    name: "a",
+                    waiterProcess: ProcessID(12),
+                    waiterSession: SessionID(4),
+                    holder: unitPeer,
+                    obstacle: .request(waited: 5)
+                )
+            )
+        ),
+        (
+            "LEASE a token=7 limit=3 session=3 pid=4121 uid=1000 command=x unit=web.service held=1ms names=2 bound=pidfd "
+                + "waiters=0",
+            .lease(
+                .init(
+                    name: "a",
+                    token: 7,
+                    holderLimit: HolderLimit(3),
+                    peer: unitPeer,
+                    held: 1,
+                    nameCount: 2,
+                    binding: .pidfd,
+                    waiterCount: 0
+                )
+            )
+        ),
+        (
+            "WAITER a position=1 mode=shared session=3 pid=4121 uid=1000 command=x unit=web.service waited=1ms names=16",
+            .waiter(.init(name: "a", position: 1, holderLimit: .shared, peer: unitPeer, waited: 1, nameCount: 16))
+        ),
+        (
+            "HOLD a token=7 outcome=expired session=3 pid=4121 uid=1000 command=x unit=web.service waited=1ms held=2ms "
+                + "ago=3ms note=n",
+            .hold(
+                .init(name: "a", token: 7, outcome: .expired, peer: unitPeer, waited: 1, held: 2, ago: 3, note: "n")
+            )
+        ),
+        (
+            "HOLD a token=7 outcome=ended waited=1ms held=2ms ago=3ms",
+            .hold(.init(name: "a", token: 7, outcome: .ended, peer: unknownPeer, waited: 1, held: 2, ago: 3))
+        ),
+        ("WATCHING", .watching(prefix: nil)),
+        ("WATCHING jobs/", .watching(prefix: "jobs/")),
+        ("UNWATCHED", .unwatched),
+        (
+            "* QUEUED a b session=3 pid=4121 uid=1000 command=x unit=web.service position=2 note=n",
+            .watched(.queued("a b", by: unitPeer, position: 2, note: "n"))
+        ),
+        (
+            "* UNQUEUED a waited=5ms reason=timeout",
+            .watched(.unqueued("a", by: unknownPeer, waited: 5, reason: .timeout))
+        ),
+        (
+            "* UNQUEUED a b waited=5ms reason=cancelled",
+            .watched(.unqueued("a b", by: unknownPeer, waited: 5, reason: .cancelled))
+        ),
+        (
+            "* GRANTED a b token=7 session=3 pid=4121 uid=1000 command=x unit=web.service waited=0ms note=n",
+            .watched(.granted("a b", to: unitPeer, token: 7, waited: 0, note: "n"))
+        ),
+        (
+            "* RELEASED a token=7 session=3 pid=4121 uid=1000 command=x unit=web.service held=5ms",
+            .watched(.over("a", of: unitPeer, .released, token: 7, held: 5, note: nil))
+        ),
+        (
+            "* EXPIRED a token=7 held=5ms note=n",
+            .watched(.over("a", of: unknownPeer, .expired, token: 7, held: 5, note: "n"))
+        ),
+        (
+            "* REVOKED a token=7 held=5ms",
+            .watched(.over("a", of: unknownPeer, .revoked, token: 7, held: 5, note: nil))
+        ),
+        (
+            "* ABANDONED a b token=7 held=5ms",
+            .watched(.over("a b", of: unknownPeer, .ended, token: 7, held: 5, note: nil))
+        ),
+        ("* MISSED count=18446744073709551615", .watched(.missed(count: .max))),
+        (
+            "ERROR bad-descriptor got=none want=read-end-of-a-pipe",
+            .error(.init(.badDescriptor, got: "none", want: "read-end-of-a-pipe"))
+        ),
+        ("ERROR too-many-bytes limit=64 scope=user", .error(.init(.tooManyBytes, limit: 64, scope: .user))),
         ("STAT sessions-limit=8192", .statistic(key: "sessions-limit", value: "8192")),
         ("PONG", .pong),
         ("BYE", .bye),
@@ -192,20 +317,19 @@ import Testing
             ("NOTWAITING #t answered=GRANTED", .notWaiting("t")),
             ("* LOST a token=7 reason=expired at=3", .lost("a", token: 7, reason: .expired)),
             ("ERROR bad-name hint=x", .error(.init(.badName))),
-            ("BUSY a flags waiters=1", .busy("a", holder: nil, waiterCount: 1)),
         ] as [(String, Reply)]
     )
     func unknownKeysAreIgnored(line: String, reply: Reply) throws {
         #expect(try decodeReply(line) == TaggedReply(reply))
     }
 
-    @Test(arguments: ["* DRAINING", "* GAINED a token=7", "* lost a", "* % anything|at=all"])
+    @Test(arguments: ["* DRAINING", "* UNWATCHED", "* GAINED a token=7", "* lost a", "* % anything|at=all"])
     func unknownEventsAreIgnored(line: String) throws {
         #expect(try decodeReply(line) == nil)
     }
 
     @Test func anUnknownErrorCodeSurvives() throws {
-        let line = "ERROR too-many-quarks limit=3 scope=user"
+        let line = "ERROR too-many-quarks limit=3 scope=galaxy"
         #expect(
             try decodeReply(line)
                 == TaggedReply(.error(.init(WireError.Code(rawValue: "too-many-quarks"), limit: 3, scope: nil)))
@@ -277,6 +401,24 @@ import Testing
         ("* LOST a token=7", "no reason"),
         ("* LOST a reason=expired", "no token"),
         ("*LOST a token=7 reason=expired", "unknown reply"),
+        ("GRANTED a a token=7", "bad names"),
+        ("GRANTED a b c d e f g h i j k l m n o p q token=7", "bad names"),
+        ("QUEUED a waiters=0", "no position"),
+        ("QUEUED a position=1 on=% waiters=0", "bad on"),
+        ("DEADLOCK a", "no edges"),
+        ("EDGE a holder-pid=1", "no held"),
+        ("EDGE a held=1ms", "no token"),
+        ("HOLD a token=7 waited=1ms held=1ms ago=1ms", "no outcome"),
+        ("HOLD a token=7 outcome=sold waited=1ms held=1ms ago=1ms", "bad outcome"),
+        ("HOLD a token=7 outcome=ended waited=1ms held=1ms", "no ago"),
+        ("WATCHING %", "bad name"),
+        ("* QUEUED a", "no position"),
+        ("* UNQUEUED a waited=1ms", "no reason"),
+        ("* UNQUEUED a waited=1ms reason=boredom", "bad reason"),
+        ("* GRANTED a token=7", "no waited"),
+        ("* RELEASED a token=7", "no held"),
+        ("* ABANDONED a held=1ms", "no token"),
+        ("* MISSED", "no count"),
     ])
     func aLineThatIsNoReplyIsToldApart(line: String, problem: String) {
         let error = #expect(throws: MalformedReply.self) { try decodeReply(line) }

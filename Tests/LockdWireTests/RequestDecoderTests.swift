@@ -42,6 +42,36 @@ import Testing
                 "LIST jobs/ after=3.4 limit=10",
                 .list(prefix: "jobs/", .init(after: Cursor(lock: 3, line: 4), lineLimit: 10))
             ),
+            ("ACQUIRE a b", .acquire(.init(names: "a b"))),
+            ("ACQUIRE b a c wait=0 ttl=1s", .acquire(.init(names: "b a c", wait: .none, timeToLive: 1000))),
+            (
+                "ACQUIRE a b c d e f g h i j k l m n o p",
+                .acquire(.init(names: "a b c d e f g h i j k l m n o p"))
+            ),
+            ("ACQUIRE a progress=100ms", .acquire(.init(name: "a", progress: 100))),
+            ("ACQUIRE a progress=366d", .acquire(.init(name: "a", progress: .maximum))),
+            ("ACQUIRE a bind=pidfd", .acquire(.init(name: "a", binding: .pidfd))),
+            ("ACQUIRE a bind=pipe progress=1s", .acquire(.init(name: "a", progress: 1000, binding: .pipe))),
+            (
+                "ACQUIRE a bind=pipe progress=1s note=n owner=o ttl=1s limit=2 max-queue=3 wait=1s",
+                .acquire(
+                    .init(
+                        name: "a",
+                        wait: .after(1000),
+                        queueLimit: 3,
+                        holderLimit: HolderLimit(2),
+                        timeToLive: 1000,
+                        owner: "o",
+                        note: "n",
+                        progress: 1000,
+                        binding: .pipe
+                    )
+                )
+            ),
+            ("HISTORY a", .history("a")),
+            ("WATCH", .watch(prefix: nil)),
+            ("WATCH jobs/", .watch(prefix: "jobs/")),
+            ("UNWATCH", .unwatch),
             ("REVOKE a", .revoke("a", token: nil, reason: nil)),
             ("REVOKE a token=9 reason=stuck%21", .revoke("a", token: 9, reason: "stuck!")),
             ("STATS", .stats),
@@ -57,7 +87,8 @@ import Testing
 
     @Test(arguments: [
         ("HELLO", ""), ("ACQUIRE", " a"), ("RELEASE", " a"), ("RENEW", " a"), ("CANCEL", " #t"), ("SHOW", " a"),
-        ("LIST", ""), ("REVOKE", " a"), ("STATS", ""), ("PING", ""), ("QUIT", ""),
+        ("LIST", ""), ("HISTORY", " a"), ("WATCH", " a"), ("UNWATCH", ""), ("REVOKE", " a"), ("STATS", ""),
+        ("PING", ""), ("QUIT", ""),
     ])
     func aVerbMayBeWrittenInEitherCase(verb: String, rest: String) throws {
         let mixed = String(verb.enumerated().map { $0 % 2 == 0 ? $1 : Character($1.lowercased()) })
@@ -69,7 +100,7 @@ import Testing
         #expect(try decodeRequest("ACQUIRE A") != decodeRequest("ACQUIRE a"))
         #expect(
             refusal(of: "ACQUIRE a WAIT=0")
-                == "ERROR unknown-option key=WAIT want=wait|max-queue|mode|limit|ttl|owner|note"
+                == "ERROR unknown-option key=WAIT want=wait|max-queue|mode|limit|ttl|owner|note|progress|bind"
         )
         #expect(
             refusal(of: "ACQUIRE a wait=FOREVER")

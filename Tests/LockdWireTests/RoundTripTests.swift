@@ -36,18 +36,4 @@ import Testing
             try decodeRequest(encode(TaggedRequest(request))) == TaggedRequest(.acquire(.init(name: "a", wait: .none)))
         )
     }
-
-    @Test func theLongestRequestIsFarFromTheLimitOfALine() throws {
-        let escaped: (Int) -> [UInt8] = { [UInt8](repeating: 0xFF, count: $0) }
-        let request = AcquireTerms(
-            name: try LockName(bytes: escaped(255)),
-            wait: .after(.init(31_622_399_999)),
-            timeToLive: 31_622_399_999,
-            owner: try Text(bytes: escaped(64), limit: 64),
-            note: try Text(bytes: escaped(256), limit: 256)
-        )
-        let line = encode(TaggedRequest(tag: "0123456789abcdef0123456789abcdef", .acquire(request)))
-        #expect(line.utf8.count < 2000)
-        #expect(try decodeRequest(line).request == .acquire(request))
-    }
 }

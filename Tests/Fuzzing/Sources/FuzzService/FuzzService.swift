@@ -130,15 +130,15 @@ private struct Play {
 
 /// What the clients believe, from what they were told.
 private struct Ledger {
-    private var leases: [FencingToken: (name: LockName, session: SessionID)] = [:]
+    private var leases: [FencingToken: (names: LockNames, session: SessionID)] = [:]
     private var granted: Set<FencingToken> = []
     private var ended: Set<SessionID> = []
 
     mutating func note(_ reply: Reply, to session: SessionID) {
         if ended.contains(session) { return }
-        if case .granted(let name, let token, _, _) = reply {
+        if case .granted(let names, let token, _, _) = reply {
             precondition(granted.insert(token).inserted, "token \(token) was granted twice")
-            leases[token] = (name, session)
+            leases[token] = (names, session)
         } else if case .released(_, let token) = reply {
             leases[token] = nil
         } else if case .lost(_, let token, _) = reply {
@@ -152,7 +152,7 @@ private struct Ledger {
     }
 
     func check() {
-        let names = leases.values.map(\.name)
+        let names = leases.values.flatMap(\.names)
         precondition(Set(names).count == names.count, "a name is held twice: \(leases)")
     }
 }
