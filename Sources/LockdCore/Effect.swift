@@ -53,13 +53,16 @@ public struct Holding: Hashable, Sendable {
     public var session: SessionID
     /// How long it has held it.
     public var held: Milliseconds
+    /// What it says about itself.
+    public var note: Text?
     /// How many hold the lock; the session is the first of them.
     public var holderCount: Int
 
     /// `session`, for `held`, alone unless said otherwise.
-    public init(session: SessionID, held: Milliseconds, holderCount: Int = 1) {
+    public init(session: SessionID, held: Milliseconds, note: Text? = nil, holderCount: Int = 1) {
         self.session = session
         self.held = held
+        self.note = note
         self.holderCount = holderCount
     }
 }

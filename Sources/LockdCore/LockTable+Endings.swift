@@ -299,8 +299,13 @@ extension LockTable {
             (first, holderCount) = (present.first, present.count)
         }
         guard let claim = first?.claim else { return (nil, waiterCount) }
-        let held = lastInstant - claims[claim].since
-        return (Holding(session: sessions[claims[claim].session].id, held: held, holderCount: holderCount), waiterCount)
+        let holding = Holding(
+            session: sessions[claims[claim].session].id,
+            held: lastInstant - claims[claim].since,
+            note: claims[claim].note,
+            holderCount: holderCount
+        )
+        return (holding, waiterCount)
     }
 
     /// Ends what is due first on the lock, if it is due by `instant`; a lease before a wait if they are due together.

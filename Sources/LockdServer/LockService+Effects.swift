@@ -12,6 +12,15 @@ extension LockService {
             answer(id, .held(names, token: token, timeToLive: timeToLive))
         case .sendBusy(let id, let names, let holder, let waiterCount):
             answer(id, .busy(names, holder: describe(holder), waiterCount: waiterCount))
+        case .sendQueued(let id, let names, let queueing):
+            // No answer yet: an untagged request still holds back what follows it.
+            guard let session = sessions[id.session] else { return }
+            say(describe(names, queueing), tag: id.tag, to: session)
+        case .sendDeadlock(let id, let names, let edges):
+            if let session = sessions[id.session] {
+                for edge in edges { say(.edge(describe(edge)), tag: id.tag, to: session) }
+            }
+            answer(id, .deadlock(names, edgeCount: edges.count))
         case .sendTimedOut(let id, let names, let waited, let holder, let waiterCount):
             answer(id, .timedOut(names, waited: waited, holder: describe(holder), waiterCount: waiterCount))
         case .sendCancelled(let id, let names, let waited): answer(id, .cancelled(names, waited: waited))
@@ -26,6 +35,7 @@ extension LockService {
             answer(id, .denied(names, token: token, holder: holder))
         case .sendRefused(let id, let refusal): answer(id, .error(describe(refusal)))
         case .sendLost: break  // Told before all other effects of its event.
+        case .unbind(let id): unbind(id)
         }
     }
 
@@ -71,7 +81,31 @@ extension LockService {
     }
 
     private func describe(_ holder: Holding?) -> Reply.Holder? {
-        holder.map { Reply.Holder(peer: describe($0.session), held: $0.held, count: $0.holderCount) }
+        holder.map {
+            Reply.Holder(peer: describe($0.session), held: $0.held, note: $0.note, count: $0.holderCount)
+        }
+    }
+
+    private func describe(_ names: LockNames, _ queueing: Queueing) -> Reply {
+        .queued(
+            names,
+            position: queueing.position,
+            on: queueing.obstacle,
+            holder: describe(queueing.holder),
+            waiterCount: queueing.waiterCount
+        )
+    }
+
+    private func describe(_ edge: DeadlockEdge) -> Reply.EdgeLine {
+        Reply.EdgeLine(
+            name: edge.name,
+            waiterProcess: describe(edge.waiter.session).process,
+            waiterOwner: edge.waiter.owner,
+            waiterSession: edge.waiter.session,
+            holder: describe(edge.holder.session),
+            holderOwner: edge.holder.owner,
+            obstacle: edge.token.map { .lease(held: edge.since, token: $0) } ?? .request(waited: edge.since)
+        )
     }
 
     private func describe(_ id: SessionID) -> Reply.Peer {

@@ -16,6 +16,8 @@ extension LockService {
             // Until its answer comes, an untagged request holds back what follows it. It may come at once.
             session.isBlocked = id.tag == nil
             apply(.acquireRequested(AcquireRequest(id, terms)), at: now)
+            // Others first, before this one can make the table search as long again.
+            if table.searchCost > Self.searchCostPerTurn { restUntilNextTurn(session) }
         case .release(let name, let token): apply(.releaseRequested(id, name, token: token), at: now)
         case .renew(let name, let token, let timeToLive):
             apply(.renewRequested(id, name, token: token, timeToLive: timeToLive), at: now)
@@ -96,6 +98,7 @@ extension LockService {
             ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
             ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),
             ("timeouts", "\(totals.timeouts)"), ("cancelled", "\(totals.cancelled)"), ("busy", "\(totals.busy)"),
+            ("deadlocks", "\(totals.deadlocks)"),
             ("refused", "\(totals.refused + counts.refusedLines)"), ("sessions-accepted", "\(counts.accepted)"),
             ("sessions-refused", "\(counts.refused)"), ("sessions-limit", "\(limits.sessions)"),
             ("leases-limit", "\(limits.leases)"), ("waiters-limit", "\(limits.waiters)"),

@@ -9,9 +9,13 @@ public struct LockService {
     /// How many bytes of replies may wait for a session before its requests are left unread.
     public static let outputLimit = 64 * 1024
 
+    /// After a search for a deadlock that has looked at more than so many claims, about a millisecond, the session is left alone until the next turn.
+    static let searchCostPerTurn = 10_000
+
     /// What this daemon can do, as WELCOME says it.
     static let features = [
-        "cancel", "limit", "list", "max-queue", "mode", "note", "owner", "renew", "revoke", "show", "stats", "ttl",
+        "cancel", "deadlock", "limit", "list", "max-queue", "mode", "names", "note", "owner", "progress", "renew",
+        "revoke", "show", "stats", "ttl",
     ]
 
     let identity: Identity
@@ -26,10 +30,13 @@ public struct LockService {
     private var tokensToKeep: UInt64
     private let flush: (Session) -> Void
     private let record: (Revocation) -> Void
+    let unbind: (SessionID) -> Void
     private var lastSession = SessionID(0)
     private var effects: [Effect] = []
     private var dirty: [Session] = []
     private var runnable: [Session] = []
+    /// Those of them that rest until the next turn.
+    private var resting: [Session] = []
     /// The session whose lines are being taken: whoever has them taken keeps it alive, so nobody here needs to.
     private var current: Unmanaged<Session>?
     private var currentID: SessionID?
@@ -66,13 +73,15 @@ public struct LockService {
         tokens: any TokenSupply,
         at now: MonotonicInstant,
         flush: @escaping (Session) -> Void,
-        record: @escaping (Revocation) -> Void = { _ in }
+        record: @escaping (Revocation) -> Void = { _ in },
+        unbind: @escaping (SessionID) -> Void = { _ in }
     ) {
         self.identity = identity
         self.limits = limits
         self.tokens = tokens
         self.flush = flush
         self.record = record
+        self.unbind = unbind
         startedAt = now
         table = LockTable(
             limits: limits,
@@ -105,6 +114,7 @@ public struct LockService {
     public mutating func endInput(of session: Session, at now: MonotonicInstant) {
         guard session.state == .open else { return }
         session.state = .draining
+        session.wake()
         apply(.inputEnded(session.id), at: now)
         takeLines(of: session, at: now)
     }
@@ -125,6 +135,8 @@ public struct LockService {
     /// Sessions that can go on only because of this are left for the next call.
     public mutating func resume(at now: MonotonicInstant) {
         if runnable.isEmpty { return }
+        resting.forEach { $0.wake() }
+        resting.removeAll(keepingCapacity: true)
         let batch = runnable
         runnable.removeAll(keepingCapacity: true)
         for session in batch {
@@ -137,15 +149,18 @@ public struct LockService {
 
     /// Works off what is due, a bounded amount of it.
     public mutating func passTime(at now: MonotonicInstant) {
-        guard let deadline = table.nextDeadline, deadline <= now else { return }
-        apply(.timePassed, at: now)
+        if let deadline = table.nextDeadline, deadline <= now { apply(.timePassed, at: now) }
+        if let instant = table.nextProgress, instant <= now { apply(.progressDue, at: now) }
     }
 
     /// Whether some session can go on with lines that it has.
     public var hasRunnableSessions: Bool { !runnable.isEmpty }
 
     /// The earliest instant at which ``passTime(at:)`` has something to do.
-    public var nextDeadline: MonotonicInstant? { table.nextDeadline }
+    public var nextDeadline: MonotonicInstant? {
+        guard let progress = table.nextProgress else { return table.nextDeadline }
+        return min(progress, table.nextDeadline ?? progress)
+    }
 
     /// Puts into `batch`, in place of what is there, the sessions that have something to write, or may be read again, since the last call.
     public mutating func takeDirtySessions(into batch: inout [Session]) {
@@ -290,6 +305,15 @@ public struct LockService {
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)
+    }
+
+    /// Leaves the lines of a session that may go on until ``resume(at:)``.
+    mutating func restUntilNextTurn(_ session: Session) {
+        // Else it waits for an answer, and goes on when that comes.
+        guard !session.isBlocked else { return }
+        session.rest()
+        resting.append(session)
+        makeRunnable(session)
     }
 
     private mutating func makeRunnable(_ session: Session) {

@@ -24,6 +24,8 @@ public final class Session {
     var state = State.open
     /// An untagged request waits: the lines behind it stay unread.
     var isBlocked = false
+    /// It is blocked because it has caused so much work that others come first.
+    private var isResting = false
     /// A line has come, so HELLO is late.
     var hasSpoken = false
     /// The input may hold complete lines that were not taken yet, because the session could not go on.
@@ -42,6 +44,19 @@ public final class Session {
     init(id: SessionID, peer: Peer) {
         self.id = id
         self.peer = peer
+    }
+
+    /// Leaves the lines behind the present one unread until ``wake()``.
+    func rest() {
+        isBlocked = true
+        isResting = true
+    }
+
+    /// Ends a rest.
+    func wake() {
+        guard isResting else { return }
+        isBlocked = false
+        isResting = false
     }
 
     /// Hands out the bytes that are to be written to the client, and drops as many from the front as `body` says it has taken.
