@@ -12,7 +12,7 @@ extension ClientCore {
             endLease(token, Ending(reason), &actions)
         } else if case .error(let error) = line.reply {
             // Every request has a tag, so it is the session that is refused.
-            breakOff(.refused(error, name: nil), &actions)
+            breakOff(.refused(error, names: nil), &actions)
         } else {
             breakOff(unexpected(line.reply), &actions)
         }
@@ -30,7 +30,7 @@ extension ClientCore {
             if case .welcome = reply { return }
             breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
         case .acquire(let names, let timeToLive):
-            guard let completion = completion(of: names.first, reply) else {
+            guard let completion = completion(of: names, reply) else {
                 // Still to be answered, like all the others.
                 outstanding[id] = purpose
                 return breakOff(unexpected(reply), &actions)
@@ -58,17 +58,17 @@ extension ClientCore {
     }
 
     /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
-    private func completion(of name: LockName, _ reply: Reply) -> ClientAction.Completion? {
+    private func completion(of names: LockNames, _ reply: Reply) -> ClientAction.Completion? {
         switch reply {
-        case .granted(_, let token, _, let predecessor): .granted(name, token, after: predecessor)
-        case .held(_, let token, _): .failed(.alreadyHeld(name, token))
+        case .granted(_, let token, _, let predecessor): .granted(names, token, after: predecessor)
+        case .held(_, let token, _): .failed(.alreadyHeld(names, token))
         case .busy(_, let holder, let waiterCount):
-            .failed(.waitTimedOut(name, waited: nil, holder, waiterCount: waiterCount))
+            .failed(.waitTimedOut(names, waited: nil, holder, waiterCount: waiterCount))
         case .timedOut(_, let waited, let holder, let waiterCount):
-            .failed(.waitTimedOut(name, waited: waited, holder, waiterCount: waiterCount))
+            .failed(.waitTimedOut(names, waited: waited, holder, waiterCount: waiterCount))
         // Nobody here has cancelled it, so the daemon ends the session.
-        case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(name))
-        case .error(let error): .failed(.refused(error, name: name))
+        case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(names))
+        case .error(let error): .failed(.refused(error, names: names))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
             .denied, .statistic, .pong, .bye, .lost, .queued, .deadlock, .edge, .hold, .watching, .unwatched, .watched:
             nil
@@ -98,7 +98,7 @@ extension ClientCore {
         switch ending {
         case .released: actions.append(.endLease(token, .released))
         case .lost(let reason, let revocation):
-            let loss = LeaseLoss(reason, revocation, lockName: lease.names.first.string, token: token.value)
+            let loss = LeaseLoss(reason, revocation, lockNames: lease.names.strings, token: token.value)
             actions.append(.endLease(token, .lost(loss)))
         }
         for id in lease.releasedFor { actions.append(.complete(id, .done)) }

@@ -61,7 +61,7 @@ enum ClientAction: Equatable, Sendable {
     case endLease(FencingToken, LeaseEnding)
 
     enum Completion: Equatable, Sendable {
-        case granted(LockName, FencingToken, after: Predecessor)
+        case granted(LockNames, FencingToken, after: Predecessor)
         case done
         case cancelled
         case failed(LockdClientError)

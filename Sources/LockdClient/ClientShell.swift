@@ -112,9 +112,9 @@ final class ClientShell: Sendable {
 
     private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Lease?, any Error> {
         switch completion {
-        case .granted(let name, let token, let predecessor):
+        case .granted(let names, let token, let predecessor):
             let previous = AbandonedLease(predecessor)
-            let lease = Lease(name: name.string, token: token, previous: previous, shell: self)
+            let lease = Lease(names: names.strings, token: token, previous: previous, shell: self)
             state.leases[token] = lease
             return .success(lease)
         case .done: return .success(nil)

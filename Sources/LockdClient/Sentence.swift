@@ -21,6 +21,13 @@ enum Sentence {
         }
     }
 
+    /// The names of locks, for a sentence about them: `"a"`, `"a" and "b"`, `"a", "b" and "c"`.
+    static func list(_ names: [String]) -> String {
+        let quoted = names.map { "\"\(quotable($0))\"" }
+        guard quoted.count > 1, let last = quoted.last else { return quoted.joined() }
+        return quoted.dropLast().joined(separator: ", ") + " and " + last
+    }
+
     /// A length of time with two digits or so.
     static func roughly(_ duration: Milliseconds) -> String {
         let seconds = duration.count / 1000
