@@ -12,7 +12,8 @@ extension AcquireTerms {
         maxQueue: Int?,
         ttl: Duration?,
         owner: String?,
-        note: String?
+        note: String?,
+        progress: Duration? = nil
     ) throws(LockdClientError) {
         self.init(
             names: try LockNames(names),
@@ -21,7 +22,8 @@ extension AcquireTerms {
             holderLimit: try mode.holderLimit(),
             timeToLive: try ttl.map(Self.timeToLive),
             owner: try Self.text(owner, "the owner", limit: Text.shortLimit),
-            note: try Self.text(note, "the note", limit: Text.longLimit)
+            note: try Self.text(note, "the note", limit: Text.longLimit),
+            progress: try progress.map(Self.progress)
         )
         // One name is far from the limit of a line, whatever is in it.
         if self.names.count > 1 { try checkLineLength() }
@@ -48,6 +50,14 @@ extension AcquireTerms {
         let timeToLive = try Milliseconds(roundingUp: duration, "the ttl")
         if timeToLive.count == 0 { throw .invalidArgument("the ttl is zero: the lease would end as it begins") }
         return timeToLive
+    }
+
+    private static func progress(_ interval: Duration) throws(LockdClientError) -> Milliseconds {
+        let progress = try Milliseconds(roundingUp: interval, "the interval of the reports")
+        guard progress >= .shortestProgress else {
+            throw .invalidArgument("the interval of the reports is \(interval); it can be 100 milliseconds to 366 days")
+        }
+        return progress
     }
 
     private static func text(_ text: String?, _ what: String, limit: Int) throws(LockdClientError) -> Text? {

@@ -65,6 +65,8 @@ struct ClientCore: Sendable {
 
     private(set) var connection = Connection.none
     var outstanding: [RequestID: Outstanding] = [:]
+    /// What was told so far of the deadlock that will be the answer to a request.
+    var edges: [RequestID: [DeadlockEdge]] = [:]
     var leases: [FencingToken: Lease] = [:]
     var output = OutputQueue()
     private var framer = LineFramer(limit: replyLineLimit)
@@ -145,6 +147,7 @@ struct ClientCore: Sendable {
         switch outstanding[id] {
         case .acquire:
             outstanding[id] = .abandonedAcquire
+            edges[id] = nil
             send(.cancel(id.tag), .unwanted)
             actions.append(.complete(id, .cancelled))
         case .ping:
@@ -298,6 +301,7 @@ struct ClientCore: Sendable {
             }
         }
         outstanding = [:]
+        edges = [:]
         nextRenewal = nil
     }
 

@@ -56,6 +56,8 @@ enum ClientAction: Equatable, Sendable {
     case awaitWritability(ConnectionID)
     /// End the connection, so that both sides see its end.
     case shutDown(ConnectionID)
+    /// The caller, who has no answer yet, is told how its wait goes.
+    case report(RequestID, WaitProgress)
     /// The caller has its answer.
     case complete(RequestID, Completion)
     case endLease(FencingToken, LeaseEnding)

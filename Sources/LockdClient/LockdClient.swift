@@ -46,7 +46,7 @@ public final class LockdClient: Sendable {
 
     /// Acquires the lock `name`, or several at once, calls `body` with the lease, and releases it, also if `body` throws or the task is cancelled.
     ///
-    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:)``. `body` runs where the caller runs. An error of
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``. `body` runs where the caller runs. An error of
     /// `body` is passed on as it is.
     ///
     /// - Throws: also ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if `body` returned, but the lease was lost, or may have been,
@@ -60,6 +60,7 @@ public final class LockdClient: Sendable {
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil,
+        progress: WaitReports? = nil,
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
         try await withLease(
@@ -70,6 +71,7 @@ public final class LockdClient: Sendable {
             ttl: ttl,
             owner: owner,
             note: note,
+            progress: progress,
             body
         )
     }
@@ -83,6 +85,7 @@ public final class LockdClient: Sendable {
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil,
+        progress: WaitReports? = nil,
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
         let lease = try await acquire(
@@ -92,7 +95,8 @@ public final class LockdClient: Sendable {
             maxQueue: maxQueue,
             ttl: ttl,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress
         )
         let result: Result
         do {
@@ -127,8 +131,10 @@ public final class LockdClient: Sendable {
     ///     renews by itself after every third of it, on a thread of its own, until the lease is released. So a ttl bounds how long a process keeps the lease
     ///     that is stopped or hangs as a whole, not one whose task hangs.
     ///   - owner: the logical thread that asks, 1 to 64 bytes. An owner that asks for what it holds is refused
-    ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself; without it, every request is an owner of its own.
+    ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself, nor, by way of others, for what only it can release
+    ///     (``LockdClientError/Code/deadlock``). Without it, every request is an owner of its own, and no deadlock is detected.
     ///   - note: shown to whoever looks at the lease, 1 to 256 bytes.
+    ///   - progress: what to call while the request waits, and how often at most: `.every(.seconds(1)) { print($0.position) }`.
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
     public nonisolated(nonsending) func acquire(
         _ name: String,
@@ -138,7 +144,8 @@ public final class LockdClient: Sendable {
         maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
-        note: String? = nil
+        note: String? = nil,
+        progress: WaitReports? = nil
     ) async throws -> Lease {
         try await acquire(
             [name] + others,
@@ -147,7 +154,8 @@ public final class LockdClient: Sendable {
             maxQueue: maxQueue,
             ttl: ttl,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress
         )
     }
 
@@ -159,7 +167,8 @@ public final class LockdClient: Sendable {
         maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
-        note: String? = nil
+        note: String? = nil,
+        progress: WaitReports? = nil
     ) async throws -> Lease {
         let request = try AcquireTerms(
             names,
@@ -168,17 +177,18 @@ public final class LockdClient: Sendable {
             maxQueue: maxQueue,
             ttl: ttl,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress?.interval
         )
-        guard let lease = try await shell.get().ask({ .acquireRequested($0, request) }) else {
-            preconditionFailure("\(names) were acquired without a lease")
-        }
+        let report = { (news: WaitProgress) -> Void in progress?.report(news) }
+        let answer = try await shell.get().ask({ .acquireRequested($0, request) }, report)
+        guard case .lease(let lease) = answer else { preconditionFailure("\(names) were acquired without a lease") }
         return lease
     }
 
     /// Acquires the lock `name`, or several at once, if that is possible without waiting; returns `nil` if it is not.
     ///
-    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:)``.
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``.
     public nonisolated(nonsending) func tryAcquire(
         _ name: String,
         _ others: String...,

@@ -13,6 +13,7 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         private enum Value: String {
             case waitTimedOut
             case alreadyHeld
+            case deadlock
             case leaseLost
             case daemonUnavailable
             case connectionLost
@@ -37,6 +38,10 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// That lease goes on unchanged.
         public static let alreadyHeld = Code(.alreadyHeld)
+        /// The request would have waited for ever, because those it waits for wait for its own owner; ``LockdClientError/edges`` says who waits for whom.
+        ///
+        /// Nothing waits, and what the owner holds it holds still. The others go on when it releases that. Only requests with an owner are seen through.
+        public static let deadlock = Code(.deadlock)
         /// The lease ended before it was released.
         ///
         /// Work done since then may overlap another holder's.
@@ -76,11 +81,20 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
     public let lockNames: [String]
     /// How the lease was lost, if the code is ``Code/leaseLost``.
     public let loss: LeaseLoss?
+    /// Who waits for whom, if the code is ``Code/deadlock``: the steps nearest to the request first, 500 at the most.
+    public let edges: [DeadlockEdge]
     /// What went wrong and what can be done about it, in a sentence for a person.
     public let message: String
 
-    init(_ code: Code, lockNames: [String] = [], loss: LeaseLoss? = nil, _ message: String) {
+    init(
+        _ code: Code,
+        lockNames: [String] = [],
+        loss: LeaseLoss? = nil,
+        edges: [DeadlockEdge] = [],
+        _ message: String
+    ) {
         self.code = code
+        self.edges = edges
         self.lockNames = lockNames
         self.loss = loss
         self.message = message
@@ -139,6 +153,22 @@ extension LockdClientError {
             .alreadyHeld,
             "the owner that asks for \(names.quoted) holds a part of them already; release that first, or ask as another owner"
         ).about(names)
+    }
+
+    /// How many steps of a deadlock the sentence about it spells out: a person reads no more.
+    private static let edgesInSentence = 5
+
+    static func deadlock(_ names: LockNames, _ edges: [DeadlockEdge]) -> Self {
+        let (it, them) = names.count == 1 ? ("it", "it") : ("they", "them")
+        let steps = edges.prefix(edgesInSentence).map(\.description).joined(separator: "; ")
+        let rest = edges.count > edgesInSentence ? "; and \(edges.count - edgesInSentence) steps more" : ""
+        return Self(
+            .deadlock,
+            lockNames: names.strings,
+            edges: edges,
+            "\(names.quoted) would never be granted: whoever has \(them) waits for the owner that asks (\(steps)\(rest)); "
+                + "release what that owner holds, so that \(it) can become free"
+        )
     }
 
     static func leaseLost(_ loss: LeaseLoss) -> Self {
@@ -201,7 +231,7 @@ extension LockdClientError {
     static var closed: Self { Self(.closed, "the lockd client was closed; make a new one") }
 
     /// The same error, for one who asked for the locks `names`.
-    func about(_ names: LockNames) -> Self { Self(code, lockNames: names.strings, loss: loss, message) }
+    func about(_ names: LockNames) -> Self { Self(code, lockNames: names.strings, loss: loss, edges: edges, message) }
 }
 
 extension LockName {

@@ -63,6 +63,13 @@ import Testing
         #expect(error.message == words)
     }
 
+    @Test(arguments: [Duration.zero, .microseconds(98_999), .seconds(367 * 86_400)])
+    func intervalOfReportsIsBounded(_ interval: Duration) async throws {
+        let error = try await error { _ = try await client.acquire("a", progress: .every(interval) { _ in }) }
+        #expect(error.code == .invalidArgument)
+        #expect(error.message.hasPrefix("the interval of the reports is \(interval); it can be "))
+    }
+
     @Test func ownerAndNoteAreBounded() async throws {
         let owner = try await error { _ = try await client.tryAcquire("a", owner: "") }
         #expect(owner.code == .invalidArgument)

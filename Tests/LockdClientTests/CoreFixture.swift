@@ -85,6 +85,8 @@ struct CoreFixture {
             String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { "> \($0)" }
         case .awaitWritability: ["await writability"]
         case .shutDown(let id): ["shut down \(id.value)"]
+        case .report(let id, let progress):
+            ["\(id.value) waits #\(progress.position) of \(progress.waiterCount)"]
         case .complete(let id, .granted(let names, let token, _)): ["\(id.value) granted \(names) \(token)"]
         case .complete(let id, .done): ["\(id.value) done"]
         case .complete(let id, .cancelled): ["\(id.value) cancelled"]

@@ -35,6 +35,17 @@ import Testing
         )
     }
 
+    @Test func unitAndNoteOfTheHolderAreSaid() throws {
+        var holder = deploy
+        holder.peer.unit = try Text("ci.service", limit: 255)
+        holder.note = try Text("step 2\u{1B}[2J", limit: 255)
+        #expect(
+            LockdClientError.waitTimedOut(name, waited: nil, holder, waiterCount: 0).description
+                == #"lock "build/main" was not granted: it is held by pid 4121 (deploy, ci.service) for 12 s, "#
+                + "which says: step 2\u{FFFD}[2J"
+        )
+    }
+
     @Test func severalLocksAreAllNamed() throws {
         let names = try LockNames(["a", "b\n", "c"])
         #expect(
