@@ -272,7 +272,7 @@ class Lock:
 
     def _request(self, wait: int | str) -> Acquire:
         return Acquire(
-            self._name,
+            self._names,
             wait=wait,
             max_queue=self._max_queue,
             mode=self._mode,
