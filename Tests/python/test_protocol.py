@@ -6,9 +6,8 @@ import pytest
 
 from lockd import LocalProtocolError, RemoteProtocolError
 from lockd import _replies as replies
-from lockd._protocol import BOUND_LOSS, LINE_LIMIT, Connection, HeldLease, Loss, Received
+from lockd._protocol import LINE_LIMIT, Connection, HeldLease, Loss, Received
 from lockd._requests import (
-    PIPE,
     Acquire,
     Hello,
     History,
@@ -40,11 +39,9 @@ def drain(connection: Connection) -> bytes:
     return data
 
 
-def granted(
-    connection: Connection, name: bytes = b"x", token: int = 5, ttl: str = "", bind: str | None = None
-) -> HeldLease:
+def granted(connection: Connection, name: bytes = b"x", token: int = 5, ttl: str = "") -> HeldLease:
     """Acquire a lease."""
-    tag = send(connection, Acquire(tuple(name.split(b" ")), bind=bind))
+    tag = send(connection, Acquire(tuple(name.split(b" "))))
     (received,) = connection.receive(f"{tag} GRANTED {name.decode()} token={token}{ttl}\n".encode())
     assert received.lease is not None
     return received.lease
@@ -285,12 +282,6 @@ class TestLeases:
         assert lease.loss is not None
         assert lease.loss.reason == "unknown"
 
-    def test_nothing_held_of_one_that_is_bound_may_be_its_end(self) -> None:
-        connection = Connection()
-        lease = granted(connection, bind=PIPE)
-        connection.receive(f"{send(connection, Release(b'x', 5))} NOTHELD x\n".encode())
-        assert lease.loss == BOUND_LOSS
-
     def test_nothing_held_under_another_token_changes_nothing(self) -> None:
         connection = Connection()
         lease = granted(connection)
@@ -315,16 +306,6 @@ class TestLeases:
             Received(None, None, replies.Event("released", (b"x",), 4, held=1000)),
             Received(None, None, replies.Missed(3)),
         ]
-
-    def test_bound_lease_outlives_the_connection(self) -> None:
-        for ending in (b"", b"#3 BYE\n"):
-            connection = Connection()
-            bound, other = granted(connection, bind=PIPE), granted(connection, b"y", 6)
-            send(connection, Quit())
-            connection.receive(ending)
-            connection.receive_end("it closed the connection")
-            assert (bound.loss, bound.released) == (None, False)
-            assert (other.loss is None) == other.released == bool(ending)
 
 
 class TestAbandoning:

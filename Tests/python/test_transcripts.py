@@ -97,6 +97,9 @@ class Client:
         if isinstance(reply, (replies.Granted, replies.Held)):
             assert received.lease is not None
             assert (received.lease.names, received.lease.token) == (reply.names, reply.token)
+            # It lives on without this session, and nobody here cares for it.
+            if received.lease.bound:
+                self.expected_leases.discard(reply.token)
 
     def _send_line(self, line: str) -> None:
         bytes_ = line.encode("latin-1")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 from . import _replies as replies
 from ._errors import LocalProtocolError, RemoteProtocolError
@@ -162,6 +163,8 @@ class Connection:
     def __init__(self) -> None:
         #: The leases that are held, by token.
         self.leases: dict[int, HeldLease] = {}
+        #: Those that are bound. Most of them end without a word, so they are known for as long as somebody else cares.
+        self.bound_leases: WeakValueDictionary[int, HeldLease] = WeakValueDictionary()
         #: How the connection ended, ``None`` as long as it has not.
         self.end: str | None = None
         self._tag_count = 0
@@ -213,7 +216,7 @@ class Connection:
 
     def give_back(self, lease: HeldLease) -> None:
         """Release a lease, and tell nobody of the answer. One that has ended is passed over."""
-        if self.leases.get(lease.token) is lease:
+        if self._find(lease.token) is lease:
             lease.released = True
             self._send(_Outstanding(Release(lease.name, lease.token), abandoned=True))
 
@@ -268,9 +271,10 @@ class Connection:
             return
         self.end = reason
         for lease in self.leases.values():
-            if not lease.released and lease.loss is None and not lease.bound:
+            if not lease.released and lease.loss is None:
                 lease.loss = Loss("disconnected", reason)
         self.leases.clear()
+        self.bound_leases.clear()
         self._tagged.clear()
         self._untagged.clear()
         self._unsettled.clear()
@@ -332,12 +336,12 @@ class Connection:
         if isinstance(reply, replies.Granted):
             bound = isinstance(request, Acquire) and request.bind is not None
             lease = HeldLease(reply.names, reply.token, reply.ttl, reply.previous, bound)
-            self.leases[reply.token] = lease
+            (self.bound_leases if bound else self.leases)[reply.token] = lease
             if outstanding.abandoned:
                 self.give_back(lease)
             return lease
         if isinstance(reply, replies.Held):
-            return self.leases.get(reply.token)
+            return self._find(reply.token)
         if isinstance(reply, replies.Renewed):
             self._renew(reply)
         elif isinstance(reply, replies.Released):
@@ -345,34 +349,42 @@ class Connection:
         elif isinstance(reply, replies.NotHeld) and isinstance(request, (Release, Renew)):
             self._miss(request)
         elif isinstance(reply, replies.Bye):
-            for token in [token for token, lease in self.leases.items() if not lease.bound]:
+            for token in list(self.leases):
                 self._release(token)
         return None
 
+    def _find(self, token: int) -> HeldLease | None:
+        lease = self.leases.get(token)
+        return self.bound_leases.get(token) if lease is None else lease
+
+    def _forget(self, token: int) -> None:
+        self.leases.pop(token, None)
+        self.bound_leases.pop(token, None)
+
     def _renew(self, reply: replies.Renewed) -> None:
-        lease = self.leases.get(reply.token)
+        lease = self._find(reply.token)
         if lease is not None:
             lease.ttl = reply.ttl
 
     def _release(self, token: int) -> None:
-        lease = self.leases.get(token)
+        lease = self._find(token)
         if lease is not None:
             lease.released = True
-            del self.leases[token]
+            self._forget(token)
 
     def _lose(self, event: replies.Lost) -> None:
-        lease = self.leases.get(event.token)
+        lease = self._find(event.token)
         if lease is not None:
             lease.loss = Loss(event.reason, _blame(event))
-            del self.leases[event.token]
+            self._forget(event.token)
 
     def _miss(self, request: Release | Renew) -> None:
-        lease = None if request.token is None else self.leases.get(request.token)
+        lease = None if request.token is None else self._find(request.token)
         if lease is not None and request.name in lease.names:
             # Nobody is told that what a lease was bound to has ended. Any other loss is told before anything else is
             # said of the lease, so this is not what a lockd does; but it is plain what it means.
             lease.loss = BOUND_LOSS if lease.bound else _UNTOLD_LOSS
-            del self.leases[lease.token]
+            self._forget(lease.token)
 
 
 def _names_match(request: Request, reply: Reply) -> bool:

@@ -109,7 +109,9 @@ class Acquire(Request):
         length = len(self.to_line(_LONGEST_TAG)) - 1 if len(self.names) > 1 else 0
         if length > grammar.LINE_LIMIT:
             limit = grammar.LINE_LIMIT
-            raise LocalProtocolError(f"the names are too long together: a request has at most {limit} bytes, not {length}")
+            raise LocalProtocolError(
+                f"the names are too long together: a request has at most {limit} bytes, not {length}"
+            )
 
     def _arguments(self) -> list[str]:
         return [grammar.spell_name(name) for name in self.names]
