@@ -32,8 +32,9 @@ from ._errors import (
 from ._holders import AbandonedLease, Holder
 from ._lease import Lease
 from ._lock import Lock, thread_owner
-from ._replies import DeadlockEdge, LeaseLine, Progress, WaiterLine
+from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
 from ._version import __version__
+from ._watch import Watch
 
 __all__ = [
     "AbandonedLease",
@@ -44,6 +45,8 @@ __all__ = [
     "DaemonUnavailable",
     "DeadlockEdge",
     "DeadlockError",
+    "Event",
+    "Hold",
     "Holder",
     "Lease",
     "LeaseLine",
@@ -52,6 +55,7 @@ __all__ = [
     "LocalProtocolError",
     "Lock",
     "LockdError",
+    "Missed",
     "NotHeld",
     "Progress",
     "ProtocolError",
@@ -59,6 +63,7 @@ __all__ = [
     "RemoteProtocolError",
     "RequestRefused",
     "WaiterLine",
+    "Watch",
     "__version__",
     "thread_owner",
 ]

@@ -13,15 +13,16 @@ from . import _replies as replies
 from ._discovery import socket_path
 from ._errors import NotHeld
 from ._process import endpoint
-from ._replies import End, LeaseLine, Reply, WaiterLine
-from ._requests import List, Ping, Release, Renew, Request, Show
+from ._replies import End, Hold, LeaseLine, Reply, WaiterLine
+from ._requests import History, List, Ping, Release, Renew, Request, Show
 from ._timing import ANSWER_TIMEOUT, milliseconds
+from ._watch import Watch
 
 
 class Client:
     """What the daemon knows, and leases by their tokens.
 
-    It shares the process's connection with the locks, and needs no closing.
+    It shares the process's connection with the locks, and needs no closing; only ``watch()`` has one of its own.
 
     Every answer was true when the daemon gave it, and may not be when it is read.
     """
@@ -48,6 +49,25 @@ class Client:
         """The lease on a name, then its waiters in the order of their turn. Empty if nobody holds it."""
         checked = grammar.check_name(name)
         return list(self._pages(lambda after: Show(checked, after=after)))
+
+    def history(self, name: str | bytes) -> tuple[Hold, ...]:
+        """The last leases on a name that have ended, the latest first. The daemon remembers 16 of a name at most.
+
+        It forgets all of them when it ends, and those of names that were long unused when it knows too many.
+        """
+        checked = grammar.check_name(name)
+        return tuple(line for line in self._ask(lambda: History(checked)) if isinstance(line, Hold))
+
+    def watch(self, prefix: str | bytes | None = None) -> Watch:
+        """Be told of whatever happens to the names that begin with ``prefix`` (to all, without one), from now on.
+
+        It has a connection of its own: close it, or use it in a ``with`` statement.
+
+        :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
+        :raises LimitReached: if as many sessions watch as may.
+        """
+        checked = None if prefix is None else grammar.check_name(prefix)
+        return Watch(self._path, checked, self._connect_timeout)
 
     def release(self, name: str | bytes, token: int) -> None:
         """Release a lease by its token: one of this process, or a bound one of the same user, whoever acquired it.
