@@ -125,15 +125,16 @@ class SharedConnection:
     def release(self, lease: HeldLease) -> None:
         """Release a lease, unless it is lost; then ``lease.loss`` says so.
 
-        :raises DaemonUnavailable: if the daemon does not answer. It will find the request when it goes on.
+        :raises DaemonUnavailable: if the daemon does not answer. It will find the request when it goes on. And if the
+            connection has ended, of a lease that is bound: it is held still, or was released.
         """
         self._renewer.forget(lease)
         try:
             if lease.loss is None:
                 self.ask(Pending(Release(lease.name, lease.token)), time.monotonic() + ANSWER_TIMEOUT)
         except BaseException as error:
-            # If the connection has ended, so has the lease. It counts as lost, unless RELEASED was received before: the
-            # daemon may or may not have read the request.
+            # If the connection has ended, so has the lease, unless it is bound. It counts as lost, unless RELEASED was
+            # received before: the daemon may or may not have read the request.
             if isinstance(error, LockdError) and (lease.released or lease.loss is not None):
                 return
             self.give_back(lease)

@@ -44,7 +44,7 @@ from ._requests import (
     Watch,
 )
 
-#: A line longer than this is no reply: the longest that the protocol can make has less than 4 KiB.
+#: A line longer than this is no reply: the longest that the protocol can make, with 16 names, has less than 16 KiB.
 LINE_LIMIT = 65536
 
 _ANSWERS: dict[type[Request], tuple[type[Reply], ...]] = {
