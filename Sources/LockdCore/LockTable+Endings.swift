@@ -333,11 +333,11 @@ extension LockTable {
 
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
         let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
-        let lock = obstacle(of: claim)
-        leaveQueues(claim, &effects)
+        let (holder, waiterCount) = situation(of: obstacle(of: claim))
         totals.timeouts += 1
-        let (holder, waiterCount) = situation(of: lock)
-        effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount))
+        // It is one of those who wait there still.
+        effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount - 1))
+        leaveQueues(claim, &effects)
     }
 
     /// The first lock on which a claim that waits cannot be granted.

@@ -12,6 +12,8 @@ extension Auditor {
         var grantedAt: MonotonicInstant
 
         var names: LockNames { request.names }
+        /// The session that it ends with.
+        var session: SessionID { request.boundHolder?.session ?? request.id.session }
     }
 
     /// A request that has no answer yet.
@@ -24,6 +26,11 @@ extension Auditor {
         var openSince: MonotonicInstant?
         /// Whether there was a turn that had granted as many as one may while this one could have been granted.
         var isPutOff = false
+        /// Whether its owner does nothing else meanwhile.
+        var holdsUpOwner = false
+        /// What it was told last of how it goes, and when.
+        var told: Report?
+        var toldAt: MonotonicInstant?
 
         var names: LockNames { request.names }
 
@@ -93,6 +100,7 @@ extension Auditor {
         lastArrival += 1
         let wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
         waits[wait.number] = wait
+        noteWhomItHoldsUp(wait)
         for name in request.names {
             accounts[name, default: Account()].queue.append(wait.number)
             if request.names.count > 1 { accounts[name]?.tieCount += 1 }
@@ -176,7 +184,8 @@ extension Auditor {
             accounts[name, default: Account()].holders.append((token, request.holderLimit))
             if request.names.count > 1 { accounts[name]?.tieCount += 1 }
         }
-        clients[request.id.session]?.leases.insert(token)
+        openBinding(of: request)
+        clients[request.boundHolder?.session ?? request.id.session]?.leases.insert(token)
         leaseLoad += request.names.count
         for name in request.names { noteFirst(of: name, since: instant, isNew: true) }
     }
@@ -188,14 +197,15 @@ extension Auditor {
             if holder.names.count > 1 { accounts[name]?.tieCount -= 1 }
         }
         if let deadline = holder.deadline { remove(Due(instant: deadline, isOfWait: false)) }
-        clients[holder.request.id.session]?.leases.remove(holder.token)
+        clients[holder.session]?.leases.remove(holder.token)
+        if holder.request.boundHolder != nil { clients[holder.session] = nil }
         leaseLoad -= holder.names.count
         for name in holder.names { noteFirst(of: name, since: instant) }
     }
 
     /// Takes note that a lease has ended at `instant` and was not released.
     mutating func abandon(_ holder: Holder, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
-        guard let peer = clients[holder.request.id.session]?.peer else { return }
+        guard let peer = clients[holder.session]?.peer else { return }
         let abandonment = Abandonment(
             ending,
             token: holder.token,

@@ -75,7 +75,7 @@ extension Auditor {
         _ reason: LossReason
     ) throws(Complaint) {
         try require(clients[session] != nil, "LOST told to \(session), which has ended")
-        guard let holder = holders[token], holder.request.id.session == session, holder.names == names else {
+        guard let holder = holders[token], holder.session == session, holder.names == names else {
             throw Complaint("LOST \(names), which is not held so, at \(now) after \(event)")
         }
         switch reason {

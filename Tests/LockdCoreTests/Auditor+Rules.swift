@@ -68,7 +68,8 @@ extension Auditor {
         case .cancelRequested(let id, let tag): noteSubjects(waitingUnder: tag, of: id.session)
         case .inputEnded(let id):
             for wait in clients[id]?.waits ?? [] { subjects.formUnion(waits[wait].map { Array($0.names) } ?? []) }
-        case .sessionOpened, .sessionEnded, .tokensReserved, .timePassed: break
+        case .bindingEnded(let id): subjects = Set(waitBound(to: id).map { Array($0.names) } ?? [])
+        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
         }
         tied = subjects.filter { accounts[$0]?.tieCount ?? 0 > 0 }
         perhapsTied = subjects.filter { name in
@@ -117,13 +118,13 @@ extension Auditor {
     mutating func requireSlices() throws(Complaint) {
         switch event {
         case .acquireRequested, .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested, .nameInspected,
-            .inputEnded:
+            .inputEnded, .bindingEnded:
             try require(
                 workedOffElsewhereCount <= limits.endingsPerTurn,
                 "\(workedOffElsewhereCount) endings on behalf of requests at one instant"
             )
             if !perhapsTied.isEmpty { workedOffCount += workCount }
-        case .sessionOpened, .sessionEnded, .tokensReserved, .timePassed: break
+        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
         }
     }
 
@@ -147,7 +148,10 @@ extension Auditor {
 
     /// Whoever could be granted is, unless as many were as one turn grants.
     mutating func requireNobodyForgotten() throws(Complaint) {
-        if case .sessionEnded = event { return }
+        switch event {
+        case .sessionEnded, .bindingEnded: return
+        default: break
+        }
         for number in openWaits {
             guard let wait = waits[number] else { continue }
             if grantCount >= limits.grantsPerTurn { waits[number]?.isPutOff = true }
@@ -186,7 +190,12 @@ extension Auditor {
             let first = account.holders.first.flatMap { holders[$0.token] }
             let holding = first.map {
                 let held = now - $0.grantedAt
-                return Holding(session: $0.request.id.session, held: held, holderCount: account.holders.count)
+                return Holding(
+                    session: $0.session,
+                    held: held,
+                    note: $0.request.note,
+                    holderCount: account.holders.count
+                )
             }
             return (holding: holding, waiterCount: account.queue.count)
         }
@@ -239,7 +248,7 @@ extension Auditor {
         return tokens.compactMap { holders[$0] }.filter { holder in
             if isOver(holder) { return false }
             let held = holder.request
-            guard held.id.session == request.id.session else { return false }
+            guard holder.session == request.id.session else { return false }
             if let owner = request.owner { return owner == held.owner }
             return request.id.tag == nil && held.id.tag == nil && held.owner == nil
         }
@@ -255,8 +264,9 @@ extension Auditor {
     /// The lease that a request speaks of: the one with the token, or the first; of `session`, or of anybody.
     func leaseAsked(_ name: LockName, _ token: FencingToken?, of session: SessionID? = nil) -> Holder? {
         (accounts[name]?.holders ?? []).lazy.compactMap { holders[$0.token] }.first { holder in
-            !isOver(holder) && (token ?? holder.token) == holder.token
-                && (session ?? holder.request.id.session) == holder.request.id.session
+            let isOwn = (session ?? holder.session) == holder.session
+            return !isOver(holder) && (token ?? holder.token) == holder.token
+                && (isOwn || token != nil && holder.request.boundHolder != nil && mayAct(session, for: holder))
         }
     }
 
@@ -270,8 +280,14 @@ extension Auditor {
         }
     }
 
+    /// Whether the session is of the user of the holder, or of root.
+    private func mayAct(_ session: SessionID?, for holder: Holder) -> Bool {
+        guard let user = session.flatMap({ clients[$0]?.peer.user }) else { return false }
+        return user == UserID(0) || user != UserID(65534) && user == clients[holder.session]?.peer.user
+    }
+
     func mayRevoke(_ id: RequestID, _ lease: Holder?) -> Bool {
-        guard let holder = lease?.request.id.session, let user = clients[id.session]?.peer.user else { return false }
+        guard let holder = lease?.session, let user = clients[id.session]?.peer.user else { return false }
         if holder == id.session || user == UserID(0) { return true }
         return user == clients[holder]?.peer.user && user != UserID(65534)
     }
