@@ -34,7 +34,7 @@ extension LockTable {
             claims[held.claim].locks.isSingle
         else { return nil }
         totals.released += 1
-        endLease(held.claim)
+        endLease(held.claim, at: now)
         restIfIdle(lock)
         return FencingToken(held.number)
     }
