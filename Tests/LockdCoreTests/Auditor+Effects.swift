@@ -98,7 +98,9 @@ extension Auditor {
             try require(id == asking && revokedToken == token, "REVOKED, but the holder was not told")
             (asking, revokedToken) = (nil, nil)
         case .sendDenied(let id, let names, let token, let user):
-            guard case .revokeRequested(_, let name, let asked, _) = event else { throw Complaint("DENIED after \(event)") }
+            guard case .revokeRequested(_, let name, let asked, _) = event else {
+                throw Complaint("DENIED after \(event)")
+            }
             try answer(id, LockNames(name))
             let lease = leaseAsked(name, asked)
             try require(lease?.token == token && lease?.names == names, "DENIED of another lease")

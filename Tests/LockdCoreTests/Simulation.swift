@@ -81,7 +81,14 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
 
     /// Several names at once, where every limit is met all the time.
     private static var crowded: SimulationPlan {
-        var plan = SimulationPlan(name: "crowded", sessionCount: 60, nameCount: 30, clockMoves: 200, tellings: 500, sets: 500)
+        var plan = SimulationPlan(
+            name: "crowded",
+            sessionCount: 60,
+            nameCount: 30,
+            clockMoves: 200,
+            tellings: 500,
+            sets: 500
+        )
         plan.limits.leases = 50
         plan.limits.leasesPerSession = 5
         plan.limits.waiters = 40
