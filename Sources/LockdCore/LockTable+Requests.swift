@@ -89,7 +89,7 @@ extension LockTable {
         let slots = claims[lease.claim].locks
         totals.released += 1
         effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
-        endLease(lease.claim, &effects)
+        endLease(lease.claim, at: lastInstant, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
     }
 

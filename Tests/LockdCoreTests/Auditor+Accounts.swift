@@ -48,6 +48,8 @@ extension Auditor {
         var tieCount = 0
         /// Since when the first of the queue is admitted, as far as this name is concerned.
         var admitsFirstSince: MonotonicInstant?
+        /// When the last lease has ended, or the last wait that was the first of the queue, that was in the way of whoever is the first now.
+        var clearedAt = MonotonicInstant(nanoseconds: .min)
         /// The leases that ended without having been released since the last grant that spoke of one, in the order in which they did.
         var abandonments: [Abandoned] = []
 
@@ -134,21 +136,28 @@ extension Auditor {
     mutating func leave(_ wait: Wait, at instant: MonotonicInstant) {
         let headed = wait.names.filter { accounts[$0]?.queue.first == wait.number }
         dequeue(wait)
-        for name in headed { noteFirst(of: name, since: wait.openSince ?? instant, isNew: true) }
+        for name in headed { noteFirst(of: name, since: instant, isNew: true) }
     }
 
     /// Notes whether the first of the queue is admitted, if it is another one, or was not admitted before, since `instant`.
     mutating func noteFirst(of name: LockName, since instant: MonotonicInstant, isNew: Bool = false) {
+        let isInTime = isNew ? false : admitsFirstInTime(name)
+        if !isInTime, let former = accounts[name]?.clearedAt { accounts[name]?.clearedAt = max(former, instant) }
         guard let account = accounts[name], let first = account.queue.first, let wait = waits[first] else {
             accounts[name]?.admitsFirstSince = nil
             return
         }
         if !account.admits(wait.request.holderLimit) {
             accounts[name]?.admitsFirstSince = nil
-        } else if account.admitsFirstSince == nil || isNew {
-            accounts[name]?.admitsFirstSince = instant
+        } else if !isInTime {
+            accounts[name]?.admitsFirstSince = account.clearedAt
         }
         noteWhetherOpen(wait)
+    }
+
+    private func admitsFirstInTime(_ name: LockName) -> Bool {
+        guard let account = accounts[name], let first = account.queue.first.flatMap({ waits[$0] }) else { return false }
+        return account.admitsFirstSince.map { $0 <= first.deadline ?? $0 } ?? false
     }
 
     /// Notes whether a wait is the first for each of its names, and admitted there.
@@ -164,7 +173,8 @@ extension Auditor {
             }
             since = max(since, admitted)
         }
-        guard wait.openSince == nil else { return }
+        // A wait that was over before is over.
+        guard wait.openSince == nil, since <= wait.deadline ?? since else { return }
         waits[wait.number]?.openSince = since
         openWaits.insert(wait.number)
     }

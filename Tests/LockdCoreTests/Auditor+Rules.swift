@@ -108,10 +108,11 @@ extension Auditor {
     }
 
     /// Grants that were put off come when they were due.
-    mutating func requireOrder(ofGrant due: MonotonicInstant) throws(Complaint) {
+    mutating func requireOrder(ofGrantTo wait: Wait, since due: MonotonicInstant) throws(Complaint) {
         guard case .timePassed = event else { return }
         try require(due >= lastDue, "something due at \(due) ended after what was due at \(lastDue)")
-        lastDue = due
+        // One that came after what was in its way had been over says nothing of when that was.
+        if wait.since < due { lastDue = due }
     }
 
     /// Requests work off no more than one turn does of what is due anywhere.
@@ -158,7 +159,7 @@ extension Auditor {
             let isPutOff = wait.isPutOff || grantCount >= limits.grantsPerTurn
             try require(
                 isPutOff || wait.names.contains(where: mayHaveSilent),
-                "forgotten: \(wait.names) is free and waited for by \(wait.request.id)"
+                "forgotten: \(wait.names) is free and waited for by \(wait.request.id) since \(wait.openSince as Any)"
             )
         }
     }
