@@ -12,7 +12,8 @@ extension LockTable {
     /// What goes the short way, if it does.
     mutating func effectAtOnce(of event: Event, at now: MonotonicInstant) -> Effect? {
         switch event {
-        case .acquireRequested(let request) where request.terms == AcquireTerms(name: request.names.first):
+        case .acquireRequested(let request)
+        where request.terms == AcquireTerms(name: request.names.first) && request.boundHolder == nil:
             withPlainName(request.names.first) { table, name in
                 table.grantAtOnce(request.id, name, at: now).map {
                     .sendGranted(request.id, request.names, token: $0, timeToLive: nil, after: .unremarkable)

@@ -351,8 +351,8 @@ extension Simulation {
             holderLimit: holderLimit(),
             timeToLive: chance(500) ? duration(1...30) : nil,
             owner: chance(300) ? element(of: Self.owners) : nil,
-            note: chance(100) ? "hello" : nil,
-            progress: chance(200) ? duration(1...20) : nil,
+            note: chance(50) ? "hello" : nil,
+            progress: chance(100) ? duration(1...20) : nil,
             boundHolder: chance(50) ? boundHolder() : nil
         )
     }
