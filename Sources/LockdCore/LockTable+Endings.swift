@@ -172,17 +172,17 @@ extension LockTable {
             )
         )
         for lock in claims[claim].locks { locks[lock].predecessor = predecessor }
-        endLease(claim, &effects)
+        endLease(claim, LeaseOutcome(ending), at: instant, &effects)
     }
 
-    /// Takes a lease out of the table.
+    /// Takes a lease out of the table that ended so, at `instant`.
     ///
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
-    mutating func removeLease(_ claim: Int) {
+    mutating func removeLease(_ claim: Int, _ outcome: LeaseOutcome, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
-        removeHolder(claim, of: claims[claim].locks.first)
+        removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
         if !claims[claim].locks.isSingle {
-            for lock in claims[claim].locks.others { removeHolder(claim, of: lock) }
+            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, outcome, at: instant) }
             leaseReserve -= claims[claim].locks.count - 1
             untie(claims[claim].locks)
         }
@@ -191,10 +191,24 @@ extension LockTable {
         claims.remove(at: claim)
     }
 
-    private mutating func removeHolder(_ lease: Int, of lock: Int) {
-        locks[lock].holders.remove(claims[lease].place(at: lease), claims[lease].holderLimit) { place in
-            claims[place.claim].holderLimit
-        }
+    private mutating func removeHolder(
+        _ lease: Int,
+        of lock: Int,
+        _ outcome: LeaseOutcome,
+        at instant: MonotonicInstant
+    ) {
+        let (place, limit) = (claims[lease].place(at: lease), claims[lease].holderLimit)
+        let hold = PlainHold(
+            token: FencingToken(place.number),
+            outcome: outcome,
+            session: claims[lease].holder,
+            arrivedAt: claims[lease].arrivedAt,
+            grantedAt: claims[lease].since,
+            endedAt: instant
+        )
+        let hasNote = claims[lease].note != nil
+        let at = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) { claims[$0.claim].holderLimit }
+        remember(hold, hasNote, of: lease, on: lock, at: at)
     }
 
     /// Takes note that a claim on all of these locks has left the table.
@@ -397,6 +411,7 @@ extension LockTable {
         guard idleLocks.count > limits.idleLocks, let oldest = idleLocks.first else { return }
         idleLocks.remove(oldest, in: &locks)
         names.remove(oldest, in: &locks)
+        forgetHistory(of: oldest)
         locks.remove(at: oldest)
     }
 }

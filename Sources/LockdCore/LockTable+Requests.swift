@@ -88,7 +88,7 @@ extension LockTable {
         let slots = claims[lease.claim].locks
         totals.released += 1
         effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
-        endLease(lease.claim, &effects)
+        endLease(lease.claim, .released, at: lastInstant, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
     }
 
@@ -215,11 +215,13 @@ extension LockTable {
             Claim(
                 id: id,
                 session: session,
+                holder: id.session,
                 locks: slots,
                 holderLimit: holderLimit,
                 owner: owner,
                 note: note,
                 arrival: lastArrival,
+                arrivedAt: lastInstant,
                 since: lastInstant,
                 timeToLive: timeToLive
             )

@@ -39,6 +39,8 @@ public struct LockTable: Sendable {
     var deadlines = DeadlineQueue()
     var progress = ProgressReports()
     var bindings = Bindings()
+    /// The leases that have ended.
+    var history: History
 
     var nextToken: FencingToken
     var reservedThrough: FencingToken
@@ -51,6 +53,7 @@ public struct LockTable: Sendable {
     public init(limits: Limits, firstToken: FencingToken, reservedThrough: FencingToken) {
         precondition(limits.waitersPerSession <= limits.endingsPerTurn, "all waits of a session end in one turn")
         self.limits = limits
+        history = History(limits)
         self.nextToken = firstToken
         self.reservedThrough = reservedThrough
     }
