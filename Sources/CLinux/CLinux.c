@@ -79,6 +79,60 @@ size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)-
 
 int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
+ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+    // Left as it is: clearing it would cost as much as the rest, and the kernel says how much of it is filled.
+    union {
+        struct cmsghdr first;
+        char bytes[CMSG_SPACE(CLINUX_DESCRIPTORS_MAXIMUM * sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    *descriptor_count = 0;
+    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (count == -1 || message.msg_controllen == 0) return count;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        size_t here = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(descriptors + *descriptor_count, CMSG_DATA(header), here * sizeof(int));
+        *descriptor_count += here;
+    }
+    return count;
+}
+
+ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count) {
+    if (descriptor_count > CLINUX_DESCRIPTORS_MAXIMUM) {
+        errno = EINVAL;
+        return -1;
+    }
+    union {
+        struct cmsghdr first;
+        char bytes[CMSG_SPACE(CLINUX_DESCRIPTORS_MAXIMUM * sizeof(int))];
+    } control;
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor_count > 0) {
+        size_t size = descriptor_count * sizeof(int);
+        memset(&control, 0, CMSG_SPACE(size));
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(size);
+        control.first.cmsg_level = SOL_SOCKET;
+        control.first.cmsg_type = SCM_RIGHTS;
+        control.first.cmsg_len = CMSG_LEN(size);
+        memcpy(CMSG_DATA(&control.first), descriptors, size);
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descriptors) {
+    struct iovec part = {.iov_base = buffer, .iov_len = length};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_PEEK);
+    // There is no room for descriptors, so whether there are any is whether something was cut.
+    *has_descriptors = count > 0 && (message.msg_flags & MSG_CTRUNC) != 0;
+    return count;
+}
+
 int clinux_termination_signalfd(void) {
     sigset_t signals;
     sigemptyset(&signals);
@@ -128,6 +182,26 @@ int clinux_read_signal(int signalfd, bool *from_terminal) {
     return (int)information.ssi_signo;
 }
 
+int clinux_start_thread(void *(*body)(void *), void *argument) {
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0) return error;
+    sigset_t every_signal, former;
+    sigfillset(&every_signal);
+    error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    // It calls a few functions deep; the 8 MiB of address space that are usual would be a waste.
+    if (error == 0) error = pthread_attr_setstacksize(&attributes, 512 * 1024);
+    // A thread begins with the mask of the one that makes it.
+    if (error == 0) error = pthread_sigmask(SIG_SETMASK, &every_signal, &former);
+    if (error == 0) {
+        pthread_t thread;
+        error = pthread_create(&thread, &attributes, body, argument);
+        pthread_sigmask(SIG_SETMASK, &former, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    return error;
+}
+
 uint64_t clinux_raise_descriptor_limit(void) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
@@ -135,5 +209,7 @@ uint64_t clinux_raise_descriptor_limit(void) {
     limit.rlim_cur = limit.rlim_max;
     return setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : soft;
 }
+
+const int clinux_path_only = O_PATH;
 
 int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

@@ -15,8 +15,8 @@ package final class BlockingConnection {
     private var framer = LineFramer(limit: replyLineLimit)
     private var buffer = [UInt8](repeating: 0, count: 16 * 1024)
 
-    /// The longest line that a daemon of this version sends is a listing line with a name, a note and an owner, all escaped, below 3 KiB; the rest is
-    /// room for later versions.
+    /// The longest line that a daemon of this version sends has sixteen names, a note and a unit, all escaped, and less than 16 KiB; the rest is room for
+    /// later versions.
     private static let replyLineLimit = 64 * 1024
 
     /// Why the connection is of no use any more.

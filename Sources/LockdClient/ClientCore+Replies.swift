@@ -6,16 +6,50 @@ extension ClientCore {
     mutating func apply(_ line: TaggedReply, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
         if let tag = line.tag {
             // A tag that is not the client's cannot be the answer to anything.
-            guard let id = RequestID(tag), let purpose = outstanding.removeValue(forKey: id) else { return }
+            guard let id = RequestID(tag), let purpose = outstanding[id], !isAside(line.reply, id, purpose, &actions)
+            else { return }
+            outstanding[id] = nil
             answer(id, purpose, line.reply, now, &actions)
         } else if case .lost(_, let token, let reason) = line.reply {
             endLease(token, Ending(reason), &actions)
         } else if case .error(let error) = line.reply {
             // Every request has a tag, so it is the session that is refused.
-            breakOff(.refused(error, name: nil), &actions)
+            breakOff(.refused(error, names: nil), &actions)
         } else {
             breakOff(unexpected(line.reply), &actions)
         }
+    }
+
+    /// The most lines that may come before the answer to a request: as many as a page of the daemon has.
+    private static let linesBeforeAnswer = ProtocolLimits.pageLineCount
+
+    /// Takes note of a line that comes before the answer, if it is one.
+    private mutating func isAside(
+        _ reply: Reply,
+        _ id: RequestID,
+        _ purpose: Outstanding,
+        _ actions: inout [ClientAction]
+    ) -> Bool {
+        switch (purpose, reply) {
+        case (.acquire(let names, _), .queued(_, let position, let on, let holder, let waiterCount)):
+            let progress = WaitProgress(
+                lockNames: names.strings,
+                position: position,
+                blockingName: on?.string,
+                holder: holder.map(LockHolder.init),
+                waiterCount: waiterCount
+            )
+            actions.append(.report(id, progress))
+        case (.acquire, .edge(let line)):
+            if edges[id]?.count == Self.linesBeforeAnswer {
+                breakOff(unexpected(reply), &actions)
+            } else {
+                edges[id, default: []].append(DeadlockEdge(line))
+            }
+        case (.abandonedAcquire, .queued), (.abandonedAcquire, .edge): break
+        default: return false
+        }
+        return true
     }
 
     private mutating func answer(
@@ -30,7 +64,8 @@ extension ClientCore {
             if case .welcome = reply { return }
             breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
         case .acquire(let names, let timeToLive):
-            guard let completion = completion(of: names.first, reply) else {
+            let edges = edges.removeValue(forKey: id) ?? []
+            guard let completion = completion(of: names, reply, edges) else {
                 // Still to be answered, like all the others.
                 outstanding[id] = purpose
                 return breakOff(unexpected(reply), &actions)
@@ -58,19 +93,24 @@ extension ClientCore {
     }
 
     /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
-    private func completion(of name: LockName, _ reply: Reply) -> ClientAction.Completion? {
+    private func completion(
+        of names: LockNames,
+        _ reply: Reply,
+        _ edges: [DeadlockEdge]
+    ) -> ClientAction.Completion? {
         switch reply {
-        case .granted(_, let token, _, let predecessor): .granted(name, token, after: predecessor)
-        case .held(_, let token, _): .failed(.alreadyHeld(name, token))
+        case .granted(_, let token, _, let predecessor): .granted(names, token, after: predecessor)
+        case .held(_, let token, _): .failed(.alreadyHeld(names, token))
         case .busy(_, let holder, let waiterCount):
-            .failed(.waitTimedOut(name, waited: nil, holder, waiterCount: waiterCount))
+            .failed(.waitTimedOut(names, waited: nil, holder, waiterCount: waiterCount))
         case .timedOut(_, let waited, let holder, let waiterCount):
-            .failed(.waitTimedOut(name, waited: waited, holder, waiterCount: waiterCount))
+            .failed(.waitTimedOut(names, waited: waited, holder, waiterCount: waiterCount))
+        case .deadlock: .failed(.deadlock(names, edges))
         // Nobody here has cancelled it, so the daemon ends the session.
-        case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(name))
-        case .error(let error): .failed(.refused(error, name: name))
+        case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(names))
+        case .error(let error): .failed(.refused(error, names: names))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
-            .denied, .statistic, .pong, .bye, .lost, .queued, .deadlock, .edge, .hold, .watching, .unwatched, .watched:
+            .denied, .statistic, .pong, .bye, .lost, .queued, .edge, .hold, .watching, .unwatched, .watched:
             nil
         }
     }
@@ -98,7 +138,7 @@ extension ClientCore {
         switch ending {
         case .released: actions.append(.endLease(token, .released))
         case .lost(let reason, let revocation):
-            let loss = LeaseLoss(reason, revocation, lockName: lease.names.first.string, token: token.value)
+            let loss = LeaseLoss(reason, revocation, lockNames: lease.names.strings, token: token.value)
             actions.append(.endLease(token, .lost(loss)))
         }
         for id in lease.releasedFor { actions.append(.complete(id, .done)) }

@@ -57,7 +57,7 @@ struct ClientCore: Sendable {
     /// would win little (from a third to a quarter: a twelfth of the ttl) and cost every lease that is merely held more wake-ups.
     static let renewalsPerTimeToLive: Int64 = 3
 
-    /// A line of this version has less than 3 KiB; the rest is room for later versions.
+    /// A line of this version has less than 16 KiB; the rest is room for later versions.
     private static let replyLineLimit = 64 * 1024
 
     /// For the messages of errors.
@@ -65,6 +65,8 @@ struct ClientCore: Sendable {
 
     private(set) var connection = Connection.none
     var outstanding: [RequestID: Outstanding] = [:]
+    /// What was told so far of the deadlock that will be the answer to a request.
+    var edges: [RequestID: [DeadlockEdge]] = [:]
     var leases: [FencingToken: Lease] = [:]
     var output = OutputQueue()
     private var framer = LineFramer(limit: replyLineLimit)
@@ -145,6 +147,7 @@ struct ClientCore: Sendable {
         switch outstanding[id] {
         case .acquire:
             outstanding[id] = .abandonedAcquire
+            edges[id] = nil
             send(.cancel(id.tag), .unwanted)
             actions.append(.complete(id, .cancelled))
         case .ping:
@@ -291,13 +294,14 @@ struct ClientCore: Sendable {
         for token in leases.keys.sorted() { endLease(token, .lost(reason), &actions) }
         for (id, purpose) in outstanding.sorted(by: { $0.key < $1.key }) {
             switch purpose {
-            case .acquire(let names, _): actions.append(.complete(id, .failed(error.about(names.first))))
+            case .acquire(let names, _): actions.append(.complete(id, .failed(error.about(names))))
             case .ping: actions.append(.complete(id, .failed(error)))
             // Whoever releases has been answered with the end of the lease.
             case .hello, .abandonedAcquire, .release, .renew, .unwanted: break
             }
         }
         outstanding = [:]
+        edges = [:]
         nextRenewal = nil
     }
 

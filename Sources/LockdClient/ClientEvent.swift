@@ -56,12 +56,14 @@ enum ClientAction: Equatable, Sendable {
     case awaitWritability(ConnectionID)
     /// End the connection, so that both sides see its end.
     case shutDown(ConnectionID)
+    /// The caller, who has no answer yet, is told how its wait goes.
+    case report(RequestID, WaitProgress)
     /// The caller has its answer.
     case complete(RequestID, Completion)
     case endLease(FencingToken, LeaseEnding)
 
     enum Completion: Equatable, Sendable {
-        case granted(LockName, FencingToken, after: Predecessor)
+        case granted(LockNames, FencingToken, after: Predecessor)
         case done
         case cancelled
         case failed(LockdClientError)

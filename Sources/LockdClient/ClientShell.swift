@@ -7,7 +7,23 @@ import LockdWire
 /// The calling task writes its request itself. One thread per connection connects, reads, resumes whoever is answered, and renews leases; it sleeps in
 /// poll() while there is nothing to do. It keeps the shell alive as long as the connection lasts.
 final class ClientShell: Sendable {
-    private typealias Caller = CheckedContinuation<Lease?, any Error>
+    /// What a caller can be told.
+    enum Answer: Sendable {
+        case done
+        case lease(Lease)
+        /// No answer yet, but how the wait goes.
+        case progress(WaitProgress)
+    }
+
+    private typealias Continuation = CheckedContinuation<Answer, any Error>
+
+    /// Who asked for something: it waits, or it looks at what it was told of its wait, and comes back for what has come meanwhile.
+    private struct Caller: Sendable {
+        var continuation: Continuation?
+        /// The last one only: what is told is how it is.
+        var progress: WaitProgress?
+        var result: Result<Answer, any Error>?
+    }
 
     private struct State: Sendable {
         var core: ClientCore
@@ -22,7 +38,7 @@ final class ClientShell: Sendable {
         case send(Transport, ConnectionID, [UInt8])
         case wake(Transport)
         case shutDown(Transport)
-        case resume(Caller, Result<Lease?, any Error>)
+        case resume(Continuation, Result<Answer, any Error>)
         case tell([Lease.Watcher], LeaseLoss?)
     }
 
@@ -47,29 +63,63 @@ final class ClientShell: Sendable {
     /// would be the parent's words.
     var isInOwnProcess: Bool { getpid() == process }
 
-    /// Asks the core by an event, and returns when it is answered.
+    /// Asks the core by an event, and returns when it is answered; calls `report` with what comes of the wait before, never afterwards.
     ///
     /// - Throws: ``LockdClientError``, or `CancellationError` if the task was cancelled before the answer came. What ends something is done all the same.
-    nonisolated(nonsending) func ask(_ event: (RequestID) -> ClientEvent) async throws -> Lease? {
+    @discardableResult
+    nonisolated(nonsending) func ask(
+        _ event: (RequestID) -> ClientEvent,
+        _ report: (WaitProgress) -> Void = { _ in }
+    ) async throws -> Answer {
         guard isInOwnProcess else { throw LockdClientError.forked }
         let id = state.withLock { $0.core.makeRequestID() }
         let event = event(id)
-        return try await withTaskCancellationHandler {
-            try await withCheckedThrowingContinuation { begin(event, id, $0) }
+        var answer = try await wait(for: id) { begin(event, id, $0) }
+        while case .progress(let progress) = answer {
+            report(progress)
+            answer = try await wait(for: id) { goOn(id, $0) }
+        }
+        return answer
+    }
+
+    private nonisolated(nonsending) func wait(
+        for id: RequestID,
+        _ begin: (Continuation) -> Void
+    ) async throws -> Answer {
+        try await withTaskCancellationHandler {
+            try await withCheckedThrowingContinuation { begin($0) }
         } onCancel: {
             if isInOwnProcess { apply(.requestCancelled(id)) }
         }
     }
 
-    private func begin(_ event: ClientEvent, _ id: RequestID, _ caller: Caller) {
+    private func begin(_ event: ClientEvent, _ id: RequestID, _ continuation: Continuation) {
         modifyStateAndRunActions { state in
             // A cancellation that is not seen here finds the request when it comes: both are under the lock.
             let isCancelled = Task.isCancelled
-            if isCancelled, !event.endsSomething { return [.resume(caller, .failure(CancellationError()))] }
-            state.callers[id] = caller
+            if isCancelled, !event.endsSomething { return [.resume(continuation, .failure(CancellationError()))] }
+            state.callers[id] = Caller(continuation: continuation)
             var effects = effects(of: event, &state)
             if isCancelled { effects += self.effects(of: .requestCancelled(id), &state) }
             return effects
+        }
+    }
+
+    /// The caller comes back from looking at what it was told.
+    private func goOn(_ id: RequestID, _ continuation: Continuation) {
+        modifyStateAndRunActions { state in
+            guard var caller = state.callers[id] else { preconditionFailure("request \(id.value) was answered twice") }
+            if let result = caller.result {
+                state.callers[id] = nil
+                return [.resume(continuation, result)]
+            }
+            if let progress = caller.progress.take() {
+                state.callers[id] = caller
+                return [.resume(continuation, .success(.progress(progress)))]
+            }
+            caller.continuation = continuation
+            state.callers[id] = caller
+            return []
         }
     }
 
@@ -102,22 +152,41 @@ final class ClientShell: Sendable {
         case .send(let id, let bytes): state.transports[id].map { .send($0, id, bytes) }
         case .awaitWritability(let id): state.transports[id].map { .wake($0) }
         case .shutDown(let id): state.transports[id].map { .shutDown($0) }
-        case .complete(let id, let completion):
-            state.callers.removeValue(forKey: id).map { .resume($0, result(of: completion, &state)) }
+        case .report(let id, let progress): report(progress, to: id, &state)
+        case .complete(let id, let completion): complete(id, completion, &state)
         case .endLease(let token, let ending):
             // What the lease says of itself changes under the lock, before anybody is answered.
             state.leases.removeValue(forKey: token).map { .tell($0.end(ending), $0.loss) }
         }
     }
 
-    private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Lease?, any Error> {
+    private func report(_ progress: WaitProgress, to id: RequestID, _ state: inout State) -> Effect? {
+        guard let continuation = state.callers[id]?.continuation.take() else {
+            state.callers[id]?.progress = progress
+            return nil
+        }
+        return .resume(continuation, .success(.progress(progress)))
+    }
+
+    private func complete(_ id: RequestID, _ completion: ClientAction.Completion, _ state: inout State) -> Effect? {
+        guard let caller = state.callers[id] else { return nil }
+        let result = result(of: completion, &state)
+        guard let continuation = caller.continuation else {
+            state.callers[id]?.result = result
+            return nil
+        }
+        state.callers[id] = nil
+        return .resume(continuation, result)
+    }
+
+    private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Answer, any Error> {
         switch completion {
-        case .granted(let name, let token, let predecessor):
+        case .granted(let names, let token, let predecessor):
             let previous = AbandonedLease(predecessor)
-            let lease = Lease(name: name.string, token: token, previous: previous, shell: self)
+            let lease = Lease(names: names.strings, token: token, previous: previous, shell: self)
             state.leases[token] = lease
-            return .success(lease)
-        case .done: return .success(nil)
+            return .success(.lease(lease))
+        case .done: return .success(.done)
         case .cancelled: return .failure(CancellationError())
         case .failed(let error): return .failure(error)
         }
@@ -132,7 +201,7 @@ final class ClientShell: Sendable {
             return .sent(id, byteCount: count)
         case .wake(let transport): transport.wake()
         case .shutDown(let transport): transport.shutDown()
-        case .resume(let caller, let result): caller.resume(with: result)
+        case .resume(let continuation, let result): continuation.resume(with: result)
         case .tell(let watchers, let loss): for watcher in watchers { watcher.resume(returning: loss) }
         }
         return nil

@@ -1,6 +1,6 @@
 import LockdModel
 
-/// The right to a lock, from its grant until it is released or lost.
+/// The right to a lock, or to several at once, from its grant until it is released or lost.
 ///
 /// A lease lasts until ``release()``, until it is lost, until its client is closed, or until the process ends, whichever comes first. That nothing refers to
 /// the object any more does **not** end it: Swift may let go of an object after its last use, which is often long before the work under the lease is done.
@@ -15,8 +15,13 @@ public final class Lease: Sendable, CustomStringConvertible {
         var lastWatcher: UInt64 = 0
     }
 
-    /// The name of the lock.
-    public let name: String
+    /// The names of the locks, in the order in which they were asked for.
+    ///
+    /// They are held together, and released or lost together.
+    public let names: [String]
+
+    /// The first of ``names``.
+    public var name: String { names[0] }
 
     /// The number that orders grants: larger than that of every lease granted before, by whatever daemon on this machine.
     ///
@@ -30,9 +35,9 @@ public final class Lease: Sendable, CustomStringConvertible {
     private let shell: ClientShell
     private let state = Guarded(State())
 
-    init(name: String, token: FencingToken, previous: AbandonedLease?, shell: ClientShell) {
+    init(names: [String], token: FencingToken, previous: AbandonedLease?, shell: ClientShell) {
         self.previous = previous
-        self.name = name
+        self.names = names
         self.token = token.value
         self.shell = shell
     }
@@ -68,13 +73,13 @@ public final class Lease: Sendable, CustomStringConvertible {
         }
     }
 
-    /// The name and the token.
-    public var description: String { "\(Sentence.quotable(name)) (token \(token))" }
+    /// The names and the token.
+    public var description: String { "\(names.map(Sentence.quotable).joined(separator: ", ")) (token \(token))" }
 
     /// How the lease was lost, if it was.
     var loss: LeaseLoss? {
         // The lock may be held for ever in a forked child, by a thread that it does not have.
-        guard shell.isInOwnProcess else { return LeaseLoss(.forked, lockName: name, token: token) }
+        guard shell.isInOwnProcess else { return LeaseLoss(.forked, lockNames: names, token: token) }
         return state.withLock { $0.ending?.loss }
     }
 

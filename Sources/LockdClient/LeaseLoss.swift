@@ -55,21 +55,25 @@ public struct LeaseLoss: Hashable, Sendable, CustomStringConvertible {
     public let reason: Reason
     /// Who took it away, if somebody did.
     public let revocation: Revocation?
-    /// The name of the lock.
-    public let lockName: String
+    /// The names of the locks, in the order in which they were asked for: all of them are lost.
+    public let lockNames: [String]
     /// The fencing token of the lease.
     public let token: UInt64
 
-    init(_ reason: Reason, _ revocation: Revocation? = nil, lockName: String, token: UInt64) {
+    init(_ reason: Reason, _ revocation: Revocation? = nil, lockNames: [String], token: UInt64) {
         self.reason = reason
         self.revocation = revocation
-        self.lockName = lockName
+        self.lockNames = lockNames
         self.token = token
     }
 
+    /// The first of ``lockNames``.
+    public var lockName: String { lockNames[0] }
+
     /// What happened, in a sentence for a person.
     public var description: String {
-        "the lease on lock \"\(Sentence.quotable(lockName))\" (token \(token)) was lost: \(explanation)"
+        let locks = lockNames.count == 1 ? "lock" : "locks"
+        return "the lease on \(locks) \(Sentence.list(lockNames)) (token \(token)) was lost: \(explanation)"
     }
 
     private var explanation: String {

@@ -44,31 +44,59 @@ public final class LockdClient: Sendable {
         if case .success(let shell) = shell, shell.isInOwnProcess { shell.apply(.clientDropped) }
     }
 
-    /// Acquires the lock `name`, calls `body` with the lease, and releases it, also if `body` throws or the task is cancelled.
+    /// Acquires the lock `name`, or several at once, calls `body` with the lease, and releases it, also if `body` throws or the task is cancelled.
     ///
-    /// The parameters and errors are those of ``acquire(_:mode:waitTimeout:maxQueue:ttl:owner:note:)``. `body` runs where the caller runs. An error of `body` is passed on
-    /// as it is.
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``. `body` runs where the caller runs. An error of
+    /// `body` is passed on as it is.
     ///
     /// - Throws: also ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if `body` returned, but the lease was lost, or may have been,
     ///   before it did.
     public nonisolated(nonsending) func withLease<Result>(
         _ name: String,
+        _ others: String...,
         mode: LeaseMode = .exclusive,
         waitTimeout: Duration? = nil,
         maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil,
+        progress: WaitReports? = nil,
         _ body: (Lease) async throws -> Result
     ) async throws -> Result {
-        let lease = try await acquire(
-            name,
+        try await withLease(
+            [name] + others,
             mode: mode,
             waitTimeout: waitTimeout,
             maxQueue: maxQueue,
             ttl: ttl,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress,
+            body
+        )
+    }
+
+    /// The same, for names that are found out at run time.
+    public nonisolated(nonsending) func withLease<Result>(
+        _ names: [String],
+        mode: LeaseMode = .exclusive,
+        waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil,
+        progress: WaitReports? = nil,
+        _ body: (Lease) async throws -> Result
+    ) async throws -> Result {
+        let lease = try await acquire(
+            names,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note,
+            progress: progress
         )
         let result: Result
         do {
@@ -82,61 +110,106 @@ public final class LockdClient: Sendable {
         return result
     }
 
-    /// Acquires the lock `name`, waiting for it if need be.
+    /// Acquires the lock `name`, waiting for it if need be; with `others`, all of them at once, by one lease.
+    ///
+    /// A request for several names waits until it is the first in the queue of each of them and all are free, and holds none of them until then. So two
+    /// requests that share names never wait for each other, in whatever order they give them. Meanwhile whoever comes later for one of the names waits behind
+    /// it, also where that name is free.
     ///
     /// If the task is cancelled while it waits, the wait ends at the daemon too: what this client asks for afterwards comes behind that, and a grant that was
     /// on its way already is given back.
     ///
     /// - Parameters:
     ///   - name: 1 to 255 bytes.
+    ///   - others: further names, 16 in all at the most, all different.
     ///   - waitTimeout: how long the request may wait in the daemon's queue, rounded up to milliseconds; `nil` for as long as it takes, zero for not at all.
     ///     The time that it takes to connect is not counted, at most 5 seconds.
-    ///   - mode: who may hold the name together with this lease.
-    ///   - maxQueue: how many others may wait already, 0 to 100,000, for this request to wait too; `nil` for any number. If more do, the request ends like one
-    ///     whose time to wait is over.
+    ///   - mode: who may hold the names together with this lease.
+    ///   - maxQueue: how many others may wait already, 0 to 100,000, for this request to wait too, for each of the names; `nil` for any number. If more do,
+    ///     the request ends like one whose time to wait is over.
     ///   - ttl: the longest the lease may go on without a renewal, rounded up to milliseconds; `nil` for no bound but the life of this process. The client
     ///     renews by itself after every third of it, on a thread of its own, until the lease is released. So a ttl bounds how long a process keeps the lease
     ///     that is stopped or hangs as a whole, not one whose task hangs.
     ///   - owner: the logical thread that asks, 1 to 64 bytes. An owner that asks for what it holds is refused
-    ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself; without it, every request is an owner of its own.
+    ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself, nor, by way of others, for what only it can release
+    ///     (``LockdClientError/Code/deadlock``). Without it, every request is an owner of its own, and no deadlock is detected.
     ///   - note: shown to whoever looks at the lease, 1 to 256 bytes.
+    ///   - progress: what to call while the request waits, and how often at most: `.every(.seconds(1)) { print($0.position) }`.
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
     public nonisolated(nonsending) func acquire(
         _ name: String,
+        _ others: String...,
         mode: LeaseMode = .exclusive,
         waitTimeout: Duration? = nil,
         maxQueue: Int? = nil,
         ttl: Duration? = nil,
         owner: String? = nil,
-        note: String? = nil
+        note: String? = nil,
+        progress: WaitReports? = nil
     ) async throws -> Lease {
-        let request = try AcquireTerms(
-            name,
+        try await acquire(
+            [name] + others,
             mode: mode,
             waitTimeout: waitTimeout,
             maxQueue: maxQueue,
             ttl: ttl,
             owner: owner,
-            note: note
+            note: note,
+            progress: progress
         )
-        guard let lease = try await shell.get().ask({ .acquireRequested($0, request) }) else {
-            preconditionFailure("lock \(name) was acquired without a lease")
-        }
+    }
+
+    /// The same, for names that are found out at run time.
+    public nonisolated(nonsending) func acquire(
+        _ names: [String],
+        mode: LeaseMode = .exclusive,
+        waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil,
+        progress: WaitReports? = nil
+    ) async throws -> Lease {
+        let request = try AcquireTerms(
+            names,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note,
+            progress: progress?.interval
+        )
+        let report = { (news: WaitProgress) -> Void in progress?.report(news) }
+        let answer = try await shell.get().ask({ .acquireRequested($0, request) }, report)
+        guard case .lease(let lease) = answer else { preconditionFailure("\(names) were acquired without a lease") }
         return lease
     }
 
-    /// Acquires the lock `name` if it is free; returns `nil` if it is not.
+    /// Acquires the lock `name`, or several at once, if that is possible without waiting; returns `nil` if it is not.
     ///
-    /// The parameters and errors are those of ``acquire(_:mode:waitTimeout:maxQueue:ttl:owner:note:)``.
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``.
     public nonisolated(nonsending) func tryAcquire(
         _ name: String,
+        _ others: String...,
+        mode: LeaseMode = .exclusive,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil
+    ) async throws -> Lease? {
+        try await tryAcquire([name] + others, mode: mode, ttl: ttl, owner: owner, note: note)
+    }
+
+    /// The same, for names that are found out at run time.
+    public nonisolated(nonsending) func tryAcquire(
+        _ names: [String],
         mode: LeaseMode = .exclusive,
         ttl: Duration? = nil,
         owner: String? = nil,
         note: String? = nil
     ) async throws -> Lease? {
         do {
-            return try await acquire(name, mode: mode, waitTimeout: .zero, ttl: ttl, owner: owner, note: note)
+            return try await acquire(names, mode: mode, waitTimeout: .zero, ttl: ttl, owner: owner, note: note)
         } catch let error as LockdClientError where error.code == .waitTimedOut {
             return nil
         }
@@ -161,77 +234,4 @@ public final class LockdClient: Sendable {
 /// What the client library says of itself to the daemon, shown to operators.
 enum ClientLibrary {
     static let text = try? Text("lockd-swift/\(LockdVersion.current)", limit: Text.shortLimit)
-}
-
-extension AcquireTerms {
-    /// The request, if every value is in its range.
-    fileprivate init(
-        _ name: String,
-        mode: LeaseMode,
-        waitTimeout: Duration?,
-        maxQueue: Int?,
-        ttl: Duration?,
-        owner: String?,
-        note: String?
-    ) throws(LockdClientError) {
-        let lockName: LockName
-        do {
-            lockName = try LockName(name)
-        } catch {
-            throw .invalidName(name, error)
-        }
-        self.init(
-            name: lockName,
-            wait: try WaitTimeout(waitTimeout),
-            queueLimit: try maxQueue.map(Self.queueLimit),
-            holderLimit: try mode.holderLimit(),
-            timeToLive: try ttl.map(Self.timeToLive),
-            owner: try Self.text(owner, "the owner", limit: Text.shortLimit),
-            note: try Self.text(note, "the note", limit: Text.longLimit)
-        )
-    }
-
-    private static func queueLimit(_ count: Int) throws(LockdClientError) -> Int {
-        guard (0...ProtocolLimits.queueLimit).contains(count) else {
-            throw .invalidArgument("maxQueue is \(count); it can be 0 to \(ProtocolLimits.queueLimit)")
-        }
-        return count
-    }
-
-    private static func timeToLive(_ duration: Duration) throws(LockdClientError) -> Milliseconds {
-        let timeToLive = try Milliseconds(roundingUp: duration, "the ttl")
-        if timeToLive.count == 0 { throw .invalidArgument("the ttl is zero: the lease would end as it begins") }
-        return timeToLive
-    }
-
-    private static func text(_ text: String?, _ what: String, limit: Int) throws(LockdClientError) -> Text? {
-        guard let text else { return nil }
-        do {
-            return try Text(text, limit: limit)
-        } catch {
-            throw .invalidArgument("\(what) has \(text.utf8.count) bytes; it can have 1 to \(limit), or be left out")
-        }
-    }
-}
-
-extension WaitTimeout {
-    fileprivate init(_ duration: Duration?) throws(LockdClientError) {
-        guard let duration else {
-            self = .never
-            return
-        }
-        let timeout = try Milliseconds(roundingUp: duration, "the wait timeout")
-        self = timeout.count == 0 ? .none : .after(timeout)
-    }
-}
-
-extension Milliseconds {
-    fileprivate init(roundingUp duration: Duration, _ what: String) throws(LockdClientError) {
-        guard (.zero ... .milliseconds(Milliseconds.maximum.count)).contains(duration) else {
-            throw .invalidArgument("\(what) is \(duration); it can be 0 to 366 days")
-        }
-        let attosecondsPerMillisecond: Int64 = 1_000_000_000_000_000
-        let (seconds, attoseconds) = duration.components
-        self.init(seconds * 1000 + (attoseconds + attosecondsPerMillisecond - 1) / attosecondsPerMillisecond)
-    }
 }

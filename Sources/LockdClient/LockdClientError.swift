@@ -13,6 +13,7 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         private enum Value: String {
             case waitTimedOut
             case alreadyHeld
+            case deadlock
             case leaseLost
             case daemonUnavailable
             case connectionLost
@@ -33,10 +34,14 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// Nothing is held and nothing waits.
         public static let waitTimedOut = Code(.waitTimedOut)
-        /// The owner that the request names holds the lock already, and would wait for itself.
+        /// The owner that the request names holds the lock already, or a part of several, and would wait for itself.
         ///
         /// That lease goes on unchanged.
         public static let alreadyHeld = Code(.alreadyHeld)
+        /// The request would have waited for ever, because those it waits for wait for its own owner; ``LockdClientError/edges`` says who waits for whom.
+        ///
+        /// Nothing waits, and what the owner holds it holds still. The others go on when it releases that. Only requests with an owner are seen through.
+        public static let deadlock = Code(.deadlock)
         /// The lease ended before it was released.
         ///
         /// Work done since then may overlap another holder's.
@@ -72,19 +77,31 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
 
     /// What went wrong.
     public let code: Code
-    /// The lock that was asked for, if the error is about one.
-    public let lockName: String?
+    /// The names of the locks that were asked for, in that order; empty if the error is not about any.
+    public let lockNames: [String]
     /// How the lease was lost, if the code is ``Code/leaseLost``.
     public let loss: LeaseLoss?
+    /// Who waits for whom, if the code is ``Code/deadlock``: the steps nearest to the request first, 500 at the most.
+    public let edges: [DeadlockEdge]
     /// What went wrong and what can be done about it, in a sentence for a person.
     public let message: String
 
-    init(_ code: Code, lockName: String? = nil, loss: LeaseLoss? = nil, _ message: String) {
+    init(
+        _ code: Code,
+        lockNames: [String] = [],
+        loss: LeaseLoss? = nil,
+        edges: [DeadlockEdge] = [],
+        _ message: String
+    ) {
         self.code = code
-        self.lockName = lockName
+        self.edges = edges
+        self.lockNames = lockNames
         self.loss = loss
         self.message = message
     }
+
+    /// The first of ``lockNames``, if there is one.
+    public var lockName: String? { lockNames.first }
 
     /// The same as ``message``.
     public var description: String { message }
@@ -107,30 +124,55 @@ extension LockdClientError {
                 "the name of a lock has at most \(LockName.maximumByteCount) bytes, this one has "
                     + "\(name.utf8.count): \"\(Sentence.quotable(name))\""
             }
-        return Self(.invalidName, lockName: name, message)
+        return Self(.invalidName, lockNames: [name], message)
     }
 
     static func waitTimedOut(
-        _ name: LockName,
+        _ names: LockNames,
         waited: Milliseconds?,
         _ holder: Reply.Holder?,
         waiterCount: Int
     ) -> Self {
         let waiting = waited.map { " after a wait of \(Sentence.roughly($0))" } ?? ""
         let sentence = Sentence.holding(holder, waiterCount: waiterCount)
-        return Self(.waitTimedOut, "lock \(name.quoted) was not granted\(waiting): it \(sentence)").about(name)
+        let (was, it) = names.count == 1 ? ("was", "it") : ("were", "one of them")
+        return Self(.waitTimedOut, "\(names.quoted) \(was) not granted\(waiting): \(it) \(sentence)").about(names)
     }
 
-    static func alreadyHeld(_ name: LockName, _ token: FencingToken) -> Self {
+    static func alreadyHeld(_ names: LockNames, _ token: FencingToken) -> Self {
+        let (isHeld, it) = names.count == 1 ? ("is held", "it") : ("are held", "them")
+        return Self(
+            .alreadyHeld,
+            "\(names.quoted) \(isHeld) already by the owner that asks for \(it), with the token \(token); "
+                + "release \(it) first, or ask as another owner"
+        ).about(names)
+    }
+
+    private static func partlyHeld(_ names: LockNames) -> Self {
         Self(
             .alreadyHeld,
-            "lock \(name.quoted) is held already by the owner that asks for it, with the token \(token); "
-                + "release it first, or ask as another owner"
-        ).about(name)
+            "the owner that asks for \(names.quoted) holds a part of them already; release that first, or ask as another owner"
+        ).about(names)
+    }
+
+    /// How many steps of a deadlock the sentence about it spells out: a person reads no more.
+    private static let edgesInSentence = 5
+
+    static func deadlock(_ names: LockNames, _ edges: [DeadlockEdge]) -> Self {
+        let (it, them) = names.count == 1 ? ("it", "it") : ("they", "them")
+        let steps = edges.prefix(edgesInSentence).map(\.description).joined(separator: "; ")
+        let rest = edges.count > edgesInSentence ? "; and \(edges.count - edgesInSentence) steps more" : ""
+        return Self(
+            .deadlock,
+            lockNames: names.strings,
+            edges: edges,
+            "\(names.quoted) would never be granted: whoever has \(them) waits for the owner that asks (\(steps)\(rest)); "
+                + "release what that owner holds, so that \(it) can become free"
+        )
     }
 
     static func leaseLost(_ loss: LeaseLoss) -> Self {
-        Self(.leaseLost, lockName: loss.lockName, loss: loss, "\(loss)")
+        Self(.leaseLost, lockNames: loss.lockNames, loss: loss, "\(loss)")
     }
 
     static func daemonUnavailable(_ failure: ConnectFailure) -> Self { Self(.daemonUnavailable, "\(failure)") }
@@ -147,8 +189,9 @@ extension LockdClientError {
     }
 
     /// The daemon has refused a request, or the session itself.
-    static func refused(_ error: WireError, name: LockName?) -> Self {
-        let what = name.map { "the request for lock \($0.quoted)" } ?? "the session"
+    static func refused(_ error: WireError, names: LockNames?) -> Self {
+        if let names, error.code == .partlyHeld { return partlyHeld(names) }
+        let what = names.map { "the request for \($0.quoted)" } ?? "the session"
         let limits: Set<WireError.Code> = [
             .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,
         ]
@@ -157,7 +200,7 @@ extension LockdClientError {
             if let key = error.key { details += ", \(key)" }
             if let got = error.got { details += ", got \(got)" }
             if let want = error.want { details += ", want \(want)" }
-            return Self(.refused, lockName: name?.string, "lockd has refused \(what): \(details)")
+            return Self(.refused, lockNames: names?.strings ?? [], "lockd has refused \(what): \(details)")
         }
         let limit = error.limit.map { " of \($0)" } ?? ""
         let scope =
@@ -169,7 +212,7 @@ extension LockdClientError {
             }
         return Self(
             .limitReached,
-            lockName: name?.string,
+            lockNames: names?.strings ?? [],
             "lockd has refused \(what): its limit\(limit)\(scope) is reached (\(error.code.rawValue)); try again later"
         )
     }
@@ -187,13 +230,22 @@ extension LockdClientError {
 
     static var closed: Self { Self(.closed, "the lockd client was closed; make a new one") }
 
-    /// The same error, for one who asked for the lock `name`.
-    func about(_ name: LockName) -> Self { Self(code, lockName: name.string, loss: loss, message) }
+    /// The same error, for one who asked for the locks `names`.
+    func about(_ names: LockNames) -> Self { Self(code, lockNames: names.strings, loss: loss, edges: edges, message) }
 }
 
 extension LockName {
     /// The name as a string, with replacements for bytes that are not UTF-8.
     var string: String { String(decoding: bytes, as: UTF8.self) }
 
-    fileprivate var quoted: String { "\"\(Sentence.quotable(string))\"" }
+    /// The name for a sentence: `lock "a"`.
+    var quoted: String { LockNames(self).quoted }
+}
+
+extension LockNames {
+    /// The names as strings.
+    var strings: [String] { map(\.string) }
+
+    /// The names for a sentence: `lock "a"`, `locks "a" and "b"`.
+    var quoted: String { (count == 1 ? "lock " : "locks ") + Sentence.list(strings) }
 }

@@ -9,7 +9,8 @@ import LockdModel
 ///
 /// Whoever waits for nothing else, and holds nothing else up but its own place, needs no account of its own: most waiters of a long queue.
 struct DeadlockSearch {
-    /// Who can release a lease: it is held up as long as any of its waits goes on.
+    /// Who can release a lease, unless it is held up: while an untagged request of its session waits, or until one of its own waits is over. (An
+    /// owner that waits for several things at once goes on with the first that it is granted.)
     ///
     /// The claims of one session whose requests are owners of their own (``Owner/request``) can share one: what holds them up is the same.
     struct Actor: Hashable {
@@ -63,10 +64,12 @@ struct DeadlockSearch {
     private(set) var steps = 0
 
     var locks: [Int: LockState] = [:]
-    /// What each actor waits for, as far as it matters.
+    /// What each actor that matters waits for itself, and which of them have been granted some of it.
     private var waits: [Actor: [Int]] = [:]
-    private var waitsLeft: [Actor: Int] = [:]
+    private var served: Set<Actor> = []
+    /// The actors of each session that matter, and how many untagged requests hold it up.
     private var actors: [Int: [Actor]] = [:]
+    private var untaggedWaitsLeft: [Int: Int] = [:]
     private var leases: [Actor: [Int]] = [:]
     /// The claims that were granted, or have let go, in the play.
     private(set) var granted: Set<Int> = []
@@ -108,9 +111,11 @@ struct DeadlockSearch {
         return !granted.contains(Self.request)
     }
 
-    /// What the actor of a lease waits for still.
+    /// What holds up the actor of a lease.
     func waitsLeft(of lease: Int, in table: inout LockTable) -> [Int] {
-        (waits[actor(of: lease, in: &table)] ?? []).filter { !granted.contains($0) }
+        let actor = actor(of: lease, in: &table)
+        let own = served.contains(actor) ? [] : waits[actor] ?? []
+        return (sessionWaits[actor.session]?.untagged ?? []).filter { !granted.contains($0) } + own
     }
 
     // MARK: What the request depends on
@@ -119,12 +124,16 @@ struct DeadlockSearch {
     private mutating func isWaitedFor(in table: inout LockTable) -> Bool {
         let session = table.sessions[actor.session]
         steps += session.load
+        let leases = session.leases.slots(in: table.claims)
+        let waits = session.waits.slots(in: table.claims)
+        func isWaitedFor(_ lease: Int) -> Bool {
+            table.claims[lease].locks.contains { !table.locks[$0].queue.isEmpty || slots.contains($0) }
+        }
         // As long as an untagged request waits, all of its session is held up.
-        func isHeldUp(_ claim: Int) -> Bool { id.tag == nil || table.claims[claim].owner.isSame(as: actor.owner) }
-        return session.waits.slots(in: table.claims).contains(where: isHeldUp)
-            || session.leases.slots(in: table.claims).contains { lease in
-                isHeldUp(lease) && table.claims[lease].locks.contains { !table.locks[$0].queue.isEmpty }
-            }
+        if id.tag == nil { return !waits.isEmpty || leases.contains(where: isWaitedFor) }
+        func isOwn(_ claim: Int) -> Bool { table.claims[claim].owner.isSame(as: actor.owner) }
+        // Whoever waits already is not held up by one more wait.
+        return !waits.contains(where: isOwn) && leases.contains { isOwn($0) && isWaitedFor($0) }
     }
 
     /// Takes a claim that waits into account, with all that is ahead of it.
@@ -151,7 +160,7 @@ struct DeadlockSearch {
         guard !table.endsByItself(lease) else { return }
         let actor = actor(of: lease, in: &table)
         consider(actor, in: &table)
-        guard waitsLeft[actor] != 0 else { return }
+        guard !canLetGo(actor) else { return }
         locks[lock]?.add(lease, table.claims[lease].holderLimit)
         if known.insert(lease).inserted { leases[actor, default: []].append(lease) }
     }
@@ -172,14 +181,15 @@ struct DeadlockSearch {
     private mutating func consider(_ actor: Actor, in table: inout LockTable) {
         guard waits[actor] == nil else { return }
         let ofSession = waits(of: actor.session, in: &table)
-        var all = ofSession.untagged
-        if case .named = actor.owner {
-            all += (ofSession.byOwner[actor.owner] ?? []).filter { !ofSession.untagged.contains($0) }
-        }
-        waits[actor] = all
-        waitsLeft[actor] = all.count
+        var own: [Int] = []
+        if case .named = actor.owner { own = ofSession.byOwner[actor.owner] ?? [] }
+        waits[actor] = own
         actors[actor.session, default: []].append(actor)
-        all.forEach { note($0) }
+        (ofSession.untagged + own).forEach { note($0) }
+    }
+
+    private func canLetGo(_ actor: Actor) -> Bool {
+        untaggedWaitsLeft[actor.session] == 0 && (served.contains(actor) || waits[actor]?.isEmpty == true)
     }
 
     private mutating func note(_ wait: Int) {
@@ -201,6 +211,7 @@ struct DeadlockSearch {
             if case .named = actor.owner { found.byOwner[actor.owner, default: []].append(Self.request) }
         }
         sessionWaits[session] = found
+        untaggedWaitsLeft[session] = found.untagged.count
         return found
     }
 
@@ -240,24 +251,17 @@ struct DeadlockSearch {
         // What is bound to something else anybody may release.
         if table.bindings.contains(wait) { letGo(wait, in: &table) }
         leases[actor, default: []].append(wait)
-        let isTagged = (wait == Self.request ? id.tag : table.claims[wait].id.tag) != nil
-        if case .named = actor.owner {
-            goOn(actor, in: &table)
-        } else if isTagged, waitsLeft[actor] == 0 {
-            letGo(actor, in: &table)
-        }
-        guard !isTagged else { return }
+        if case .named = actor.owner { served.insert(actor) }
+        letGoIfPossible(actor, in: &table)
+        guard id(of: wait, in: &table).tag == nil else { return }
+        untaggedWaitsLeft[actor.session, default: 0] -= 1
         // The session is read again.
-        for other in actors[actor.session] ?? [] where other != actor || actor.owner == .session {
-            goOn(other, in: &table)
-        }
+        for other in actors[actor.session] ?? [] { letGoIfPossible(other, in: &table) }
     }
 
-    /// Takes note that one of the actor's waits is over.
-    private mutating func goOn(_ actor: Actor, in table: inout LockTable) {
+    private mutating func letGoIfPossible(_ actor: Actor, in table: inout LockTable) {
         steps += 1
-        waitsLeft[actor, default: 0] -= 1
-        if waitsLeft[actor] == 0 { letGo(actor, in: &table) }
+        if canLetGo(actor) { letGo(actor, in: &table) }
     }
 
     private mutating func letGo(_ actor: Actor, in table: inout LockTable) {
@@ -277,6 +281,10 @@ struct DeadlockSearch {
     func actor(of claim: Int, in table: inout LockTable) -> Actor {
         if claim == Self.request { return actor }
         return Actor(session: table.claims[claim].session, owner: table.claims[claim].owner)
+    }
+
+    private func id(of claim: Int, in table: inout LockTable) -> RequestID {
+        claim == Self.request ? id : table.claims[claim].id
     }
 
     func holderLimit(of claim: Int, in table: inout LockTable) -> HolderLimit {

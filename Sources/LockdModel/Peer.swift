@@ -6,11 +6,14 @@ public struct Peer: Hashable, Sendable {
     public var user: UserID
     /// The kernel's command name of it when it connected, if that could be read.
     public var command: Text?
+    /// Its systemd unit when it connected, if it had one and that could be read.
+    public var unit: Text?
 
     /// A process with these properties.
-    public init(process: ProcessID, user: UserID, command: Text? = nil) {
+    public init(process: ProcessID, user: UserID, command: Text? = nil, unit: Text? = nil) {
         self.process = process
         self.user = user
         self.command = command
+        self.unit = unit
     }
 }

@@ -1,11 +1,14 @@
 import CLinux
 import Glibc
 
-/// The descriptors of one session: its socket, and the pidfd of the process at the other end.
+/// The descriptors of one session: its socket, the pidfd of the process at the other end, and what the client has sent along.
 final class Connection {
     let session: Session
     let socket: CInt
     let pidfd: CInt
+    private let client: ClientSocket
+    // Only the loop's thread comes here, and nothing that it calls comes back.
+    @exclusivity(unchecked) private var received: ReceivedDescriptors
     let socketKey: EpollKey
     let processKey: EpollKey
     /// What epoll watches the socket for at present.
@@ -13,28 +16,33 @@ final class Connection {
     /// The client can no longer be written to.
     private(set) var isBroken = false
 
-    init(session: Session, socket: CInt, pidfd: CInt, slot: Int, generation: UInt32) {
+    init(session: Session, socket: ClientSocket, pidfd: CInt, slot: Int, generation: UInt32) {
         self.session = session
-        self.socket = socket
+        self.socket = socket.descriptor
         self.pidfd = pidfd
+        client = socket
+        received = ReceivedDescriptors(of: socket.user, socket.loose)
         socketKey = EpollKey(.socket, slot: slot, generation: generation)
         processKey = EpollKey(.process, slot: slot, generation: generation)
     }
 
-    /// What a read brought.
-    enum Input {
-        case bytes(UnsafeRawBufferPointer)
-        case nothing
-        case end
+    /// Reads what is there, as much as `buffer` holds.
+    ///
+    /// Descriptors that come along wait for ``takeDescriptor()`` or ``discardDescriptors()``.
+    func read(into buffer: UnsafeMutableRawBufferPointer) -> ClientSocket.Input {
+        client.read(into: buffer) { received.append($0) }
     }
 
-    /// Reads what is there, as much as `buffer` holds.
-    func read(into buffer: UnsafeMutableRawBufferPointer) -> Input {
-        let count = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, CInt(MSG_DONTWAIT)) }
-        if count > 0 { return .bytes(UnsafeRawBufferPointer(rebasing: buffer[..<count])) }
-        if count == -1 && errno == EAGAIN { return .nothing }
-        // A reset is an end: a client that closes with replies unread leaves one.
-        return .end
+    /// Hands over the oldest descriptor that waits, for the line that is being taken; nothing if none does.
+    ///
+    /// The caller owns it and sees to it that it is closed by way of ``LooseDescriptors``.
+    func takeDescriptor() -> CInt? { received.takeFirst() }
+
+    /// Closes the descriptors that no line has claimed.
+    ///
+    /// To be called when all bytes that were read have been taken as lines: a descriptor belongs to the line with whose bytes it came.
+    func discardDescriptors() {
+        if !received.isEmpty { received.removeAll() }
     }
 
     /// Writes as much of the session's output as the socket takes.
@@ -57,18 +65,8 @@ final class Connection {
     }
 
     func close() {
-        Self.close(socket)
+        discardDescriptors()
+        client.close()
         Glibc.close(pidfd)
-    }
-
-    /// Closes a socket so that its client finds the end of the stream behind what it was sent.
-    ///
-    /// Closing a socket with bytes unread resets the connection: the client would find an error instead.
-    static func close(_ socket: CInt) {
-        shutdown(socket, CInt(SHUT_RDWR))
-        withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { unread in
-            while retryingOnInterrupt({ recv(socket, unread.baseAddress, unread.count, CInt(MSG_DONTWAIT)) }) > 0 {}
-        }
-        Glibc.close(socket)
     }
 }

@@ -12,6 +12,7 @@ struct EpollKey: Hashable {
         case stop
         case socket
         case process
+        case bound
     }
 
     let kind: Kind
@@ -66,6 +67,14 @@ final class Epoll {
         _ = try check("epoll_ctl") {
             clinux_epoll_control(descriptor, EPOLL_CTL_ADD, watched, interest.rawValue, key.number)
         }
+    }
+
+    /// Takes a descriptor out.
+    ///
+    /// Closing it does not do that as long as somebody else has the same open file.
+    func remove(_ watched: CInt) {
+        let result = clinux_epoll_control(descriptor, EPOLL_CTL_DEL, watched, 0, 0)
+        precondition(result == 0, "epoll does not know descriptor \(watched) any more: \(errno)")
     }
 
     func modify(_ watched: CInt, _ interest: Interest, _ key: EpollKey) {

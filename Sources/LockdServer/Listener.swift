@@ -41,7 +41,9 @@ final class Listener {
     }
 
     /// Stops listening and removes the socket file, unless another one has taken its place.
-    func shutDown() {
+    ///
+    /// - Parameter close: closes the socket, with the connections that wait in it and all that their clients have sent.
+    func shutDown(close: (CInt) -> Void = { Glibc.close($0) }) {
         if let found = try? Self.identity(of: path), found == identity { unlink(path) }
         close(descriptor)
     }

@@ -18,11 +18,11 @@ enum PeerIdentification {
             if SystemError.isExhaustion(errno) { throw SystemError("pidfd") }
             return nil
         }
-        let command = ProcessStatus.command(of: credentials.process)
         let peer = Peer(
             process: ProcessID(credentials.process),
             user: UserID(credentials.user),
-            command: command
+            command: ProcessStatus.command(of: credentials.process),
+            unit: ProcessStatus.unit(of: credentials.process)
         )
         return (peer, pidfd)
     }
@@ -55,8 +55,7 @@ struct ProcessStatus: Equatable {
     let startTime: UInt64
 
     init?(of process: pid_t) {
-        var status = stat()
-        guard stat("/proc/\(process)", &status) == 0, let line = Self.read("/proc/\(process)/stat", limit: 1024)
+        guard let user = Self.user(of: process), let line = Self.read("/proc/\(process)/stat", limit: 1024)
         else { return nil }
         // The second field is the command in parentheses and may hold anything; the start time is the 20th behind it.
         guard let end = line.lastIndex(of: UInt8(ascii: ")")) else { return nil }
@@ -64,8 +63,21 @@ struct ProcessStatus: Equatable {
         guard fields.count >= 20, let startTime = UInt64(String(decoding: fields[19], as: UTF8.self)) else {
             return nil
         }
-        self.user = status.st_uid
+        self.user = user
         self.startTime = startTime
+    }
+
+    /// The effective user of a process.
+    static func user(of process: pid_t) -> uid_t? {
+        var status = stat()
+        return stat("/proc/\(process)", &status) == 0 ? status.st_uid : nil
+    }
+
+    /// The systemd unit of a process, if it has one.
+    static func unit(of process: pid_t) -> Text? {
+        // Enough for a dozen hierarchies of cgroup v1; of a line that does not fit nothing is taken.
+        guard process > 0, let groups = read("/proc/\(process)/cgroup", limit: 4096) else { return nil }
+        return UnitName.unit(inControlGroups: groups[...]).flatMap { try? Text(bytes: $0, limit: Text.longLimit) }
     }
 
     /// The kernel's command name of a process.
@@ -75,7 +87,8 @@ struct ProcessStatus: Equatable {
         return try? Text(bytes: name, limit: Text.shortLimit)
     }
 
-    private static func read(_ path: String, limit: Int) -> [UInt8]? {
+    /// The first `limit` bytes of a file of /proc; nothing if there are none.
+    static func read(_ path: String, limit: Int) -> [UInt8]? {
         let descriptor = clinux_open(path, O_RDONLY | O_CLOEXEC, 0)
         guard descriptor != -1 else { return nil }
         defer { close(descriptor) }

@@ -53,14 +53,6 @@ extension Server {
         if token > now, token - now <= 2 * TokenReserver.largestBlockSize { usleep(UInt32(token - now)) }
     }
 
-    /// As many sessions as are configured, but no more than there are descriptors for: two for each.
-    ///
-    /// Raises the soft limit of descriptors to the hard limit first.
-    static func sessionLimit(_ limits: Limits) -> Int {
-        let available = Int(clamping: clinux_raise_descriptor_limit()) - descriptorsKeptBack
-        return max(1, min(limits.sessions, available / 2))
-    }
-
     func acceptAgainIfDue(_ now: MonotonicInstant) {
         guard let due = acceptsAgainAt, due <= now else { return }
         acceptsAgainAt = nil
@@ -94,8 +86,7 @@ extension Server {
         }
         guard let (peer, pidfd) = found else {
             // The process is gone already, so it holds nothing and reads nothing.
-            Glibc.close(socket)
-            return
+            return clientSocket(socket).close()
         }
         guard hasRoom(for: peer) else {
             Glibc.close(pidfd)
@@ -103,7 +94,8 @@ extension Server {
         }
         let session = service.open(peer, at: now)
         let connection = connections.insert { slot, generation in
-            Connection(session: session, socket: socket, pidfd: pidfd, slot: slot, generation: generation)
+            let socket = clientSocket(socket, of: peer.user)
+            return Connection(session: session, socket: socket, pidfd: pidfd, slot: slot, generation: generation)
         }
         do {
             try epoll.add(socket, connection.interest, connection.socketKey)
@@ -113,6 +105,10 @@ extension Server {
             service.end(session, at: now)
             close(connection, now)
         }
+    }
+
+    func clientSocket(_ socket: CInt, of user: UserID = .overflow) -> ClientSocket {
+        ClientSocket(descriptor: socket, user: user, loose: loose)
     }
 
     /// Whether one more session of this user is within the limits.
@@ -136,6 +132,6 @@ extension Server {
         var line: [UInt8] = []
         ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)
         _ = send(socket, line, line.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-        Connection.close(socket)
+        clientSocket(socket, of: peer.user).close()
     }
 }

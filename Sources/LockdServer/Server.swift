@@ -21,6 +21,10 @@ public final class Server {
     @exclusivity(unchecked) var service: LockService
     let connections: ConnectionTable
     let sessionLimit: Int
+    let loose: LooseDescriptors
+    /// What leases and waits are bound to.
+    let bounds: BoundTable
+    private let binder: DescriptorBinder
 
     /// Kept from turn to turn for its memory.
     private var sessionsToWrite: [Session] = []
@@ -41,8 +45,6 @@ public final class Server {
     static let acceptsPerTurn = 64
     /// How long the listener is left alone when descriptors have run out and none is given back.
     static let acceptPause = Milliseconds(1000)
-    /// Descriptors for everything but sessions.
-    static let descriptorsKeptBack = 64
 
     /// Takes the locks, reserves the first tokens, and listens.
     ///
@@ -68,11 +70,20 @@ public final class Server {
         Self.waitUntilWallClock(reaches: block.lowerBound)
         let last = FencingToken(block.upperBound)
         tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
-        sessionLimit = Self.sessionLimit(configuration.limits)
+        // The soft limit of descriptors becomes the hard one first.
+        let budget = DescriptorBudget(
+            descriptorLimit: Int(clamping: clinux_raise_descriptor_limit()),
+            sessionLimit: configuration.limits.sessions
+        )
+        sessionLimit = budget.sessions
+        loose = LooseDescriptors(limit: budget.loose)
         var limits = configuration.limits
         limits.sessions = sessionLimit
         let connections = ConnectionTable()
         self.connections = connections
+        epoll = try Epoll()
+        bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
+        binder = DescriptorBinder(connections, bounds, loose)
         service = LockService(
             identity: .init(version: configuration.version, process: ProcessID(getpid())),
             limits: limits,
@@ -80,9 +91,9 @@ public final class Server {
             tokens: tokens,
             at: self.clock(),
             flush: { connections[$0]?.writeOutput() },
-            record: { logger.notice("revoked", metadata: $0.metadata) }
+            record: { logger.notice("revoked", metadata: $0.metadata) },
+            binder: binder
         )
-        epoll = try Epoll()
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
         listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
         try epoll.add(listener.descriptor, .input, EpollKey(.listener))
@@ -123,9 +134,13 @@ public final class Server {
     }
 
     private func shutDown() {
-        listener.shutDown()
+        listener.shutDown { socket in
+            loose.add(1, of: .overflow)
+            loose.close(socket, of: .overflow)
+        }
         for connection in connections.all { connection.close() }
-        if let socket = halfAccepted { Connection.close(socket) }
+        if let socket = halfAccepted { clientSocket(socket).close() }
+        bounds.releaseAll()
         logger.notice("stopped")
     }
 
@@ -174,6 +189,9 @@ public final class Server {
             guard let connection = connections[key] else { return }
             hangUp(connection, now)
             close(connection, now)
+        case .bound:
+            guard let id = bounds.takeEnded(key), let session = binder.session(of: id) else { return }
+            service.bindingEnded(session, at: now)
         }
     }
 
@@ -196,13 +214,34 @@ public final class Server {
     private func receive(from connection: Connection, _ now: MonotonicInstant) {
         guard connection.session.wantsInput else { return watch(connection, forInput: false) }
         switch connection.read(into: inputBuffer) {
-        case .bytes(let bytes): service.receive(bytes, from: connection.session, at: now)
+        case .bytes(let bytes): take(bytes, from: connection, now)
         case .nothing: break
         case .end: hangUp(connection, now)
+        case .tooManyDescriptors:
+            logger.warning(
+                "too many descriptors that wait to be closed, ending a session that sends more",
+                metadata: [
+                    "peer.uid": "\(connection.session.peer.user)", "peer.pid": "\(connection.session.peer.process)",
+                ]
+            )
+            service.end(connection.session, at: now)
+            write(to: connection, now)
         }
     }
 
+    private func take(_ bytes: UnsafeRawBufferPointer, from connection: Connection, _ now: MonotonicInstant) {
+        service.receive(bytes, from: connection.session, at: now)
+        discardUnclaimedDescriptors(of: connection)
+    }
+
+    /// A descriptor belongs to the line with whose bytes it came: when all of them were taken, nobody will claim it any more.
+    private func discardUnclaimedDescriptors(of connection: Connection) {
+        if connection.session.input.bufferedByteCount == 0 { connection.discardDescriptors() }
+    }
+
     private func write(to connection: Connection, _ now: MonotonicInstant) {
+        // It may have gone on with lines that had been held back.
+        discardUnclaimedDescriptors(of: connection)
         connection.writeOutput()
         service.outputWasWritten(of: connection.session)
         if connection.session.state == .ended && connection.session.output.isEmpty {
@@ -238,7 +277,7 @@ public final class Server {
         service.endInput(of: session, at: now)
         var rest = Self.inputAtEnd
         while rest > 0, case .bytes(let bytes) = connection.read(into: inputBuffer) {
-            service.receive(bytes, from: session, at: now)
+            take(bytes, from: connection, now)
             rest -= bytes.count
         }
         service.end(session, at: now)

@@ -22,6 +22,33 @@ import Testing
         #expect(error.message.hasPrefix("the name of a lock has at most 255 bytes, this one has 256: \"ää"))
     }
 
+    @Test func everyNameIsLookedAt() async throws {
+        let error = try await error { _ = try await client.acquire("a", "") }
+        #expect(error.code == .invalidName)
+        #expect(error.lockName?.isEmpty == true)
+    }
+
+    @Test(arguments: [
+        ([], "a lease is on 1 to 16 names, and 0 are asked for"),
+        ((1...17).map(String.init), "a lease is on 1 to 16 names, and 17 are asked for"),
+        (["a", "b", "a"], #"lock "a" is named twice in one request"#),
+    ])
+    func namesAreFewAndDifferent(_ names: [String], _ words: String) async throws {
+        let acquired = try await error { _ = try await client.acquire(names) }
+        #expect(acquired.code == .invalidArgument)
+        #expect(acquired.message == words)
+        #expect(try await error { _ = try await client.tryAcquire(names) }.message == words)
+        #expect(try await error { try await client.withLease(names) { _ in } }.message == words)
+    }
+
+    @Test func namesThatDoNotFitOneLineAreRefused() async throws {
+        let names = (0..<16).map { String(UnicodeScalar(UInt8(0x61 + $0))) + String(repeating: "é", count: 127) }
+        let error = try await error { _ = try await client.acquire(names) }
+        #expect(error.code == .invalidArgument)
+        #expect(error.message.hasSuffix("bytes; it can have 8192"), "\(error)")
+        #expect(try await self.error { _ = try await client.acquire(Array(names[..<10])) }.code == .daemonUnavailable)
+    }
+
     @Test(
         arguments: [
             (Duration.seconds(-1), nil, "the wait timeout is -1.0 seconds; it can be 0 to 366 days"),
@@ -34,6 +61,13 @@ import Testing
         let error = try await error { _ = try await client.acquire("a", waitTimeout: waitTimeout, ttl: ttl) }
         #expect(error.code == .invalidArgument)
         #expect(error.message == words)
+    }
+
+    @Test(arguments: [Duration.zero, .microseconds(98_999), .seconds(367 * 86_400)])
+    func intervalOfReportsIsBounded(_ interval: Duration) async throws {
+        let error = try await error { _ = try await client.acquire("a", progress: .every(interval) { _ in }) }
+        #expect(error.code == .invalidArgument)
+        #expect(error.message.hasPrefix("the interval of the reports is \(interval); it can be "))
     }
 
     @Test func ownerAndNoteAreBounded() async throws {

@@ -45,6 +45,23 @@ import Testing
         #expect(fixture.hear("#3 \(reply)") == [], "it was answered")
     }
 
+    @Test func leaseOnSeveralNamesIsOneLease() {
+        var fixture = CoreFixture.connected()
+        #expect(fixture.acquire("b a", timeToLive: .seconds(30)) == ["> #3 ACQUIRE b a ttl=30s"])
+        #expect(fixture.hear("#3 GRANTED b a token=7 ttl=30s") == ["3 granted b a 7"])
+        #expect(fixture.wait(.seconds(10)) == ["> #4 RENEW b token=7"])
+        #expect(fixture.hear("#4 RENEWED b a token=7 ttl=30s") == [])
+        #expect(fixture.release(7) == ["> #5 RELEASE b token=7"])
+        #expect(fixture.hear("#5 RELEASED b a token=7") == ["7 released", "5 done"])
+    }
+
+    @Test func leaseOnSeveralNamesIsLostAsAWhole() {
+        var fixture = CoreFixture.connected()
+        _ = fixture.acquire("a b")
+        _ = fixture.hear("#3 GRANTED a b token=7")
+        #expect(fixture.hear("* LOST a b token=7 reason=expired") == ["7 lost, expired"])
+    }
+
     @Test func linesMayComeInAnyPieces() {
         var fixture = CoreFixture.connected()
         _ = fixture.acquire("a")

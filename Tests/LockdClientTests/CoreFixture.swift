@@ -85,7 +85,9 @@ struct CoreFixture {
             String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { "> \($0)" }
         case .awaitWritability: ["await writability"]
         case .shutDown(let id): ["shut down \(id.value)"]
-        case .complete(let id, .granted(let name, let token, _)): ["\(id.value) granted \(name) \(token)"]
+        case .report(let id, let progress):
+            ["\(id.value) waits #\(progress.position) of \(progress.waiterCount)"]
+        case .complete(let id, .granted(let names, let token, _)): ["\(id.value) granted \(names) \(token)"]
         case .complete(let id, .done): ["\(id.value) done"]
         case .complete(let id, .cancelled): ["\(id.value) cancelled"]
         case .complete(let id, .failed(let error)): ["\(id.value) \(error.code)"]
@@ -96,8 +98,11 @@ struct CoreFixture {
 }
 
 extension AcquireTerms {
-    static func to(_ name: String, timeToLive: Milliseconds? = nil) -> Self {
-        guard let name = try? LockName(name) else { preconditionFailure("not a name: \(name)") }
-        return Self(name: name, timeToLive: timeToLive)
+    /// A request for the names in `names`, which have spaces between them.
+    static func to(_ names: String, timeToLive: Milliseconds? = nil) -> Self {
+        guard let names = try? LockNames(names.split(separator: " ").map(String.init)) else {
+            preconditionFailure("not names: \(names)")
+        }
+        return Self(names: names, timeToLive: timeToLive)
     }
 }

@@ -63,7 +63,7 @@ import Testing
         await #expect(throws: LockdClientError.forked) { try await client.acquire("a") }
         await #expect(throws: LockdClientError.forked) { try await client.ping() }
         await client.close()
-        let lease = Lease(name: "a", token: FencingToken(7), previous: nil, shell: shell)
+        let lease = Lease(names: ["a"], token: FencingToken(7), previous: nil, shell: shell)
         #expect(lease.isLost)
         #expect(await lease.lost()?.reason == .forked)
         await #expect(throws: LockdClientError.forked) { try await lease.release() }

@@ -128,6 +128,60 @@ import Testing
         try await next.release()
     }
 
+    @Test func severalNamesAreHeldTogether() async throws {
+        let lease = try await client.acquire("b", "a", "c")
+        #expect(lease.names == ["b", "a", "c"])
+        #expect(lease.name == "b")
+        #expect("\(lease)" == "b, a, c (token \(lease.token))")
+        for name in ["a", "b", "c"] { #expect(try await client.tryAcquire(name) == nil) }
+        #expect(try await client.tryAcquire("d", "c") == nil)
+        try await lease.release()
+        try await client.withLease(["a", "b", "c"]) { #expect($0.names == ["a", "b", "c"]) }
+        #expect(try daemon.show("a") == [])
+    }
+
+    /// The dining philosophers, each of whom takes the left fork and the right one in the order that comes to hand.
+    @Test func requestsThatShareNamesNeverWaitForEachOther() async throws {
+        let rooms = (0..<5).map { _ in Room() }
+        try await withThrowingDiscardingTaskGroup { group in
+            for philosopher in 0..<5 {
+                group.addTask { [client] in
+                    for meal in 0..<20 {
+                        let forks = [philosopher, (philosopher + 1) % 5]
+                        let order = meal % 2 == 0 ? forks : forks.reversed()
+                        try await client.withLease(order.map { "fork/\($0)" }) { _ in
+                            for fork in forks { rooms[fork].enter() }
+                            await Task.yield()
+                            for fork in forks { rooms[fork].leave() }
+                        }
+                    }
+                }
+            }
+        }
+        for room in rooms {
+            #expect(room.visits == 40)
+            #expect(room.mostAtATime == 1)
+        }
+    }
+
+    @Test func lossOfOneNameIsTheLossOfAll() async throws {
+        let lease = try await client.acquire("a", "b")
+        _ = try daemon.session().ask(.revoke(try LockName("b"), token: nil, reason: nil))
+        let loss = try #require(await lease.lost())
+        #expect(loss.lockNames == ["a", "b"])
+        #expect(loss.reason == .revoked)
+        let error = await #expect(throws: LockdClientError.self) { try await lease.release() }
+        #expect(error?.lockNames == ["a", "b"])
+    }
+
+    @Test func ownerThatHoldsAPartIsRefused() async throws {
+        let lease = try await client.acquire("a", owner: "one")
+        let error = await #expect(throws: LockdClientError.self) { try await client.acquire("b", "a", owner: "one") }
+        #expect(error?.code == .alreadyHeld)
+        #expect(error?.lockNames == ["b", "a"])
+        #expect(!lease.isLost)
+    }
+
     @Test func tryAcquireDoesNotWait() async throws {
         let lease = try #require(try await client.tryAcquire("a"))
         #expect(try await client.tryAcquire("a") == nil)

@@ -6,11 +6,11 @@ import Testing
 
 /// What people read.
 @Suite struct SentenceTests {
-    private let name: LockName
+    private let name: LockNames
     private let deploy: Reply.Holder
 
     init() throws {
-        name = try LockName("build/main")
+        name = LockNames(try LockName("build/main"))
         let peer = Reply.Peer(
             session: SessionID(1),
             process: ProcessID(4121),
@@ -32,6 +32,48 @@ import Testing
             LockdClientError.waitTimedOut(name, waited: Milliseconds(250), deploy, waiterCount: 1).description
                 == #"lock "build/main" was not granted after a wait of 250 ms: it is held by pid 4121 (deploy) for 12 s; "#
                 + "1 request waits for it"
+        )
+    }
+
+    @Test func unitAndNoteOfTheHolderAreSaid() throws {
+        var holder = deploy
+        holder.peer.unit = try Text("ci.service", limit: 255)
+        holder.note = try Text("step 2\u{1B}[2J", limit: 255)
+        #expect(
+            LockdClientError.waitTimedOut(name, waited: nil, holder, waiterCount: 0).description
+                == #"lock "build/main" was not granted: it is held by pid 4121 (deploy, ci.service) for 12 s, "#
+                + "which says: step 2\u{FFFD}[2J"
+        )
+    }
+
+    @Test func severalLocksAreAllNamed() throws {
+        let names = try LockNames(["a", "b\n", "c"])
+        #expect(
+            LockdClientError.waitTimedOut(names, waited: nil, deploy, waiterCount: 0).description
+                == "locks \"a\", \"b\u{FFFD}\" and \"c\" were not granted: one of them is held by pid 4121 (deploy) for 12 s"
+        )
+        #expect(
+            LockdClientError.alreadyHeld(try LockNames(["a", "b"]), FencingToken(7)).description
+                == #"locks "a" and "b" are held already by the owner that asks for them, with the token 7; "#
+                + "release them first, or ask as another owner"
+        )
+        let loss = LeaseLoss(.closed, lockNames: ["a", "b"], token: 7)
+        #expect(
+            loss.description.hasPrefix(#"the lease on locks "a" and "b" (token 7) was lost: the client was closed"#)
+        )
+        #expect(LockdClientError.leaseLost(loss).lockNames == ["a", "b"])
+    }
+
+    @Test func ownerThatHoldsAPartIsToldSo() throws {
+        let error = LockdClientError.refused(
+            WireError(.partlyHeld, want: "release-first"),
+            names: try LockNames(["a", "b"])
+        )
+        #expect(error.code == .alreadyHeld)
+        #expect(
+            error.description
+                == #"the owner that asks for locks "a" and "b" holds a part of them already; "#
+                + "release that first, or ask as another owner"
         )
     }
 
@@ -80,7 +122,7 @@ import Testing
         ),
     ])
     func refusalSaysWhatWouldHelp(_ wireError: WireError, _ code: LockdClientError.Code, _ words: String) {
-        let error = LockdClientError.refused(wireError, name: name)
+        let error = LockdClientError.refused(wireError, names: name)
         #expect(error.code == code)
         #expect(error.description == words)
         #expect(error.lockName == "build/main")
@@ -99,7 +141,7 @@ import Testing
         (.unknown, nil, "lockd says that it is not held"),
     ])
     func lossIsExplained(_ reason: LeaseLoss.Reason, _ revocation: LeaseLoss.Revocation?, _ words: String) {
-        let loss = LeaseLoss(reason, revocation, lockName: "a", token: 7)
+        let loss = LeaseLoss(reason, revocation, lockNames: ["a"], token: 7)
         #expect(loss.description.hasPrefix(#"the lease on lock "a" (token 7) was lost: \#(words)"#))
         let error = LockdClientError.leaseLost(loss)
         #expect(error.description == loss.description)

@@ -3,7 +3,7 @@ import Testing
 @testable import LockdServer
 
 @Suite struct EpollKeyTests {
-    @Test(arguments: [EpollKey.Kind.listener, .wakeUp, .stop, .socket, .process])
+    @Test(arguments: [EpollKey.Kind.listener, .wakeUp, .stop, .socket, .process, .bound])
     func keyComesBackAsItWas(_ kind: EpollKey.Kind) {
         for slot in [0, 1, 8191, 1 << 29 - 1] {
             for generation: UInt32 in [0, 1, 1 << 31, .max] {

@@ -100,30 +100,3 @@ private final class SocketPair {
         listener.shutDown()
     }
 }
-
-/// A process that does nothing.
-private final class Child {
-    let process: pid_t
-
-    /// A process with the kernel's command name `name`: that of the file that it executes.
-    init(named name: String = "sleep") throws {
-        let directory = try TemporaryDirectory()
-        let link = directory.path + "/" + name
-        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "/bin/sleep")
-        var child: pid_t = 0
-        var arguments: [UnsafeMutablePointer<CChar>?] = [strdup(name), strdup("1000"), nil]
-        defer { arguments.forEach { free($0) } }
-        let error = posix_spawn(&child, link, nil, nil, &arguments, nil)
-        guard error == 0 else {
-            errno = error
-            throw SystemError("posix_spawn \(link)")
-        }
-        process = child
-    }
-
-    /// Ends it, and waits until it is gone.
-    func kill() {
-        Glibc.kill(process, SIGKILL)
-        waitpid(process, nil, 0)
-    }
-}

@@ -32,6 +32,11 @@ final class TestClient {
         }
     }
 
+    /// Sends text and, with its first byte, descriptors, which stay the caller's.
+    func send(_ text: String, with descriptors: [CInt]) throws {
+        try LockdServerTests.send(text, with: descriptors, to: descriptor)
+    }
+
     func shutDown() throws {
         _ = try check("shutdown") { shutdown(descriptor, CInt(SHUT_WR)) }
     }

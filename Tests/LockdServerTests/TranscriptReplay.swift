@@ -210,7 +210,7 @@ struct TranscriptVariables: CustomStringConvertible {
     ) -> Bool {
         guard let peer else { return false }
         switch key {
-        case "pid", "holder-pid", "by-pid", "previous-pid": return value == "\(peer.process)"
+        case "pid", "holder-pid", "waiter-pid", "by-pid", "previous-pid": return value == "\(peer.process)"
         case "uid", "holder-uid", "by-uid", "previous-uid": return value == "\(peer.user)"
         case "command", "holder-command", "previous-command": return value == peer.command
         default: return false

@@ -51,6 +51,21 @@ size_t clinux_unix_path_maximum(void);
 // accept4(2), non-blocking and close-on-exec.
 int clinux_accept(int listener);
 
+// The most descriptors that come along with one recvmsg(2): the kernel's SCM_MAX_FD.
+enum { CLINUX_DESCRIPTORS_MAXIMUM = 253 };
+
+// recvmsg(2) without blocking. The descriptors that come along, all close-on-exec, are put into `descriptors`, which has room for
+// CLINUX_DESCRIPTORS_MAXIMUM of them; `descriptor_count` says how many there are. Unlike with recv(2) the kernel closes none of them, which
+// could block, unless this process has no numbers left for them.
+ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count);
+
+// sendmsg(2) without SIGPIPE, with `descriptor_count` descriptors, no more than CLINUX_DESCRIPTORS_MAXIMUM, that go along with the first byte.
+ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count);
+
+// How many bytes clinux_receive would return for that length, which it would put into `buffer`; they stay where they are. `has_descriptors`
+// says whether descriptors would come along.
+ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descriptors);
+
 // A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
 int clinux_termination_signalfd(void);
 
@@ -73,8 +88,14 @@ int clinux_forwarded_signalfd(sigset_t *former);
 // the child as well.
 int clinux_read_signal(int signalfd, bool *from_terminal);
 
+// Starts a thread that takes no signals, with a small stack, and does not wait for its end. Returns 0, or the error number.
+int clinux_start_thread(void *(*body)(void *), void *argument);
+
 // Raises the soft limit of descriptors to the hard one, as far as that is allowed, and returns the soft limit.
 uint64_t clinux_raise_descriptor_limit(void);
+
+// O_PATH: what has this among its flags (F_GETFL) stands for a name, and neither for a file that is open nor for something to wait for.
+extern const int clinux_path_only;
 
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);
