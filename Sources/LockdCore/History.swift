@@ -10,7 +10,9 @@ struct History: Sendable {
     let ringSize: Int
     private let ringLimit: Int
     private let textLimit: Int
-    /// The places of all rings, one ring after the other. Where nothing has been written yet is a placeholder.
+    /// The places of all rings, one ring after the other.
+    ///
+    /// Where nothing has been written yet is a placeholder.
     var holds: [Hold] = []
     /// How many bytes the texts in all places have.
     private(set) var textByteCount = 0
@@ -65,15 +67,13 @@ struct History: Sendable {
         rings.remove(at: ring)
     }
 
-    /// The lock that is to give up its ring next; `latest` is where its latest hold is, as far as that is known, which decides whether it is.
-    ///
-    /// Asks about one lock at a time; a ring that was written to since it was looked at last goes to the back.
-    mutating func mayGiveUp(_ ring: Int, latest: Int) -> Bool {
+    /// Sends the first ring to the back if it was written to since it was looked at last, or `anyhow`; says whether.
+    mutating func passOver(_ ring: Int, latest: Int, anyhow: Bool) -> Bool {
         let token = holds[latest].token
-        if rings[ring].seenToken == token { return true }
+        if rings[ring].seenToken == token, !anyhow { return false }
         rings[ring].seenToken = token
         order.remove(ring, in: &rings)
         order.append(ring, in: &rings)
-        return false
+        return true
     }
 }

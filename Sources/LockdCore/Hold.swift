@@ -25,7 +25,9 @@ public struct Hold: Hashable, Sendable {
     static let placeholder = Hold(plain: .placeholder, peer: Peer(process: ProcessID(0), user: .overflow))
 
     /// How many bytes the texts have.
-    var textByteCount: Int { peer.command.spellingByteCount + note.spellingByteCount }
+    var textByteCount: Int {
+        peer.command.spellingByteCount + peer.unit.spellingByteCount + note.spellingByteCount
+    }
 
     /// Makes it another lease, without peer and note; says whether these are to be left as they are if that has no note.
     mutating func replace(with other: PlainHold) -> Bool {

@@ -31,6 +31,7 @@ extension LockTable {
         _ effects: inout [Effect]
     ) {
         let session = claims[claim].session
+        observeOver(claim, outcome, at: instant, &effects)
         removeLease(claim, outcome, at: instant)
         guard sessions[session].isBound else { return }
         effects.append(.unbind(sessions[session].id))

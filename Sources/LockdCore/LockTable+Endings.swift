@@ -113,6 +113,7 @@ extension LockTable {
         let (id, timeToLive) = (claims[claim].id, claims[claim].timeToLive)
         let predecessor = takePredecessor(of: claim)
         effects.append(.sendGranted(id, names(of: claim), token: token, timeToLive: timeToLive, after: predecessor))
+        observeGranted(claim, token, &effects)
     }
 
     /// What the holder of a lease is told of those before it: of several, of the one that was granted last.
@@ -234,6 +235,7 @@ extension LockTable {
     mutating func cancel(_ claim: Int, _ effects: inout [Effect]) {
         let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
+        observeUnqueued(claim, waited, .cancelled, &effects)
         totals.cancelled += 1
         leaveQueues(claim, &effects)
         // Who waited behind it may be admitted though it was not.
@@ -348,6 +350,7 @@ extension LockTable {
     private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
         let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
         let lock = obstacle(of: claim)
+        observeUnqueued(claim, waited, .timeout, &effects)
         leaveQueues(claim, &effects)
         totals.timeouts += 1
         let (holder, waiterCount) = situation(of: lock)

@@ -17,13 +17,13 @@ extension LockTable {
         let index = place.index ?? makeHoldRing(for: lock, first: hold.token)
         let isSilent = history.holds[index].replace(with: hold)
         // Nearly always there is nothing to keep alive, and no text to count: the same session has come again, and has no note.
-        if !isSilent || hasNote { rememberTexts(of: lease, at: index) }
+        if !isSilent || hasNote { rememberTexts(of: lease, on: lock, at: index) }
     }
 
     @inline(never)
-    private mutating func rememberTexts(of lease: Int, at index: Int) {
+    private mutating func rememberTexts(of lease: Int, on lock: Int, at index: Int) {
         history.setTexts(at: index, sessions[claims[lease].session].peer, claims[lease].note)
-        while history.hasTooMuchText { giveUpHoldRing() }
+        while history.hasTooMuchText { giveUpHoldRing(butOf: lock) }
     }
 
     @inline(never)
@@ -34,12 +34,13 @@ extension LockTable {
         return index
     }
 
-    /// Forgets the history that was written to last a long time ago.
-    private mutating func giveUpHoldRing() {
+    /// Forgets the history of a lock on which no lease has ended for long; of another one than `exception`.
+    private mutating func giveUpHoldRing(butOf exception: Int? = nil) {
         while let ring = history.order.first {
             let lock = history.rings[ring].lock
             guard let latest = locks[lock].latestHold.index else { preconditionFailure("ring \(ring) is nobody's") }
-            if history.mayGiveUp(ring, latest: latest) { return forgetHistory(of: lock) }
+            if history.passOver(ring, latest: latest, anyhow: lock == exception) { continue }
+            return forgetHistory(of: lock)
         }
     }
 

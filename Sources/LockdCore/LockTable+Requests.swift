@@ -34,6 +34,7 @@ extension LockTable {
         } else {
             let wait = enqueue(request, in: session)
             if let interval = terms.progress { beginReports(to: wait, every: interval, &effects) }
+            observeQueued(wait, &effects)
         }
     }
 

@@ -13,6 +13,8 @@ public import LockdModel
 public struct LockTable: Sendable {
     /// What the table takes on.
     public let limits: Limits
+    /// Whether somebody watches: then effects come with an ``Effect/observe(_:)`` for whatever happens, in that order.
+    public var isObserved = false
     /// What has happened so far.
     public internal(set) var totals = Totals()
 

@@ -45,6 +45,8 @@ public struct Limits: Hashable, Sendable {
     public var holds = 65_536
     /// The most bytes of the notes, commands and units of those, as they are spelled.
     public var holdTextBytes = 16 * 1024 * 1024
+    /// The most sessions that watch.
+    public var watchers = 64
     /// The most locks that one page of LIST looks at.
     public var locksPerPage = 4096
 
