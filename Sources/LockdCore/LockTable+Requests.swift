@@ -190,6 +190,7 @@ extension LockTable {
         if claims[claim].needsReserve { leaseReserve += slots.count }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
+        noteWhomItHoldsUp(claim)
         return claim
     }
 

@@ -54,7 +54,6 @@ struct Witness {
         let effects = effects.filter { if case .unbind = $0 { false } else { true } }
         for (index, effect) in effects.enumerated() {
             let next = effects[(index + 1)...].first { if case .sendRevoked = $0 { false } else { true } }
-            let previous = index == 0 ? nil : effects[index - 1]
             switch effect {
             case .sendGranted(let id, let names, let token, _, _):
                 guard case .observe(let observation)? = next, case .granted(token, _, _) = observation.happening,
@@ -67,7 +66,7 @@ struct Witness {
             case .sendCancelled(let id, let names, let waited):
                 try require(next, is: .unqueued(waited: waited, .cancelled), of: id, names)
             case .sendTimedOut(let id, let names, let waited, _, _):
-                try require(previous, is: .unqueued(waited: waited, .timeout), of: id, names)
+                try require(next, is: .unqueued(waited: waited, .timeout), of: id, names)
             case .sendHeld, .sendBusy, .sendQueued, .sendDeadlock, .sendRenewed, .sendNotHeld, .sendWaitCancelled,
                 .sendNotWaiting, .sendRevoked, .sendDenied, .sendRefused, .unbind, .observe:
                 break
