@@ -122,6 +122,7 @@ extension Auditor {
         case .sendDeadlock(let id, let names, let edges): try deadlocked(id, names, edges)
         case .sendQueued(let id, let names, let queueing): try queued(id, names, queueing)
         case .unbind(let id): try unbound(id)
+        case .observe: throw Complaint("observed, though nobody watches")
         }
     }
 }

@@ -173,7 +173,7 @@ extension [Effect] {
             case .sendReleased, .sendLost: count - 1
             case .sendHeld, .sendBusy, .sendTimedOut, .sendCancelled, .sendRenewed, .sendNotHeld: count
             case .sendWaitCancelled, .sendNotWaiting, .sendRevoked, .sendDenied, .sendRefused: count
-            case .sendDeadlock, .sendQueued, .unbind: count
+            case .sendDeadlock, .sendQueued, .unbind, .observe: count
             }
         }
     }
