@@ -15,6 +15,7 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
             case alreadyHeld
             case deadlock
             case leaseLost
+            case notHeld
             case daemonUnavailable
             case connectionLost
             case limitReached
@@ -46,6 +47,8 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// Work done since then may overlap another holder's.
         public static let leaseLost = Code(.leaseLost)
+        /// There is no lease on that name with that token, or it is another user's.
+        public static let notHeld = Code(.notHeld)
         /// No daemon could be reached.
         ///
         /// Nothing was asked for.
@@ -169,6 +172,13 @@ extension LockdClientError {
             "\(names.quoted) would never be granted: whoever has \(them) waits for the owner that asks (\(steps)\(rest)); "
                 + "release what that owner holds, so that \(it) can become free"
         )
+    }
+
+    static func notHeld(_ name: LockName, _ token: FencingToken) -> Self {
+        Self(
+            .notHeld,
+            "there is no lease on \(name.quoted) with the token \(token), or it is another user's; it may have ended before"
+        ).about(LockNames(name))
     }
 
     static func leaseLost(_ loss: LeaseLoss) -> Self {

@@ -39,6 +39,8 @@ final class Transport: Sendable {
             )
             let result = retryingOnInterrupt { Int(clinux_connect_unix(socket, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
+            // Nothing but connecting may block.
+            _ = try ConnectFailure.check(path, fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK))
             return socket
         } catch {
             close(socket)
@@ -46,13 +48,13 @@ final class Transport: Sendable {
         }
     }
 
-    /// Writes as many of `bytes` as the socket takes; returns how many, or `nil` if it takes none any more.
+    /// Writes as many bytes of `message` as the socket takes, and with the first of them its descriptor; returns how many, or `nil` if it takes none any more.
     ///
     /// Does not block.
-    func send(_ bytes: [UInt8]) -> Int? {
-        let flags = CInt(MSG_DONTWAIT | MSG_NOSIGNAL)
-        let count = bytes.withUnsafeBytes { bytes in
-            retryingOnInterrupt { Glibc.send(socket, bytes.baseAddress, bytes.count, flags) }
+    func send(_ message: OutputQueue.Message) -> Int? {
+        let descriptors = message.descriptor.map { [$0.number] } ?? []
+        let count = message.bytes.withUnsafeBytes { bytes in
+            retryingOnInterrupt { clinux_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count) }
         }
         if count >= 0 { return count }
         return errno == EAGAIN ? 0 : nil
@@ -74,7 +76,7 @@ final class Transport: Sendable {
     func receive() -> Input {
         var number: CInt = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.inputSize) { buffer, count in
-            let result = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, CInt(MSG_DONTWAIT)) }
+            let result = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, 0) }
             number = result == -1 ? errno : 0
             count = max(0, result)
         }
