@@ -15,7 +15,7 @@ mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-
 python_code := Sources/python Tests docs/examples
 
 # The modules of the Python package that do no I/O: their own tests, without a daemon, go both ways at every branch.
-core := grammar protocol replies requests
+core := grammar parsing protocol replies requests
 coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # Each is checked on its own, because several have a conftest or an app.
@@ -71,7 +71,7 @@ test-swift: setup ## run the Swift tests
 .PHONY: test-python
 test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runner of the benchmarks
 	$(pytest) Tests/python
-	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),Tests/python/test_$(module).py --cov=lockd._$(module)) $(coverage_flags)
+	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),$(wildcard Tests/python/test_$(module)*.py) --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
 	$(pytest) Tests/Benchmarks/test_run.py

@@ -38,7 +38,7 @@ extension LockTable {
         locks[lock].holders.places.first { place in
             let session = claims[place.claim].session
             return place.number == token.value && sessions[session].isBound && !isOver(place.claim)
-                && Rights.extend(from: user, to: sessions[session].peer.user)
+                && user.mayAct(for: sessions[session].peer.user)
         }?.claim
     }
 }

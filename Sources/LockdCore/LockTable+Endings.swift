@@ -7,8 +7,10 @@ extension LockTable {
     /// It may be idle.
     mutating func settledLock(on name: LockName, _ effects: inout [Effect]) -> Int? {
         guard let lock = names.slot(of: name, in: &locks) else { return nil }
+        if nothingIsDue { return lock }
         settle(lock, &effects)
-        return lock
+        // If it has fallen idle, others may have since, so many that it was forgotten.
+        return names.slot(of: name, in: &locks)
     }
 
     /// The locks on `names` after everything due on all of them has ended, as far as there are any.
@@ -25,7 +27,6 @@ extension LockTable {
     /// What is due on a lock that is part of a claim on several cannot be told from what is due on those, and on the locks that they are tied to: then
     /// everything is worked off in its order, but at one instant no more than ``Limits/endingsPerTurn`` endings. What is left ends in its turn.
     mutating func settle(_ lock: Int, _ effects: inout [Effect]) {
-        if nothingIsDue { return }
         guard locks[lock].setClaimCount > 0 else {
             while endFirst(on: lock, dueBy: lastInstant, &effects) {}
             return
@@ -38,7 +39,8 @@ extension LockTable {
     /// The same for all locks of a claim that waits.
     mutating func settleLocks(of wait: Int, _ effects: inout [Effect]) {
         if nothingIsDue { return }
-        for lock in claims[wait].locks { settle(lock, &effects) }
+        // If the wait ends, its locks may be forgotten.
+        for lock in claims[wait].locks where locks.isOccupied(lock) { settle(lock, &effects) }
     }
 
     /// Whether time has nothing to do with what happens now, as is true of most requests.

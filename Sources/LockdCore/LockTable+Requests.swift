@@ -3,6 +3,7 @@ import LockdModel
 /// What sessions ask for.
 extension LockTable {
     mutating func acquire(_ request: AcquireRequest, _ effects: inout [Effect]) {
+        searchCost = 0
         answer(request, &effects)
         guard let bound = request.boundHolder?.session else { return }
         // It did not get as far as to be bound.
@@ -134,7 +135,7 @@ extension LockTable {
         let (lostToken, names, slots) = (FencingToken(held.number), names(of: held.claim), claims[held.claim].locks)
         let loser = claims[held.claim].session
         let holder = sessions[loser].peer.user
-        guard loser == session || Rights.extend(from: sessions[session].peer.user, to: holder) else {
+        guard loser == session || sessions[session].peer.user.mayAct(for: holder) else {
             effects.append(.sendDenied(id, names, token: lostToken, holder: holder))
             return
         }

@@ -1,4 +1,6 @@
-/// Who may do something about what is another's: the same user, or root.
+/// Who may do something about what is another's: the same user, or root. The one place for such rules.
+///
+/// Whoever may connect may acquire and look; names belong to nobody.
 extension UserID {
     /// Whether this user may act on what belongs to `user`.
     ///

@@ -4,16 +4,8 @@ import LockdModel
 
 /// A descriptor that a lease can be bound to: it has been found to be what its sender says it is.
 struct BoundDescriptor {
-    /// What a lease can be bound to.
-    enum Kind: Hashable, CaseIterable {
-        /// A process, by a pidfd.
-        case pidfd
-        /// Whoever has the other end of an anonymous pipe, by its read end.
-        case pipe
-    }
-
     let descriptor: CInt
-    let kind: Kind
+    let kind: Binding
     /// The user that sent it.
     let user: UserID
     /// Whom a lease that is bound to it lists: the process of the pidfd; for a pipe, the process that sent it.
@@ -39,7 +31,7 @@ struct BoundDescriptor {
     ///
     /// Nothing is asked of the file itself: a stranger can make one that answers never, or not for a long while. What the kernel says of
     /// the descriptor is enough. If this throws, the descriptor is still the caller's.
-    init(checking descriptor: CInt?, as kind: Kind, from sender: Peer) throws(Refusal) {
+    init(checking descriptor: CInt?, as kind: Binding, from sender: Peer) throws(Refusal) {
         guard let descriptor else { throw .none }
         let flags = fcntl(descriptor, F_GETFL)
         guard flags != -1, flags & clinux_path_only == 0 else { throw .other }

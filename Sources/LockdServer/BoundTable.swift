@@ -85,7 +85,7 @@ final class BoundTable {
     }
 }
 
-extension BoundDescriptor.Kind {
+extension Binding {
     /// What epoll is to tell of, besides what it always does.
     fileprivate var interest: Epoll.Interest {
         switch self {

@@ -35,7 +35,9 @@ extension LockService {
             answer(id, .denied(names, token: token, holder: holder))
         case .sendRefused(let id, let refusal): answer(id, .error(describe(refusal)))
         case .sendLost: break  // Told before all other effects of its event.
-        case .unbind(let id): unbind(id)
+        case .unbind(let id):
+            bound[id] = nil
+            binder?.unbind(id)
         }
     }
 
@@ -60,6 +62,7 @@ extension LockService {
             owner: lease.owner,
             note: lease.note,
             nameCount: lease.nameCount,
+            binding: bound[lease.session]?.binding,
             waiterCount: lease.waiterCount
         )
     }
@@ -109,8 +112,14 @@ extension LockService {
     }
 
     private func describe(_ id: SessionID) -> Reply.Peer {
-        let peer = sessions[id]?.peer
-        return Reply.Peer(session: id, process: peer?.process, user: peer?.user, command: peer?.command)
+        let peer = sessions[id]?.peer ?? bound[id]?.peer
+        return Reply.Peer(
+            session: id,
+            process: peer?.process,
+            user: peer?.user,
+            command: peer?.command,
+            unit: peer?.unit
+        )
     }
 
     private func describe(_ refusal: Refusal) -> WireError {

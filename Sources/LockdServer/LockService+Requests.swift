@@ -13,11 +13,7 @@ extension LockService {
         switch consume request {
         case .hello(let hello): greet(session, hello, id)
         case .acquire(let terms):
-            // Until its answer comes, an untagged request holds back what follows it. It may come at once.
-            session.isBlocked = id.tag == nil
-            apply(.acquireRequested(AcquireRequest(id, terms)), at: now)
-            // Others first, before this one can make the table search as long again.
-            if table.searchCost > Self.searchCostPerTurn { restUntilNextTurn(session) }
+            acquire(AcquireRequest(id, terms), of: session, at: now)
         case .release(let name, let token): apply(.releaseRequested(id, name, token: token), at: now)
         case .renew(let name, let token, let timeToLive):
             apply(.renewRequested(id, name, token: token, timeToLive: timeToLive), at: now)
@@ -34,6 +30,30 @@ extension LockService {
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)
         }
+    }
+
+    private mutating func acquire(_ request: consuming AcquireRequest, of session: Session, at now: MonotonicInstant) {
+        let id = request.id
+        if let binding = request.terms.binding {
+            do throws(WireError) {
+                request.boundHolder = try bind(binding, for: session)
+            } catch {
+                return refuse(error, tag: id.tag, to: session)
+            }
+        }
+        // Until its answer comes, an untagged request holds back what follows it. It may come at once.
+        session.isBlocked = id.tag == nil
+        apply(.acquireRequested(request), at: now)
+        // Others first, before this one can make the table search as long again.
+        if table.searchCost > Self.searchCostPerTurn { restUntilNextTurn(session) }
+    }
+
+    private mutating func bind(_ binding: Binding, for session: Session) throws(WireError) -> BoundHolder {
+        guard let binder else { throw WireError(.tooManyDescriptors, limit: 0, scope: .daemon) }
+        let id = makeSessionID()
+        let peer = try binder.bind(binding, for: session, as: id)
+        bound[id] = BoundLease(peer: peer, binding: binding, asker: session.id)
+        return BoundHolder(session: id, peer: peer)
     }
 
     private mutating func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
@@ -94,7 +114,8 @@ extension LockService {
         let totals = table.totals
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
-            ("sessions", "\(sessions.count)"), ("locks", "\(table.lockCount)"), ("leases", "\(table.leaseCount)"),
+            ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("locks", "\(table.lockCount)"),
+            ("leases", "\(table.leaseCount)"),
             ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
             ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),
             ("timeouts", "\(totals.timeouts)"), ("cancelled", "\(totals.cancelled)"), ("busy", "\(totals.busy)"),

@@ -14,7 +14,8 @@ public struct LockService {
 
     /// What this daemon can do, as WELCOME says it.
     static let features = [
-        "cancel", "deadlock", "limit", "list", "max-queue", "mode", "names", "note", "owner", "progress", "renew",
+        "bind", "cancel", "deadlock", "limit", "list", "max-queue", "mode", "names", "note", "owner", "progress",
+        "renew",
         "revoke", "show", "stats", "ttl",
     ]
 
@@ -30,8 +31,11 @@ public struct LockService {
     private var tokensToKeep: UInt64
     private let flush: (Session) -> Void
     private let record: (Revocation) -> Void
-    let unbind: (SessionID) -> Void
+    /// `nil`: nothing can be bound.
+    let binder: (any Binder)?
     private var lastSession = SessionID(0)
+    /// By the number of the session that the lease is or will be.
+    var bound: [SessionID: BoundLease] = [:]
     private var effects: [Effect] = []
     private var dirty: [Session] = []
     private var runnable: [Session] = []
@@ -74,14 +78,14 @@ public struct LockService {
         at now: MonotonicInstant,
         flush: @escaping (Session) -> Void,
         record: @escaping (Revocation) -> Void = { _ in },
-        unbind: @escaping (SessionID) -> Void = { _ in }
+        binder: (any Binder)? = nil
     ) {
         self.identity = identity
         self.limits = limits
         self.tokens = tokens
         self.flush = flush
         self.record = record
-        self.unbind = unbind
+        self.binder = binder
         startedAt = now
         table = LockTable(
             limits: limits,
@@ -93,12 +97,22 @@ public struct LockService {
 
     /// Begins a session for `peer`.
     public mutating func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
-        lastSession = SessionID(lastSession.value + 1)
-        let session = Session(id: lastSession, peer: peer)
+        let session = Session(id: makeSessionID(), peer: peer)
         sessions[session.id] = session
         counts.accepted += 1
         apply(.sessionOpened(session.id, peer), at: now)
         return session
+    }
+
+    /// A number for one more session, or for one more lease that is to be bound.
+    mutating func makeSessionID() -> SessionID {
+        lastSession = SessionID(lastSession.value + 1)
+        return lastSession
+    }
+
+    /// Ends the lease or wait that is bound to something that has ended.
+    public mutating func bindingEnded(_ id: SessionID, at now: MonotonicInstant) {
+        apply(.bindingEnded(id), at: now)
     }
 
     /// Takes bytes that came from a session and does what its complete lines ask for, as far as it may go on.
@@ -233,7 +247,7 @@ public struct LockService {
         return true
     }
 
-    private mutating func refuse(_ error: WireError, tag: Tag?, to session: Session) {
+    mutating func refuse(_ error: WireError, tag: Tag?, to session: Session) {
         counts.refusedLines += 1
         say(.error(error), tag: tag, to: session)
     }
@@ -256,12 +270,14 @@ public struct LockService {
     private mutating func tellLosses() {
         var losers: [Session] = []
         for case .sendLost(let id, let names, let token, let reason) in effects {
-            guard let session = sessions[id] else { continue }
-            say(.lost(names, token: token, reason: describe(reason)), to: session)
+            // Of a lease that is bound, it is the one that asked for it; that may be gone, and the lease was taken all the same.
+            guard let holder = sessions[id]?.peer ?? bound[id]?.peer else { continue }
             if case .revoked(let by, let why) = reason {
                 let revoker = sessions[by]?.peer
-                record(Revocation(names: names, token: token, holder: session.peer, revoker: revoker, reason: why))
+                record(Revocation(names: names, token: token, holder: holder, revoker: revoker, reason: why))
             }
+            guard let session = sessions[bound[id]?.asker ?? id] else { continue }
+            say(.lost(names, token: token, reason: describe(reason)), to: session)
             if losers.last !== session { losers.append(session) }
         }
         losers.forEach(flush)

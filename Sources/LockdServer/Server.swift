@@ -24,8 +24,7 @@ public final class Server {
     let loose: LooseDescriptors
     /// What leases and waits are bound to.
     let bounds: BoundTable
-    /// Called once with what has ended, in the turn that notices; whoever is bound to it releases it.
-    var boundEnded: (BoundID, MonotonicInstant) -> Void = { _, _ in }
+    private let binder: DescriptorBinder
 
     /// Kept from turn to turn for its memory.
     private var sessionsToWrite: [Session] = []
@@ -82,6 +81,9 @@ public final class Server {
         limits.sessions = sessionLimit
         let connections = ConnectionTable()
         self.connections = connections
+        epoll = try Epoll()
+        bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
+        binder = DescriptorBinder(connections, bounds, loose)
         service = LockService(
             identity: .init(version: configuration.version, process: ProcessID(getpid())),
             limits: limits,
@@ -89,10 +91,9 @@ public final class Server {
             tokens: tokens,
             at: self.clock(),
             flush: { connections[$0]?.writeOutput() },
-            record: { logger.notice("revoked", metadata: $0.metadata) }
+            record: { logger.notice("revoked", metadata: $0.metadata) },
+            binder: binder
         )
-        epoll = try Epoll()
-        bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
         listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
         try epoll.add(listener.descriptor, .input, EpollKey(.listener))
@@ -189,8 +190,8 @@ public final class Server {
             hangUp(connection, now)
             close(connection, now)
         case .bound:
-            guard let id = bounds.takeEnded(key) else { return }
-            boundEnded(id, now)
+            guard let id = bounds.takeEnded(key), let session = binder.session(of: id) else { return }
+            service.bindingEnded(session, at: now)
         }
     }
 

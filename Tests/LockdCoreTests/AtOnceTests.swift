@@ -12,15 +12,15 @@ extension LockTable {
     /// What goes the short way, if it does.
     mutating func effectAtOnce(of event: Event, at now: MonotonicInstant) -> Effect? {
         switch event {
-        case .acquireRequested(let request) where request.terms == AcquireTerms(name: request.name):
-            withPlainName(request.name) { table, name in
+        case .acquireRequested(let request) where request.terms == AcquireTerms(name: request.names.first):
+            withPlainName(request.names.first) { table, name in
                 table.grantAtOnce(request.id, name, at: now).map {
-                    .sendGranted(request.id, request.name, token: $0, timeToLive: nil, after: .unremarkable)
+                    .sendGranted(request.id, request.names, token: $0, timeToLive: nil, after: .unremarkable)
                 }
             }
         case .releaseRequested(let id, let name, token: nil):
             withPlainName(name) { table, plainName in
-                table.releaseAtOnce(id, plainName, at: now).map { .sendReleased(id, name, token: $0) }
+                table.releaseAtOnce(id, plainName, at: now).map { .sendReleased(id, LockNames(name), token: $0) }
             }
         default: nil
         }

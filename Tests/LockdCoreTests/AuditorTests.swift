@@ -9,6 +9,7 @@ import Testing
         var event: Event
         var now: MonotonicInstant
         var effects: [Effect]
+        var leaseCount: Int
         var nextDeadline: MonotonicInstant?
     }
 
@@ -63,17 +64,17 @@ import Testing
     @Test func tooManyEndingsInOneTurnAreNotBelieved() throws {
         var limits = Limits()
         (limits.endingsPerTurn, limits.waitersPerSession) = (1, 1)
-        let requests = (["a", "b"] as [LockName]).map { AcquireRequest(alice, $0, timeToLive: .seconds(1)) }
+        let requests = (["a", "b"] as [LockNames]).map { AcquireRequest(alice, $0, timeToLive: .seconds(1)) }
         var (auditor, now) = (auditor(limits), MonotonicInstant(nanoseconds: 0))
-        try auditor.observe(.sessionOpened(alice.session, user: .root), at: now, [])
+        try auditor.observe(.sessionOpened(alice.session, user: .root), at: now, [], leaseCount: 0)
         for (request, token) in zip(requests, [1, 2] as [FencingToken]) {
-            let effects = [Effect.granted(request.name, to: alice, token: token, ttl: .seconds(1))]
-            try auditor.observe(.acquireRequested(request), at: now, effects)
+            let effects = [Effect.granted(request.names, to: alice, token: token, ttl: .seconds(1))]
+            try auditor.observe(.acquireRequested(request), at: now, effects, leaseCount: Int(token.value))
         }
         now = now + .seconds(1)
         let complaint = try #require(throws: Complaint.self) {
             let effects = [Effect.expired("a", of: alice, token: 1), .expired("b", of: alice, token: 2)]
-            try auditor.observe(.timePassed, at: now, effects)
+            try auditor.observe(.timePassed, at: now, effects, leaseCount: 0)
         }
         #expect(complaint.description.contains("2 endings in one turn"))
     }
@@ -81,7 +82,7 @@ import Testing
     @Test func leftoversAreNotBelieved() throws {
         let story = Self.story()
         var auditor = auditor()
-        for step in story { try auditor.observe(step.event, at: step.now, step.effects) }
+        for step in story { try auditor.observe(step.event, at: step.now, step.effects, leaseCount: step.leaseCount) }
         let complaint = try #require(throws: Complaint.self) { try auditor.observeEnd(of: Self.table()) }
         #expect(complaint.description.contains("got no answer"))
     }
@@ -92,7 +93,8 @@ import Testing
         var now = MonotonicInstant(nanoseconds: 0)
         for (_, event, seconds) in Self.script.prefix(6) {
             now = MonotonicInstant(nanoseconds: seconds * 1_000_000_000)
-            try auditor.observe(event, at: now, table.apply(event, at: now))
+            let effects = table.apply(event, at: now)
+            try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         }
         let lines = table.lines(withPrefix: nil, after: nil, lineLimit: 10, at: now).lines
         #expect(lines.count == 3)
@@ -107,7 +109,7 @@ import Testing
     private func audit(_ story: [Step]) throws(Complaint) {
         var auditor = auditor()
         for step in story {
-            try auditor.observe(step.event, at: step.now, step.effects)
+            try auditor.observe(step.event, at: step.now, step.effects, leaseCount: step.leaseCount)
             try auditor.observe(nextDeadline: step.nextDeadline)
         }
     }
@@ -126,7 +128,13 @@ import Testing
         return script.map { _, event, seconds in
             let now = MonotonicInstant(nanoseconds: seconds * 1_000_000_000)
             let effects = table.apply(event, at: now)
-            return Step(event: event, now: now, effects: effects, nextDeadline: table.nextDeadline)
+            return Step(
+                event: event,
+                now: now,
+                effects: effects,
+                leaseCount: table.leaseCount,
+                nextDeadline: table.nextDeadline
+            )
         }
     }
 }
@@ -220,7 +228,7 @@ extension AuditorTests {
         Lie("revocation that the holder does not hear of", at: "alice revokes", says: "was not told") {
             $0.removeFirst()
         },
-        Lie("wait over at the end of the ttl", at: "time passes", says: "was free in time") {
+        Lie("wait over at the end of the ttl", at: "time passes", says: "was due before on db") {
             $0 = [
                 .timedOut(
                     "db",
@@ -252,7 +260,7 @@ extension AuditorTests {
         Lie("busy with another holder", at: "carol tries", says: "the holder is") {
             $0 = [.busy("db", to: carol, holder: bob, held: .seconds(2), waiters: 2)]
         },
-        Lie("busy with fewer waiters", at: "carol tries", says: "2 wait, not 1") {
+        Lie("busy with fewer waiters", at: "carol tries", says: "[2] wait, not 1") {
             $0 = [.busy("db", to: carol, holder: alice, held: .seconds(2), waiters: 1)]
         },
         Lie("busy for one who can wait", at: "alice waits", says: "can wait") {

@@ -286,7 +286,7 @@ import Testing
         for id in readers + [writer] { _ = table.apply(.sessionOpened(id, user: .root), at: now) }
         for id in readers {
             _ = table.apply(
-                .acquireRequested(AcquireRequest(RequestID(id), LockName(stringLiteral: "own/\(id)"))),
+                .acquireRequested(AcquireRequest(RequestID(id), LockNames(stringLiteral: "own/\(id)"))),
                 at: now
             )
             _ = table.apply(.acquireRequested(AcquireRequest(RequestID(id), "db", holderLimit: .shared)), at: now)

@@ -31,7 +31,7 @@ import Testing
     @Test func theLockThatHasRestedLongestIsForgottenFirst() {
         let table = TableFixture { $0.idleLocks = 2 }
         for name in ["a", "b", "a", "c", "d"] as [LockName] {
-            table.acquire(name, by: alice)
+            table.acquire(LockNames(name), by: alice)
             table.release(name, by: alice)
         }
         let remembered = table.idleLocks.slots(in: table.locks).map { table.locks[$0].name }

@@ -24,6 +24,7 @@ import Testing
                         left: .seconds(7),
                         owner: "writer",
                         note: "nightly",
+                        nameCount: 1,
                         waiterCount: 2
                     )
                 ),
@@ -37,7 +38,8 @@ import Testing
                         left: .seconds(3),
                         timeToLive: .seconds(60),
                         owner: "reader",
-                        note: "soon"
+                        note: "soon",
+                        nameCount: 1
                     )
                 ),
                 .waiter(
@@ -50,7 +52,8 @@ import Testing
                         left: nil,
                         timeToLive: nil,
                         owner: nil,
-                        note: nil
+                        note: nil,
+                        nameCount: 1
                     )
                 ),
             ]
@@ -73,6 +76,7 @@ import Testing
                         left: nil,
                         owner: nil,
                         note: nil,
+                        nameCount: 1,
                         waiterCount: 0
                     )
                 )
@@ -144,7 +148,7 @@ import Testing
     @Test(arguments: 1...8)
     func listGoesOnWhereThePageEnded(_ lineLimit: Int) {
         let table = TableFixture()
-        for name in ["a", "b", "c"] as [LockName] { table.acquire(name, by: alice) }
+        for name in ["a", "b", "c"] as [LockName] { table.acquire(LockNames(name), by: alice) }
         table.acquire("b", by: bob)
         table.acquire("b", by: carol)
         table.acquire("c", by: carol)
@@ -155,7 +159,7 @@ import Testing
 
     @Test func listCanBeRestrictedToAPrefix() {
         let table = TableFixture()
-        for name in ["jobs/1", "db", "jobs", "job", "jobs/2"] as [LockName] { table.acquire(name, by: alice) }
+        for name in ["jobs/1", "db", "jobs", "job", "jobs/2"] as [LockName] { table.acquire(LockNames(name), by: alice) }
         #expect(table.listPages(prefix: "jobs").joined().map(\.short) == ["jobs/1 1", "jobs 3", "jobs/2 5"])
         #expect(table.listPages(prefix: "jobs/").joined().map(\.short) == ["jobs/1 1", "jobs/2 5"])
         #expect(table.listPages(prefix: "mail").joined().map(\.short) == [])
@@ -169,7 +173,7 @@ import Testing
 
     @Test func pageLooksAtSoManyLocks() {
         let table = TableFixture { $0.locksPerPage = 2 }
-        for name in ["a", "b", "c", "d", "x"] as [LockName] { table.acquire(name, by: alice) }
+        for name in ["a", "b", "c", "d", "x"] as [LockName] { table.acquire(LockNames(name), by: alice) }
         #expect(table.listPages().map { $0.map(\.short) } == [["a 1", "b 2"], ["c 3", "d 4"], ["x 5"]])
         #expect(table.listPages(prefix: "x").map { $0.map(\.short) } == [[], [], ["x 5"]])
     }
@@ -178,7 +182,7 @@ import Testing
     @Test(arguments: zip([0, 10], [[], ["new 5"]]))
     func listFindsEverythingThatStaysWhileOthersComeAndGo(idleLocks: Int, more: [String]) {
         let table = TableFixture { $0.idleLocks = idleLocks }
-        for name in ["a", "b", "c", "d"] as [LockName] { table.acquire(name, by: alice) }
+        for name in ["a", "b", "c", "d"] as [LockName] { table.acquire(LockNames(name), by: alice) }
         table.acquire("c", by: bob)
         var lines: [String] = []
         var cursor: Cursor?
@@ -196,7 +200,7 @@ import Testing
 
     @Test func cursorIntoALockThatIsGoneGoesOnBehindIt() {
         let table = TableFixture()
-        for name in ["a", "b"] as [LockName] { table.acquire(name, by: alice) }
+        for name in ["a", "b"] as [LockName] { table.acquire(LockNames(name), by: alice) }
         table.acquire("a", by: bob.tagged("1"))
         let (_, next) = table.lines(after: nil, lineLimit: 1)
         table.cancel("1", by: bob)

@@ -233,7 +233,7 @@ import Testing
         }
         table.acquire("db", by: alice)
         table.acquire("db", by: bob)
-        for name in ["a", "b", "c"] as [LockName] { table.acquire(name, by: carol, ttl: .seconds(1)) }
+        for name in ["a", "b", "c"] as [LockName] { table.acquire(LockNames(name), by: carol, ttl: .seconds(1)) }
         table.disconnect(alice)
         table.moveClock(.seconds(5))
         #expect(table.passTime() == [.granted("db", to: bob, token: 5)])

@@ -154,9 +154,9 @@ import Testing
         var effects: [Effect] = []
         var plain = table.table
         for name in names {
-            plain.apply(.acquireRequested(AcquireRequest(alice, name)), at: table.now, effects: &effects)
+            plain.apply(.acquireRequested(AcquireRequest(alice, LockNames(name))), at: table.now, effects: &effects)
         }
-        plain.apply(.acquireRequested(AcquireRequest(bob, names[9999])), at: table.now, effects: &effects)
+        plain.apply(.acquireRequested(AcquireRequest(bob, LockNames(names[9999]))), at: table.now, effects: &effects)
         plain.apply(.inputEnded(alice.session), at: table.now, effects: &effects)
         plain.apply(.sessionEnded(alice.session), at: table.now, effects: &effects)
         plain.checkInvariants()
@@ -168,7 +168,7 @@ import Testing
             plain.apply(.timePassed, at: table.now, effects: &effects)
             #expect(plain.leaseCount == 10_000 - 1000 * slice + effects.count)
         }
-        #expect(effects.map(\.withoutPredecessor) == [.granted(names[9999], to: bob, token: 10_001)])
+        #expect(effects.map(\.withoutPredecessor) == [.granted(LockNames(names[9999]), to: bob, token: 10_001)])
         #expect(plain.nextDeadline == nil)
         plain.checkInvariants()
     }
@@ -178,15 +178,15 @@ import Testing
             $0.endingsPerTurn = 2
             $0.waitersPerSession = 2
         }
-        for number in 0..<5 { table.acquire(name(number), by: alice) }
-        table.acquire(name(4), by: bob.tagged("1"))
+        for number in 0..<5 { table.acquire(LockNames(name(number)), by: alice) }
+        table.acquire(LockNames(name(4)), by: bob.tagged("1"))
         table.disconnect(alice)
 
         table.passTime()
-        #expect(table.acquire(name(3), by: carol) == [.granted(name(3), to: carol, token: 6)])
+        #expect(table.acquire(LockNames(name(3)), by: carol) == [.granted(LockNames(name(3)), to: carol, token: 6)])
         #expect(
             table.release(name(4), by: bob)
-                == [.granted(name(4), to: bob.tagged("1"), token: 7), .released(name(4), to: bob, token: 7)]
+                == [.granted(LockNames(name(4)), to: bob.tagged("1"), token: 7), .released(LockNames(name(4)), to: bob, token: 7)]
         )
         table.passTime()
         #expect(table.nextDeadline() == nil)
@@ -198,9 +198,9 @@ import Testing
             $0.endingsPerTurn = 2
             $0.waitersPerSession = 2
         }
-        for number in 0..<3 { table.acquire(name(number), by: alice) }
-        for number in 3..<6 { table.acquire(name(number), by: bob) }
-        for number in 0..<6 { table.acquire(name(number), by: carol.tagged(Tag(UInt64(number))), wait: .none) }
+        for number in 0..<3 { table.acquire(LockNames(name(number)), by: alice) }
+        for number in 3..<6 { table.acquire(LockNames(name(number)), by: bob) }
+        for number in 0..<6 { table.acquire(LockNames(name(number)), by: carol.tagged(Tag(UInt64(number))), wait: .none) }
         table.disconnect(bob)
         table.disconnect(alice)
         table.passTime()

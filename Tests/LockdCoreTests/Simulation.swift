@@ -27,6 +27,9 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
     /// How many of a thousand requests tolerate any number of holders, and how many a few.
     var shared = 200
     var counted = 150
+    /// How many of a thousand requests are for several names, and for how many at the most.
+    var sets = 150
+    var setSize = 5
     var limits = Limits()
 
     var description: String { name }
@@ -38,8 +41,55 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         SimulationPlan(name: "late", sessionCount: 200, nameCount: 40, clockMoves: 500, tellings: 20),
         SimulationPlan(name: "readers", sessionCount: 400, nameCount: 4, clockMoves: 50, churn: 10, shared: 900),
         SimulationPlan(name: "exclusive", sessionCount: 300, nameCount: 20, clockMoves: 100, shared: 0, counted: 0),
-        slices, limited, fewGrants,
+        SimulationPlan(name: "singles", sessionCount: 200, nameCount: 40, clockMoves: 200, sets: 0),
+        philosophers, slices, limited, fewGrants, overloaded, crowded,
     ]
+
+    /// Few names, of which most requests want two or three.
+    private static var philosophers: SimulationPlan {
+        SimulationPlan(
+            name: "philosophers",
+            sessionCount: 150,
+            nameCount: 12,
+            clockMoves: 100,
+            churn: 10,
+            shared: 50,
+            counted: 50,
+            sets: 900,
+            setSize: 3
+        )
+    }
+
+    /// More is due at a time than one turn ends, and than it grants, on names that are claimed together.
+    private static var overloaded: SimulationPlan {
+        var plan = SimulationPlan(
+            name: "overloaded",
+            sessionCount: 100,
+            nameCount: 15,
+            clockMoves: 200,
+            tellings: 300,
+            churn: 60,
+            shared: 400,
+            counted: 200,
+            sets: 400
+        )
+        plan.limits.endingsPerTurn = 3
+        plan.limits.waitersPerSession = 3
+        plan.limits.grantsPerTurn = 2
+        return plan
+    }
+
+    /// Several names at once, where every limit is met all the time.
+    private static var crowded: SimulationPlan {
+        var plan = SimulationPlan(name: "crowded", sessionCount: 60, nameCount: 30, clockMoves: 200, tellings: 500, sets: 500)
+        plan.limits.leases = 50
+        plan.limits.leasesPerSession = 5
+        plan.limits.waiters = 40
+        plan.limits.waitersPerSession = 3
+        plan.limits.endingsPerTurn = 3
+        plan.limits.grantsPerTurn = 3
+        return plan
+    }
 
     /// Many readers that are granted a few at a time.
     private static var fewGrants: SimulationPlan {
@@ -86,7 +136,7 @@ struct Simulation {
     private var draining: [SessionID] = []
     private var sessionCount: UInt64 = 0
     /// What was granted, as a client remembers it: it may be over.
-    private var remembered: [(id: RequestID, name: LockName, token: FencingToken)] = []
+    private var remembered: [(id: RequestID, names: LockNames, token: FencingToken)] = []
     /// What had to wait, and under which tag: it may be over.
     private var waited: [RequestID] = []
     private var reservedThrough: FencingToken = 0
@@ -131,13 +181,13 @@ struct Simulation {
 
     private mutating func audit(_ event: Event) throws(Complaint) {
         let effects = chance(250) ? try applyInBothWays(event) : table.apply(event, at: now)
-        try auditor.observe(event, at: now, effects)
+        try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         try auditor.observe(nextDeadline: table.nextDeadline)
         if case .acquireRequested(let request) = event, request.id.tag != nil, effects.isEmpty {
             waited.append(request.id)
         }
         for effect in effects {
-            if case .sendGranted(let id, let name, let token, _, _) = effect { remembered.append((id, name, token)) }
+            if case .sendGranted(let id, let names, let token, _, _) = effect { remembered.append((id, names, token)) }
             var hasher = Hasher()
             hasher.combine(fingerprint)
             hasher.combine(effect)
@@ -210,20 +260,21 @@ extension Simulation {
         let session = draining.isEmpty || !chance(30) ? element(of: open) : element(of: draining)
         let id = RequestID(session, tag: chance(700) ? element(of: Self.tags) : nil)
         switch below(100) {
-        case 0..<50: return .acquireRequested(acquireRequest(id, name()))
+        case 0..<50: return .acquireRequested(acquireRequest(id, names()))
         case 50..<52:
             guard let lease = rememberedLease(forgets: false) else { return .nameInspected(name()) }
-            return .acquireRequested(acquireRequest(RequestID(lease.id.session), lease.name))
+            return .acquireRequested(acquireRequest(RequestID(lease.id.session), chance(700) ? lease.names : names()))
         case 52..<70:
             guard let lease = rememberedLease(forgets: true) else { return .nameInspected(name()) }
-            return .releaseRequested(RequestID(lease.id.session, tag: id.tag), lease.name, token: lease.token)
+            let name = element(of: Array(lease.names))
+            return .releaseRequested(RequestID(lease.id.session, tag: id.tag), name, token: lease.token)
         case 70..<74: return .releaseRequested(id, name(), token: nil)
         case 74..<82:
             guard let lease = rememberedLease(forgets: false) else { return .timePassed }
             let timeToLive = chance(500) ? duration(1...30) : nil
             return .renewRequested(
                 RequestID(lease.id.session),
-                lease.name,
+                element(of: Array(lease.names)),
                 token: lease.token,
                 timeToLive: timeToLive
             )
@@ -260,7 +311,7 @@ extension Simulation {
         return .sessionOpened(id, user: element(of: [UserID.root, UserID(1000), UserID(1001), .overflow]))
     }
 
-    private mutating func acquireRequest(_ id: RequestID, _ name: LockName) -> AcquireRequest {
+    private mutating func acquireRequest(_ id: RequestID, _ names: LockNames) -> AcquireRequest {
         let wait: WaitTimeout =
             switch below(10) {
             case 0..<2: .none
@@ -269,7 +320,7 @@ extension Simulation {
             }
         return AcquireRequest(
             id,
-            name,
+            names,
             wait: wait,
             queueLimit: chance(100) ? below(4) : nil,
             holderLimit: holderLimit(),
@@ -287,12 +338,20 @@ extension Simulation {
     }
 
     /// A lease that was granted once, to a session that is not over.
-    private mutating func rememberedLease(forgets: Bool) -> (id: RequestID, name: LockName, token: FencingToken)? {
+    private mutating func rememberedLease(forgets: Bool) -> (id: RequestID, names: LockNames, token: FencingToken)? {
         guard !remembered.isEmpty else { return nil }
         let index = below(remembered.count)
         guard forgets else { return remembered[index] }
         remembered.swapAt(index, remembered.count - 1)
         return remembered.removeLast()
+    }
+
+    /// One name, or several.
+    private mutating func names() -> LockNames {
+        var names = LockNames(name())
+        guard chance(plan.sets) else { return names }
+        for _ in 0..<(1 + below(plan.setSize - 1)) { names = names.adding(name()) ?? names }
+        return names
     }
 
     /// Some names are asked for far more often than others.

@@ -34,7 +34,7 @@ final class TableFixture {
         let effects = table.apply(event, at: now)
         table.checkInvariants()
         do {
-            try auditor.observe(event, at: now, effects)
+            try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         } catch {
             Issue.record("\(error)")
         }
@@ -224,7 +224,7 @@ extension Effect {
         .sendRenewed(id, names, token: token, timeToLive: ttl)
     }
 
-    static func notHeld(_ names: LockNames, to id: RequestID) -> Self { .sendNotHeld(id, name) }
+    static func notHeld(_ name: LockName, to id: RequestID) -> Self { .sendNotHeld(id, name) }
 
     static func waitCancelled(_ tag: Tag, to id: RequestID) -> Self { .sendWaitCancelled(id, tag: tag) }
 

@@ -112,14 +112,14 @@ import Testing
 
     // MARK: Everything else
 
-    @Test(arguments: BoundDescriptor.Kind.allCases)
-    func nothingIsRefused(_ kind: BoundDescriptor.Kind) {
+    @Test(arguments: Binding.allCases)
+    func nothingIsRefused(_ kind: Binding) {
         #expect(refusal(nil, kind) == BoundDescriptor.Refusal.none)
         #expect(refusal(-1, kind) == .other)
     }
 
-    @Test(arguments: BoundDescriptor.Kind.allCases)
-    func otherDescriptorsAreRefused(_ kind: BoundDescriptor.Kind) throws {
+    @Test(arguments: Binding.allCases)
+    func otherDescriptorsAreRefused(_ kind: Binding) throws {
         let directory = try TemporaryDirectory()
         let (pipe, sockets) = (try Pipe(), try ConnectedSockets())
         let named = ["fifo", "anon_inode:[pidfd]", "pipe:[7]"].map { directory.path + "/" + $0 }
@@ -147,7 +147,7 @@ import Testing
     /// What says why it is refused; nothing if it is not.
     private func refusal(
         _ descriptor: CInt?,
-        _ kind: BoundDescriptor.Kind,
+        _ kind: Binding,
         from sender: Peer? = nil
     ) -> BoundDescriptor.Refusal? {
         do throws(BoundDescriptor.Refusal) {

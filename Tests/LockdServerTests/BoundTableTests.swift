@@ -123,7 +123,7 @@ import Testing
         #expect(pipe.losesItsReaders())
     }
 
-    private func insert(_ descriptor: CInt, _ kind: BoundDescriptor.Kind) throws -> BoundID {
+    private func insert(_ descriptor: CInt, _ kind: Binding) throws -> BoundID {
         try table.insert(try BoundDescriptor(checking: descriptor, as: kind, from: own))
     }
 

@@ -100,7 +100,7 @@ private struct LineFuzz {
             }
             switch reply?.reply {
             case nil: return "\(line) is an event that nobody knows"
-            case .lost, .lease, .waiter, .statistic: break
+            case .lost, .lease, .waiter, .hold, .statistic, .queued, .edge, .watched: break
             case .bye:
                 client.hasQuit = true
                 client.answers += 1
@@ -165,16 +165,25 @@ private struct RandomLines {
         let tag = pick(["", "", "#1 ", "#2 ", "#a.b ", "#\(number(below: 100)) "])
         let name = pick(["a", "b", "c", "a/%C3%A9", "%00", "d\(number(below: 20))"])
         switch number(below: 20) {
-        case 0..<8: return "\(tag)ACQUIRE \(name)\(wait())\(timeToLive())\(pick(["", "", " owner=o", " note=n%20"]))"
+        case 0..<8: return "\(tag)ACQUIRE \(name)\(acquireOptions())"
         case 8..<12: return "\(tag)RELEASE \(name)\(token())"
         case 12: return "\(tag)RENEW \(name)\(token())\(timeToLive())"
         case 13, 14: return "\(tag)CANCEL \(pick(["#1", "#2", "#a.b"]))"
         case 15: return "\(tag)SHOW \(name)\(page())"
         case 16: return "\(tag)LIST\(pick(["", " a", " d"]))\(page())"
         case 17: return "\(tag)REVOKE \(name)\(token())\(pick(["", " reason=x"]))"
-        case 18: return tag + pick(["PING", "STATS", "HELLO", "HELLO v=1 client=c", "NONSENSE", ""])
+        case 18:
+            let others = ["WATCH", "WATCH d", "UNWATCH", "HISTORY a"]
+            return tag + pick(["PING", "STATS", "HELLO", "HELLO v=1 client=c", "NONSENSE", ""] + others)
         default: return number(below: 30) == 0 ? "\(tag)QUIT" : "PING"
         }
+    }
+
+    private mutating func acquireOptions() -> String {
+        pick(["", "", " b", " c d1 d2", " b b"]) + wait() + timeToLive()
+            + pick(["", "", " owner=o", " owner=p", " note=n%20"])
+            + pick(["", "", " mode=shared", " limit=2", " max-queue=2"])
+            + pick(["", "", " progress=100ms", " bind=pipe"])
     }
 
     private mutating func wait() -> String {

@@ -8,6 +8,14 @@ import pickle
 import pytest
 
 import lockd
+from lockd._connection import refusal
+from lockd._replies import Refused
+
+EDGES = (
+    lockd.DeadlockEdge(b"b", 12, b"one", 3, 13, 0, b"my app", None, b"two", 4, held=5, token=6),
+    lockd.DeadlockEdge(b"a", 13, b"two", 4, 14, 0, holder_session=5, waited=7),
+    lockd.DeadlockEdge(b"a"),
+)
 
 ERRORS: list[tuple[lockd.LockdError, str]] = [
     (lockd.LocalProtocolError("a name"), "a name"),
@@ -24,6 +32,25 @@ ERRORS: list[tuple[lockd.LockdError, str]] = [
     ),
     (lockd.NotHeld(b"\xff"), r"release of '\\xff', of which this process holds no lease"),
     (lockd.QueueFull(b"x", 1), "'x' is not free, and 1 or more wait for it already"),
+    (
+        lockd.LeaseLost(b"a", 5, "expired", names=(b"a", b"b")),
+        "the lease on 'a', 'b' (token 5) was lost: expired",
+    ),
+    (lockd.NotHeld(b"x", 5), "there is no lease on 'x' with token 5 that is yours to release or renew"),
+    (lockd.QueueFull(b"a", 2, (b"a", b"b")), "'a', 'b' are not free, and 2 or more wait for them already"),
+    (lockd.AlreadyHeld((b"a", b"b"), 5), "the owner holds 'a', 'b' already, with token 5"),
+    (lockd.BindingEnded((b"x",)), "what a lease on 'x' was to be bound to has ended"),
+    (lockd.DeadlockError((b"b",)), "waiting for 'b' would be a deadlock"),
+    (
+        lockd.DeadlockError((b"b", b"c"), EDGES),
+        "waiting for 'b', 'c' would be a deadlock: process 12 (owner 'one', session 3) waits for 'b', held for 5 ms by"
+        " process 13 (my app, owner 'two', session 4); process 13 (owner 'two', session 4) waits for 'a' behind"
+        " process 14 (session 5), which has waited for 7 ms; a process waits for 'a', held by a process",
+    ),
+    (
+        lockd.DeadlockError((b"a",), EDGES[2:] * 9),
+        "waiting for 'a' would be a deadlock: " + "a process waits for 'a', held by a process; " * 8 + "and 1 more",
+    ),
     (lockd.RequestRefused("unknown-verb", {"got": "x"}), "lockd refused the request: unknown-verb got=x"),
     (
         lockd.LimitReached("too-many-waiters", {"limit": "5", "scope": "session"}),
@@ -54,6 +81,9 @@ def test_errors_survive_pickle_and_copy(error: lockd.LockdError, duplicate: type
         (lockd.DaemonUnavailable, (lockd.LockdError, ConnectionError)),
         (lockd.LeaseLost, (lockd.LockdError,)),
         (lockd.NotHeld, (lockd.LockdError, RuntimeError)),
+        (lockd.AlreadyHeld, (lockd.LockdError, RuntimeError)),
+        (lockd.DeadlockError, (lockd.LockdError,)),
+        (lockd.BindingEnded, (lockd.LockdError,)),
         (lockd.RequestRefused, (lockd.LockdError,)),
         (lockd.LimitReached, (lockd.RequestRefused,)),
     ],
@@ -63,6 +93,16 @@ def test_errors_can_be_caught_by_their_bases(
 ) -> None:
     assert all(issubclass(error, base) for base in bases)
     assert issubclass(error, lockd.LockdError)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_limit"),
+    [("too-many-leases", True), ("too-many-watchers", True), ("too-many-names", False), ("partly-held", False)],
+)
+def test_limits_that_are_reached_are_told_from_what_is_wrong_for_good(code: str, is_limit: bool) -> None:
+    error = refusal(Refused(code, {"limit": "16"}))
+    assert isinstance(error, lockd.LimitReached) == is_limit
+    assert (error.code, error.fields) == (code, {"limit": "16"})
 
 
 def test_public_names_are_named_where_users_find_them() -> None:

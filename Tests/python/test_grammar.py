@@ -127,3 +127,22 @@ def test_durations_and_numbers_outside_their_range_are_refused() -> None:
     assert grammar.check_number("a limit", 500, least=1, most=500) == 500
     with pytest.raises(LocalProtocolError, match="a limit is 1 to 500, not 501"):
         grammar.check_number("a limit", 501, least=1, most=500)
+
+
+def test_names_of_a_lock_keep_their_order() -> None:
+    assert grammar.check_names(["b", b"a", "é"]) == (b"b", b"a", "é".encode())
+    assert len(grammar.check_names(str(number) for number in range(16))) == 16
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        ([], "a lock has 1 to 16 names, not 0"),
+        ([str(number) for number in range(17)], "a lock has 1 to 16 names, not 17"),
+        (["a", "b", b"a"], "the names of a lock are all different, but 'a' is there twice"),
+        (["a", ""], "a lock name has 1 to 255 bytes, not 0"),
+    ],
+)
+def test_what_are_no_names_of_a_lock(names: list[str | bytes], complaint: str) -> None:
+    with pytest.raises(LocalProtocolError, match=complaint):
+        grammar.check_names(names)

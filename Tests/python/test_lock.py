@@ -276,6 +276,10 @@ class TestState:
     [
         (lambda: lockd.Lock(""), ValueError, "a lock name has 1 to 255 bytes, not 0"),
         (lambda: lockd.Lock(7), TypeError, "a lock name is a str or bytes, not int"),  # type: ignore[arg-type]
+        (lambda: lockd.Lock("x", "y", b"x"), ValueError, "all different, but 'x' is there twice"),
+        (lambda: lockd.Lock(*map(str, range(17))), ValueError, "a lock has 1 to 16 names, not 17"),
+        (lambda: lockd.Lock("x", owner=""), ValueError, "an owner has 1 to 64 bytes, not 0"),
+        (lambda: lockd.Lock("x", progress=print, progress_interval=0.05), ValueError, "progress is 100 ms to 366 days"),
         (lambda: lockd.Lock("x", note=""), ValueError, "a note has 1 to 256 bytes, not 0"),
         (lambda: lockd.Lock("x", ttl=0), ValueError, "a ttl is 1 ms to 366 days, not 0 ms"),
         (lambda: lockd.Lock("x", ttl=-1), ValueError, "a ttl is 1 ms to 366 days"),

@@ -7,7 +7,22 @@ import pytest
 from lockd import LocalProtocolError, RemoteProtocolError
 from lockd import _replies as replies
 from lockd._protocol import LINE_LIMIT, Connection, HeldLease, Loss, Received
-from lockd._requests import Acquire, Hello, List, Ping, Quit, Release, Renew, Request, Revoke, Show, Stats
+from lockd._requests import (
+    Acquire,
+    Hello,
+    History,
+    List,
+    Ping,
+    Quit,
+    Release,
+    Renew,
+    Request,
+    Revoke,
+    Show,
+    Stats,
+    Unwatch,
+    Watch,
+)
 
 
 def send(connection: Connection, request: Request) -> str:
@@ -26,7 +41,7 @@ def drain(connection: Connection) -> bytes:
 
 def granted(connection: Connection, name: bytes = b"x", token: int = 5, ttl: str = "") -> HeldLease:
     """Acquire a lease."""
-    tag = send(connection, Acquire(name))
+    tag = send(connection, Acquire(tuple(name.split(b" "))))
     (received,) = connection.receive(f"{tag} GRANTED {name.decode()} token={token}{ttl}\n".encode())
     assert received.lease is not None
     return received.lease
@@ -45,10 +60,10 @@ class TestTags:
 
     def test_answers_find_their_requests_in_any_order(self) -> None:
         connection = Connection()
-        first, second = send(connection, Acquire(b"x")), send(connection, Ping())
+        first, second = send(connection, Acquire((b"x",))), send(connection, Ping())
         assert connection.receive(f"{second} PONG\n".encode()) == [Received(second, Ping(), replies.Pong())]
         (received,) = connection.receive(f"{first} BUSY x waiters=0\n".encode())
-        assert (received.tag, received.request) == (first, Acquire(b"x"))
+        assert (received.tag, received.request) == (first, Acquire((b"x",)))
 
     def test_untagged_requests_are_answered_in_order(self) -> None:
         connection = Connection()
@@ -102,13 +117,20 @@ class TestBytes:
             (Show(b"x"), ["LEASE x token=5", "WAITER x position=1", "END"], [False, False, True]),
             (List(), ["LEASE a token=5", "LEASE b token=6", "END next=1.2"], [False, False, True]),
             (Stats(), ["STAT pid=5", "END"], [False, True]),
+            (History(b"x"), ["HOLD x token=5 outcome=ended", "END"], [False, True]),
+            (
+                Acquire((b"x",)),
+                ["QUEUED x position=2", "QUEUED x position=1", "GRANTED x token=5"],
+                [False, False, True],
+            ),
+            (Acquire((b"x",)), ["EDGE x", "EDGE y", "DEADLOCK x edges=2"], [False, False, True]),
         ):
             connection = Connection()
             tag = send(connection, request)
             received = connection.receive("".join(f"{tag} {line}\n" for line in lines).encode())
             assert [meaning.final for meaning in received] == finals
             with pytest.raises(RemoteProtocolError, match="nothing was asked"):
-                connection.receive(f"{tag} END\n".encode())
+                connection.receive(f"{tag} {lines[-1]}\n".encode())
 
 
 class TestAnswers:
@@ -116,11 +138,11 @@ class TestAnswers:
         ("request_", "line"),
         [
             (Hello(), "WELCOME lockd=1 v=1"),
-            (Acquire(b"x"), "GRANTED x token=5"),
-            (Acquire(b"x"), "HELD x token=5"),
-            (Acquire(b"x"), "BUSY x waiters=0"),
-            (Acquire(b"x"), "TIMEOUT x waited=1ms waiters=0"),
-            (Acquire(b"x"), "CANCELLED x waited=1ms"),
+            (Acquire((b"x",)), "GRANTED x token=5"),
+            (Acquire((b"x",)), "HELD x token=5"),
+            (Acquire((b"x",)), "BUSY x waiters=0"),
+            (Acquire((b"x",)), "TIMEOUT x waited=1ms waiters=0"),
+            (Acquire((b"x",)), "CANCELLED x waited=1ms"),
             (Release(b"x"), "RELEASED x token=5"),
             (Release(b"x"), "NOTHELD x"),
             (Renew(b"x"), "RENEWED x token=5"),
@@ -128,6 +150,16 @@ class TestAnswers:
             (Revoke(b"x"), "REVOKED x token=5"),
             (Revoke(b"x"), "DENIED x token=5 uid=1"),
             (Revoke(b"x"), "NOTHELD x"),
+            (Acquire((b"x", b"y")), "GRANTED x y token=5"),
+            (Acquire((b"x", b"y")), "HELD z y x token=5"),
+            (Acquire((b"x",)), "DEADLOCK x edges=1"),
+            (Release(b"y"), "RELEASED x y token=5"),
+            (Renew(b"y"), "RENEWED x y token=5"),
+            (Revoke(b"y"), "REVOKED x y token=5"),
+            (Revoke(b"y"), "DENIED x y token=5 uid=1"),
+            (Watch(), "WATCHING"),
+            (Watch(b"x"), "WATCHING x"),
+            (Unwatch(), "UNWATCHED"),
             (Quit(), "BYE"),
             (Ping(), "ERROR unknown-verb"),
         ],
@@ -145,10 +177,18 @@ class TestAnswers:
         ("request_", "line"),
         [
             (Ping(), "GRANTED x token=5"),
-            (Acquire(b"x"), "PONG"),
-            (Acquire(b"x"), "GRANTED y token=5"),
+            (Acquire((b"x",)), "PONG"),
+            (Acquire((b"x",)), "GRANTED y token=5"),
             (Release(b"x", token=5), "RELEASED x token=6"),
             (Revoke(b"x"), "NOTHELD y"),
+            (Acquire((b"x", b"y")), "GRANTED x token=5"),
+            (Acquire((b"x", b"y")), "GRANTED y x token=5"),
+            (Acquire((b"x", b"y")), "HELD x token=5"),
+            (Acquire((b"x",)), "QUEUED y position=1"),
+            (Acquire((b"x",)), "END"),
+            (Release(b"x"), "RELEASED y z token=5"),
+            (History(b"x"), "HOLD y token=5 outcome=ended"),
+            (Watch(b"x"), "WATCHING y"),
         ],
     )
     def test_any_other_answer_is_an_error(self, request_: Request, line: str) -> None:
@@ -169,12 +209,12 @@ class TestLeases:
         connection = Connection()
         lease = granted(connection, ttl=" ttl=30s")
         assert (lease.name, lease.token, lease.ttl, lease.loss) == (b"x", 5, 30_000, None)
-        assert connection.leases == {(b"x", 5): lease}
+        assert connection.leases == {5: lease}
 
     def test_held_is_the_lease_that_was_granted_before(self) -> None:
         connection = Connection()
         lease = granted(connection)
-        tag = send(connection, Acquire(b"x", owner=b"o"))
+        tag = send(connection, Acquire((b"x",), owner=b"o"))
         (received,) = connection.receive(f"{tag} HELD x token=5\n".encode())
         assert received.lease is lease
 
@@ -189,6 +229,16 @@ class TestLeases:
     def test_released_without_a_lease_changes_nothing(self) -> None:
         connection = Connection()
         connection.receive(f"{send(connection, Release(b'x'))} RELEASED x token=5\n".encode())
+        assert connection.leases == {}
+
+    def test_lease_on_several_names_is_one(self) -> None:
+        connection = Connection()
+        lease = granted(connection, b"a b")
+        assert (lease.name, lease.names) == (b"a", (b"a", b"b"))
+        assert connection.leases == {5: lease}
+        connection.give_back(lease)
+        assert drain(connection) == b"#2 RELEASE a token=5\n"
+        connection.receive(b"#2 RELEASED a b token=5\n")
         assert connection.leases == {}
 
     def test_renewed_says_which_ttl_holds(self) -> None:
@@ -217,12 +267,12 @@ class TestLeases:
         assert isinstance(received.reply, replies.Lost)
         assert lease.loss == loss
         assert not lease.released
-        assert connection.leases == {(b"y", 6): other}
+        assert connection.leases == {6: other}
 
     def test_the_loss_of_another_lease_changes_nothing(self) -> None:
         connection = Connection()
         lease = granted(connection)
-        connection.receive(b"* LOST x token=4 reason=expired\n* UNHEARD of it\n")
+        connection.receive(b"* LOST x token=4 reason=expired\n* UNHEARD of it\n* EXPIRED x token=5 held=1s\n")
         assert lease.loss is None
 
     def test_nothing_held_without_word_of_a_loss_is_a_loss(self) -> None:
@@ -235,10 +285,10 @@ class TestLeases:
     def test_nothing_held_under_another_token_changes_nothing(self) -> None:
         connection = Connection()
         lease = granted(connection)
-        for request in (Release(b"x", 4), Release(b"x"), Revoke(b"x", 5)):
-            connection.receive(f"{send(connection, request)} NOTHELD x\n".encode())
+        for request in (Release(b"x", 4), Release(b"x"), Revoke(b"x", 5), Release(b"y", 5)):
+            connection.receive(f"{send(connection, request)} NOTHELD {request.name.decode()}\n".encode())
         assert lease.loss is None
-        assert connection.leases == {(b"x", 5): lease}
+        assert connection.leases == {5: lease}
 
     def test_bye_ends_every_lease_as_asked(self) -> None:
         connection = Connection()
@@ -248,11 +298,20 @@ class TestLeases:
         assert lease.released
         assert lease.loss is None
 
+    def test_events_of_a_watch_answer_nothing(self) -> None:
+        connection = Connection()
+        tag = send(connection, Watch(b"x"))
+        received = connection.receive(f"{tag} WATCHING x\n* RELEASED x token=4 held=1s\n* MISSED count=3\n".encode())
+        assert received[1:] == [
+            Received(None, None, replies.Event("released", (b"x",), 4, held=1000)),
+            Received(None, None, replies.Missed(3)),
+        ]
+
 
 class TestAbandoning:
     def test_an_abandoned_wait_is_cancelled(self) -> None:
         connection = Connection()
-        tag = send(connection, Acquire(b"x"))
+        tag = send(connection, Acquire((b"x",)))
         connection.abandon(tag)
         assert drain(connection) == f"#2 CANCEL {tag}\n".encode()
         assert not connection.settled
@@ -262,7 +321,7 @@ class TestAbandoning:
 
     def test_a_grant_that_was_faster_is_released_by_its_token(self) -> None:
         connection = Connection()
-        tag = send(connection, Acquire(b"x"))
+        tag = send(connection, Acquire((b"x",)))
         connection.abandon(tag)
         drain(connection)
         assert connection.receive(f"{tag} GRANTED x token=5\n".encode()) == []
@@ -274,7 +333,7 @@ class TestAbandoning:
     @pytest.mark.parametrize("answer", ["BUSY x waiters=0", "TIMEOUT x waited=1ms waiters=0", "ERROR too-many-leases"])
     def test_an_answer_that_was_faster_and_no_grant_is_forgotten(self, answer: str) -> None:
         connection = Connection()
-        tag = send(connection, Acquire(b"x"))
+        tag = send(connection, Acquire((b"x",)))
         connection.abandon(tag)
         drain(connection)
         assert connection.receive(f"{tag} {answer}\n#2 NOTWAITING {tag}\n".encode()) == []
@@ -301,7 +360,7 @@ class TestAbandoning:
 
     def test_abandoning_twice_or_too_late_is_nothing(self) -> None:
         connection = Connection()
-        tag = send(connection, Acquire(b"x"))
+        tag = send(connection, Acquire((b"x",)))
         connection.abandon(tag)
         drain(connection)
         connection.abandon(tag)
@@ -352,7 +411,7 @@ class TestEnd:
 
     def test_nothing_is_sent_behind_the_end(self) -> None:
         connection = Connection()
-        tag = connection.send(Acquire(b"x"))
+        tag = connection.send(Acquire((b"x",)))
         connection.send_untagged(Ping())
         connection.abandon(tag)
         connection.receive_end("it closed the connection")

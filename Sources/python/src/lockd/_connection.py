@@ -15,11 +15,14 @@ The rules of this module:
 5. Only the leader receives. Anybody may send; who cannot, because the socket is full, waits for room.
 6. A wait that was given up may still be granted. As long as it may, and nobody else waits, a *settler* leads: a thread
    that ends as soon as the daemon has answered.
+7. How a wait goes is reported by the thread that waits, outside of all steps, and while somebody else leads. So what is
+   told may take its time, use lockd, and raise.
 """
 
 from __future__ import annotations
 
 import _thread
+import array
 import copy
 import os
 import select
@@ -29,53 +32,24 @@ import time
 from typing import Callable, Optional, TypeVar
 
 from . import _replies as replies
+from ._binding import Descriptor
 from ._errors import DaemonUnavailable, LimitReached, LockdError, RemoteProtocolError, RequestRefused
+from ._pending import Pending
 from ._protocol import Connection, HeldLease, Received
 from ._renewal import Renewer
-from ._replies import Reply
-from ._requests import Hello, Release, Renew, Request
+from ._requests import Hello, Release, Renew
+from ._timing import ANSWER_TIMEOUT
 from ._version import __version__
 from ._waiting import connect, wait_for_signal, wait_for_socket
 
-#: How long the daemon may take for what it answers at once, and by how much it may overrun a wait, in seconds.
-ANSWER_TIMEOUT = 5.0
-
-_RECEIVE_SIZE = 16384
+#: How much is received at a time, in bytes.
+RECEIVE_SIZE = 16384
 _SETTLER = "settler"
 
 _Result = TypeVar("_Result")
 
 #: Waits for the next turn, or until a deadline; says whether it ended before the deadline.
 Wait = Callable[[Optional[float]], bool]
-
-
-class Pending:
-    """A request on its way, and the thread that waits for its answer."""
-
-    __slots__ = ("answered", "lease", "polling", "replies", "request", "signal", "tag", "thread", "unsent")
-
-    def __init__(self, request: Request) -> None:
-        self.request = request
-        self.tag: str | None = None
-        self.replies: list[Reply] = []
-        self.lease: HeldLease | None = None
-        self.answered = False
-        #: The connection had ended before the request was sent, so that another connection may be tried.
-        self.unsent = False
-        self.polling = False
-        self.signal: threading.Lock | None = None
-        self.thread = threading.get_ident()
-
-    @property
-    def reply(self) -> Reply:
-        """The last line of the answer."""
-        return self.replies[-1]
-
-    def wake(self) -> None:
-        """End the wait for the signal, if there is one."""
-        signal, self.signal = self.signal, None
-        if signal is not None:
-            signal.release()
 
 
 class SharedConnection:
@@ -106,7 +80,7 @@ class SharedConnection:
         connected = connect(path, deadline)
         try:
             connection = cls(path, connected)
-            connection.ask(Pending(Hello(version=1, client=f"lockd-python/{__version__}".encode())), deadline)
+            connection.ask(Pending(greeting()), deadline)
             return connection
         except BaseException:
             connected.close()
@@ -144,21 +118,23 @@ class SharedConnection:
             self._step(lambda: self._give_up(pending))
 
     def keep_alive(self, lease: HeldLease) -> None:
-        """Renew a lease until it ends, if it has a ttl."""
-        self._renewer.watch(lease, self._renew)
+        """Renew a lease until it ends, if it has a ttl and is not bound to something else than this process."""
+        if not lease.bound:
+            self._renewer.watch(lease, self._renew)
 
     def release(self, lease: HeldLease) -> None:
         """Release a lease, unless it is lost; then ``lease.loss`` says so.
 
-        :raises DaemonUnavailable: if the daemon does not answer. It will find the request when it goes on.
+        :raises DaemonUnavailable: if the daemon does not answer. It will find the request when it goes on. And if the
+            connection has ended, of a lease that is bound: it is held still, or was released.
         """
         self._renewer.forget(lease)
         try:
             if lease.loss is None:
                 self.ask(Pending(Release(lease.name, lease.token)), time.monotonic() + ANSWER_TIMEOUT)
         except BaseException as error:
-            # If the connection has ended, so has the lease. It counts as lost, unless RELEASED was received before: the
-            # daemon may or may not have read the request.
+            # If the connection has ended, so has the lease, unless it is bound. It counts as lost, unless RELEASED was
+            # received before: the daemon may or may not have read the request.
             if isinstance(error, LockdError) and (lease.released or lease.loss is not None):
                 return
             self.give_back(lease)
@@ -203,10 +179,10 @@ class SharedConnection:
     def _await(self, pending: Pending, deadline: float | None) -> None:
         wait = self._step(lambda: self._begin(pending))
         while wait is not None:
-            in_time = wait(deadline)
+            in_time = wait(None if deadline is None else deadline + pending.reporting_time)
             wait = self._step(lambda: self._turn(pending))
             if wait is not None and not in_time:
-                raise DaemonUnavailable(self.path, "it does not answer", "Is it stopped, or the machine overloaded?")
+                raise unanswered(self.path)
         if not pending.answered and self._failure is not None:
             raise copy.copy(self._failure)
 
@@ -230,7 +206,10 @@ class SharedConnection:
 
     def _begin(self, pending: Pending) -> Wait | None:
         if self._failure is None:
-            pending.tag = self._core.send(pending.request)
+            descriptor, pending.descriptor = pending.descriptor, None
+            pending.tag = self._core.send(pending.request, descriptor)
+            # Nobody but the core refers to it from here on, so that it is closed when it was sent.
+            descriptor = None
             self._waiting[pending.tag] = pending
             if self._flush():
                 return self._next_wait(pending)
@@ -245,6 +224,9 @@ class SharedConnection:
         if pending.answered or self._failure is not None or (pending.tag == _SETTLER and self._is_settled()):
             self._leave(pending)
             return None
+        if pending.progress is not None:
+            self._pass_on(pending)
+            return lambda _: pending.report()
         return self._next_wait(pending)
 
     def _next_wait(self, pending: Pending) -> Wait:
@@ -285,7 +267,7 @@ class SharedConnection:
                 return True
             try:
                 # Some programs have SIGPIPE kill them. It should not be a restart of lockd that does it.
-                count = self._socket.send(data, socket.MSG_NOSIGNAL)
+                count = self._send(data, self._core.descriptor_to_send())
             except BlockingIOError:
                 return True
             except OSError:
@@ -293,10 +275,16 @@ class SharedConnection:
                 return False
             self._core.data_sent(count)
 
+    def _send(self, data: bytes, descriptor: object) -> int:
+        if not isinstance(descriptor, Descriptor):
+            return self._socket.send(data, socket.MSG_NOSIGNAL)
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor.number]))
+        return self._socket.sendmsg([data], [rights], socket.MSG_NOSIGNAL)
+
     def _receive(self) -> bool:
         """Receive once and hand out what it was, and say whether there was anything."""
         try:
-            data = self._socket.recv(_RECEIVE_SIZE)
+            data = self._socket.recv(RECEIVE_SIZE)
         except BlockingIOError:
             return False
         except OSError as error:
@@ -327,8 +315,14 @@ class SharedConnection:
         pending = self._waiting.get(received.tag) if received.tag is not None else None
         if pending is None:
             return
+        if isinstance(received.reply, replies.Progress):
+            pending.progress = received.reply
+            pending.wake()
+            return
         pending.replies.append(received.reply)
-        pending.lease = received.lease
+        # A lease that the owner held before is not this request's to give back.
+        if isinstance(received.reply, replies.Granted):
+            pending.lease = received.lease
         if received.final:
             pending.answered = True
             pending.wake()
@@ -336,6 +330,10 @@ class SharedConnection:
     def _leave(self, pending: Pending) -> None:
         if pending.tag is not None:
             self._waiting.pop(pending.tag, None)
+        self._pass_on(pending)
+
+    def _pass_on(self, pending: Pending) -> None:
+        """Let somebody else lead, if ``pending`` does."""
         if self._leader is pending:
             self._leader = next((other for other in self._waiting.values() if other.signal is not None), None)
             if self._leader is not None:
@@ -411,7 +409,18 @@ class SharedConnection:
             self._socket.close()
 
 
+def greeting() -> Hello:
+    """The first line of every connection."""
+    return Hello(version=1, client=f"lockd-python/{__version__}".encode())
+
+
+def unanswered(path: str) -> DaemonUnavailable:
+    """The error for an answer that does not come."""
+    return DaemonUnavailable(path, "it does not answer", "Is it stopped, or the machine overloaded?")
+
+
 def refusal(reply: replies.Refused) -> RequestRefused:
     """The error for an answer ERROR."""
-    error = LimitReached if reply.code.startswith("too-many-") else RequestRefused
+    is_limit = reply.code.startswith("too-many-") and reply.code != "too-many-names"
+    error = LimitReached if is_limit else RequestRefused
     return error(reply.code, reply.fields)

@@ -6,11 +6,13 @@ The grammar is that of ``docs/protocol.md``. Nothing here does I/O.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from ._errors import LocalProtocolError
+from ._errors import LocalProtocolError, show_name
 
-# The most bytes that a word may stand for, and the most milliseconds of a duration (366 days).
+# The most bytes that a word may stand for, names of one lease, and milliseconds of a duration (366 days).
 NAME_LIMIT = 255
+NAMES_LIMIT = 16
 OWNER_LIMIT = 64
 CLIENT_LIMIT = 64
 NOTE_LIMIT = 256
@@ -20,6 +22,10 @@ HOLDER_LIMIT = 100_000
 QUEUE_LIMIT = 100_000
 NUMBER_LIMIT = 2**64 - 1
 DURATION_LIMIT = 366 * 24 * 60 * 60 * 1000
+#: The least milliseconds between two words of how a wait goes.
+LEAST_PROGRESS = 100
+#: The most bytes of a request line, without its LF.
+LINE_LIMIT = 8192
 
 _UNITS = {"d": 24 * 60 * 60 * 1000, "h": 60 * 60 * 1000, "m": 60 * 1000, "s": 1000, "ms": 1}
 
@@ -96,6 +102,20 @@ def check_name(name: str | bytes) -> bytes:
     :raises LocalProtocolError: if it has not 1 to 255 bytes.
     """
     return _check_bytes("a lock name", name, NAME_LIMIT)
+
+
+def check_names(names: Iterable[str | bytes]) -> tuple[bytes, ...]:
+    """The bytes of the names of one lease, in their order.
+
+    :raises LocalProtocolError: if they are not 1 to 16, if one is no name, or if two are the same.
+    """
+    checked = tuple(map(check_name, names))
+    if not 1 <= len(checked) <= NAMES_LIMIT:
+        raise LocalProtocolError(f"a lock has 1 to {NAMES_LIMIT} names, not {len(checked)}")
+    for index, name in enumerate(checked):
+        if name in checked[:index]:
+            raise LocalProtocolError(f"the names of a lock are all different, but {show_name(name)} is there twice")
+    return checked
 
 
 def check_text(what: str, text: str | bytes, limit: int) -> bytes:

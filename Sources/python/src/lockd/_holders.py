@@ -9,13 +9,22 @@ from dataclasses import dataclass
 class Holder:
     """Who holds a lease, as far as the daemon says."""
 
+    #: The process that holds it.
     pid: int | None = None
+    #: The user of that process.
     uid: int | None = None
+    #: The kernel's command name of that process when it connected.
     command: bytes | None = None
+    #: The number of its session.
     session: int | None = None
+    #: How many milliseconds it has been held.
     held: int | None = None
     #: How many hold it, if more than one; the rest is of the one that was granted first.
     count: int | None = None
+    #: The systemd unit of that process when it connected.
+    unit: bytes | None = None
+    #: The note of its request.
+    note: bytes | None = None
 
 
 @dataclass(frozen=True)

@@ -1,96 +1,45 @@
-"""The lock and its leases, as users see them."""
+"""The lock, as users see it."""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import threading
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, Callable, Union
 
 from . import _grammar as grammar
 from . import _replies as replies
-from ._connection import ANSWER_TIMEOUT, Pending, SharedConnection
+from ._binding import BindTo
+from ._client import Client
+from ._connection import SharedConnection
 from ._discovery import socket_path
 from ._errors import (
+    AlreadyHeld,
+    BindingEnded,
     DaemonUnavailable,
-    LeaseLost,
-    LocalProtocolError,
+    DeadlockError,
     LockdError,
     NotHeld,
     QueueFull,
     RemoteProtocolError,
-    show_name,
+    RequestRefused,
+    show_names,
 )
-from ._holders import AbandonedLease
+from ._lease import Lease
+from ._pending import Pending
 from ._process import endpoint
-from ._protocol import HeldLease
-from ._requests import FOREVER, SHARED, Acquire, Show
+from ._requests import FOREVER, SHARED, Acquire
+from ._timing import ANSWER_TIMEOUT, milliseconds
+
+Owner = Union[str, bytes, Callable[[], Union[str, bytes]]]
 
 
-class Lease:
-    """The right to a lock's name, from its grant until it is released or lost.
-
-    A lease does not fence what it protects. Its holder can be late (stopped, swapped out, waiting for a disk) and go on
-    writing after the lease was lost and another process was granted the next one. Where that matters, hand ``token`` to
-    whatever is written to, and have it refuse a token smaller than the largest it has seen.
-    """
-
-    def __init__(self, connection: SharedConnection, held: HeldLease) -> None:
-        self._connection = connection
-        self._held = held
-        self._thread = threading.get_ident()
-        self._since = time.monotonic()
-
-    @property
-    def name(self) -> bytes:
-        """The name of the lock."""
-        return self._held.name
-
-    @property
-    def token(self) -> int:
-        """The fencing token, larger than that of every lease granted before by a daemon with this state directory."""
-        return self._held.token
-
-    @property
-    def ttl(self) -> float | None:
-        """The seconds that it lasts without a renewal; ``None`` if there is no such bound."""
-        return None if self._held.ttl is None else self._held.ttl / 1000
-
-    @property
-    def previous(self) -> AbandonedLease | None:
-        """The lease before this one, if its holder did not release it: what that was doing may be half done.
-
-        ``None`` if it was released, if there was none, and if somebody else was told of it already.
-        """
-        return self._held.previous
-
-    @property
-    def since(self) -> float:
-        """When this process learned of the grant, by ``time.monotonic()``. The daemon granted it a little earlier."""
-        return self._since
-
-    @property
-    def lost(self) -> bool:
-        """Whether the lease ended before it was released: it expired, was revoked, or the connection ended.
-
-        Once true it stays so. ``False`` says that no word of a loss has arrived yet, not that none is on its way. In a
-        forked child it is true, because the lease is its parent's. It does not block, and sends nothing.
-        """
-        if self._connection.pid != os.getpid():
-            return True
-        if self._held.loss is None:
-            self._connection.look()
-        return self._held.loss is not None
-
-    def __repr__(self) -> str:
-        return f"<lockd.Lease of {show_name(self.name)} token={self.token}>"
-
-    def _release(self) -> None:
-        self._connection.release(self._held)
-        if self._held.loss is not None:
-            raise LeaseLost(self.name, self.token, self._held.loss.reason, self._held.loss.detail)
+def thread_owner() -> str:
+    """The calling thread, as an owner: ``Lock(name, owner=thread_owner)``. With gevent, the greenlet."""
+    return f"thread-{threading.get_ident()}"
 
 
 class Lock:
@@ -98,7 +47,10 @@ class Lock:
 
     Two locks with the same name and the same daemon exclude each other, in one process or in several; requests are
     granted in the order in which the daemon reads them. It is not reentrant: a thread that acquires it twice waits for
-    itself.
+    itself, or gets an error if it has an ``owner``.
+
+    A lock can have several names. It excludes every lock that has one of them, is acquired and released as a whole, and
+    holds none of them while it waits. So no order of names has to be agreed upon.
 
     Safe to make before a fork, at import, in a module that gunicorn preloads: it connects when it is first used, in the
     process that uses it. A lease belongs to the process that acquired it: a forked child holds none of its parent's,
@@ -118,19 +70,24 @@ class Lock:
     def __init__(
         self,
         name: str | bytes,
-        *,
+        *more_names: str | bytes,
         socket: str | os.PathLike[str] | None = None,
         user: bool = False,
         shared: bool = False,
         limit: int | None = None,
         max_queue: int | None = None,
         ttl: float | None = None,
+        owner: Owner | None = None,
         note: str | bytes | None = None,
+        progress: Callable[[replies.Progress], object] | None = None,
+        progress_interval: float = 1.0,
+        bind_to: BindTo | None = None,
         connect_timeout: float = 5.0,
     ) -> None:
         """Name a lock. Nothing is asked of the daemon yet.
 
         :param name: its name, 1 to 255 bytes; a ``str`` stands for its UTF-8 bytes, without any normalisation.
+        :param more_names: further names of the same lock, 16 in all.
         :param socket: the path of the daemon's socket. Without it ``$LOCKD_SOCKET``, else ``/run/lockd/lockd.sock``.
         :param user: use the user's own daemon, at ``$XDG_RUNTIME_DIR/lockd/lockd.sock``.
         :param shared: hold it together with others that are shared too, any number of them. An exclusive lease waits
@@ -143,26 +100,50 @@ class Lock:
             it runs as long as the process does. So a ttl bounds for how long a process that is stopped keeps the lock,
             at the price that the next holder may start while it is only stopped. Without a ttl there is no such bound;
             the lease of a process that ends is free at once either way.
+        :param owner: the thread of work within this process that acquires it, 1 to 64 bytes; or a function that returns
+            them, as ``thread_owner`` does, called by each ``acquire()`` in its thread. So the daemon knows which locks
+            are held together, and ``acquire()`` raises ``DeadlockError`` where it would wait for ever; without an owner
+            no deadlock is detected. An owner that holds the lock gets ``AlreadyHeld`` if it acquires it once more. So
+            threads that exclude each other need different owners.
         :param note: 1 to 256 bytes that ``lockctl`` shows to whoever looks at the lock.
+        :param progress: is called with how a wait goes, when it begins and when its place in the queue or the holder
+            has changed, in the thread that waits. It may use other locks. A grant that comes meanwhile is noticed when
+            it returns. An exception that it raises ends the wait, and comes out of ``acquire()``.
+        :param progress_interval: the least seconds between two such calls, 0.1 or more. What changes in between is told
+            once, as it is then.
+        :param bind_to: let the lease live as long as another process or a pipe, in place of this process: it outlives
+            the connection, and is lost with what it is bound to. Any process of the user can release it, with
+            ``Client.release`` and its token. With a ttl, nobody renews it unless ``Client.renew`` is called. If the
+            connection breaks while it is acquired, there may be a lease that nobody knows of, for as long as what it
+            is bound to lasts.
         :param connect_timeout: how many seconds connecting may take.
-        :raises LocalProtocolError: if the name, the note, the ttl, the limit or ``max_queue`` is not one (it is a
-            ``ValueError`` too).
+        :raises LocalProtocolError: if a name, the owner, the note, the ttl, the limit, ``max_queue`` or
+            ``progress_interval`` is not one, or if two names are the same (it is a ``ValueError`` too).
         """
-        self._name = grammar.check_name(name)
+        self._names = grammar.check_names((name, *more_names))
         self._mode = SHARED if shared else None
         self._limit = limit
         self._max_queue = max_queue
+        self._owner = owner if owner is None or callable(owner) else _check_owner(owner)
         self._note = None if note is None else grammar.check_text("a note", note, grammar.NOTE_LIMIT)
-        self._ttl = None if ttl is None else grammar.check_duration("a ttl", _milliseconds(ttl), least=1)
+        self._ttl = None if ttl is None else grammar.check_duration("a ttl", milliseconds(ttl), least=1)
+        self._progress = progress
+        self._progress_interval = milliseconds(progress_interval)
+        self._bind_to = bind_to
         self._path = socket_path(socket, user)
         self._connect_timeout = connect_timeout
         self._leases: list[Lease] = []
-        self._request(FOREVER)  # It would raise now what it would raise later.
+        self._request(FOREVER, None)  # It would raise now what it would raise later.
 
     @property
     def name(self) -> bytes:
-        """The name of the lock."""
-        return self._name
+        """The name of the lock; the first, if it has several."""
+        return self._names[0]
+
+    @property
+    def names(self) -> tuple[bytes, ...]:
+        """All names of the lock, in the order in which they were given."""
+        return self._names
 
     @property
     def lease(self) -> Lease | None:
@@ -179,7 +160,12 @@ class Lock:
         :param timeout: the seconds to wait; -1 for ever. Rounded up to milliseconds; more than 366 days is for ever.
             The daemon keeps this time. If it does not answer within five more seconds it counts as unavailable.
         :raises DaemonUnavailable: if the daemon cannot be reached, ends, or does not answer.
-        :raises LimitReached: if the daemon has as many sessions, leases or waiters as it may have.
+        :raises LimitReached: if the daemon, this user or this process has as much as it may have.
+        :raises RequestRefused: if the daemon refuses it for another reason: it is too old for what is asked, or the
+            owner holds a part of the names, or holds them together with more others.
+        :raises DeadlockError: if it would wait for what its own owner holds.
+        :raises AlreadyHeld: if its owner holds it already.
+        :raises BindingEnded: if what it is to be bound to has ended.
 
         Whatever it raises (``KeyboardInterrupt``, ``gevent.Timeout``, …), no lease comes of it: the wait is cancelled,
         and a grant that was on its way is given back.
@@ -197,11 +183,11 @@ class Lock:
         """
         lease = self._current()
         if lease is None:
-            raise NotHeld(self._name)
+            raise NotHeld(self.name)
         try:
             # Of two threads that release at the same time, one gets to remove it.
             if not self._remove(lease):
-                raise NotHeld(self._name)
+                raise NotHeld(self.name)
             lease._release()
         except BaseException:
             self._remove(lease)
@@ -209,23 +195,19 @@ class Lock:
             raise
 
     def locked(self) -> bool:
-        """Whether anybody holds the lock, in this process or another. The daemon is asked.
+        """Whether anybody holds the lock, or one of its names, in this process or another. The daemon is asked.
 
         It may not be so any more when this returns.
 
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
         """
-        return endpoint(self._path).ask(
-            lambda: Show(self._name, limit=1),
-            lambda _, pending: isinstance(pending.replies[0], replies.LeaseLine),
-            deadline=time.monotonic() + self._connect_timeout + ANSWER_TIMEOUT,
-            connect_timeout=self._connect_timeout,
-        )
+        client = Client(socket=self._path, connect_timeout=self._connect_timeout)
+        return any(client._is_held(name) for name in self._names)
 
     def __enter__(self) -> Lease:
         lease = self._acquire(None)
         if lease is None and self._max_queue is not None:
-            raise QueueFull(self._name, self._max_queue)
+            raise QueueFull(self.name, self._max_queue, self._names)
         if lease is None:
             raise RemoteProtocolError("lockd ended a wait for ever with a timeout")
         return lease
@@ -247,7 +229,7 @@ class Lock:
         lease = self._current()
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
-        return f"<{held} lockd.Lock object {show_name(self._name)}{token} at {id(self):#x}>"
+        return f"<{held} lockd.Lock object {show_names(self._names)}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
@@ -261,36 +243,72 @@ class Lock:
     def _acquire(self, wait: float | None) -> Lease | None:
         end = None if wait is None else time.monotonic() + wait
 
+        owner = _check_owner(self._owner()) if callable(self._owner) else self._owner
+
         def make_request() -> Acquire:
-            left = FOREVER if end is None else _milliseconds(max(end - time.monotonic(), 0.0))
-            return self._request(left)
+            left = FOREVER if end is None else milliseconds(max(end - time.monotonic(), 0.0))
+            return self._request(left, owner)
 
         deadline = None if end is None else end + ANSWER_TIMEOUT
-        return endpoint(self._path).ask(
-            make_request, self._accept, deadline=deadline, connect_timeout=self._connect_timeout
-        )
+        if self._bind_to is None:
+            return self._send(make_request, deadline, None)
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(self._bind_to._opened())
+            except ProcessLookupError as error:
+                raise BindingEnded(self._names) from error
+            return self._send(make_request, deadline, descriptor)
 
-    def _request(self, wait: int | str) -> Acquire:
+    def _send(
+        self, make_request: Callable[[], Acquire], deadline: float | None, descriptor: int | None
+    ) -> Lease | None:
+        try:
+            return endpoint(self._path).ask(
+                make_request,
+                self._accept,
+                deadline=deadline,
+                connect_timeout=self._connect_timeout,
+                report=self._progress,
+                descriptor=descriptor,
+            )
+        except RequestRefused as error:
+            if error.code == "bad-descriptor" and error.fields.get("got") == "ended":
+                raise BindingEnded(self._names) from error
+            raise
+
+    def _request(self, wait: int | str, owner: bytes | None) -> Acquire:
         return Acquire(
-            self._name,
+            self._names,
             wait=wait,
             max_queue=self._max_queue,
             mode=self._mode,
             limit=self._limit,
             ttl=self._ttl,
+            owner=owner,
             note=self._note,
+            progress=None if self._progress is None else self._progress_interval,
+            bind=None if self._bind_to is None else self._bind_to.kind,
         )
 
     def _accept(self, connection: SharedConnection, pending: Pending) -> Lease | None:
         if isinstance(pending.reply, (replies.Busy, replies.TimedOut)):
             return None
+        if isinstance(pending.reply, replies.Deadlock):
+            edges = tuple(reply for reply in pending.replies if isinstance(reply, replies.DeadlockEdge))
+            raise DeadlockError(self._names, edges)
+        if isinstance(pending.reply, replies.Held):
+            raise AlreadyHeld(pending.reply.names, pending.reply.token)
         if pending.lease is None:
+            if self._bind_to is not None:
+                raise BindingEnded(self._names)
             raise DaemonUnavailable(self._path, "it ended the wait")
         lease = Lease(connection, pending.lease)
         for other in list(self._leases):
-            # What a parent held, what was given back, and what this thread lost and did not come back to.
+            # What a parent held, what was given back, and what this thread lost and did not come back to. And what was
+            # bound and has ended without a word, as it must have if nobody else can hold the lock.
             forgotten = other._thread == lease._thread and other._held.loss is not None
-            if other._connection.pid != connection.pid or other._held.released or forgotten:
+            ended = other.bound and self._mode is None and self._limit is None
+            if other._connection.pid != connection.pid or other._held.released or forgotten or ended:
                 self._remove(other)
         connection.keep_alive(pending.lease)
         self._leases.append(lease)
@@ -331,8 +349,5 @@ def _wait_time(blocking: bool, timeout: float) -> float | None:
     return None if timeout == -1 or timeout * 1000 > grammar.DURATION_LIMIT else timeout
 
 
-def _milliseconds(seconds: float) -> int:
-    """Seconds in milliseconds, rounded up; what is below a nanosecond is no reason to."""
-    if not math.isfinite(seconds):
-        raise LocalProtocolError(f"a duration is a number of seconds, not {seconds}")
-    return math.ceil(round(seconds * 1000, 6))
+def _check_owner(owner: str | bytes) -> bytes:
+    return grammar.check_text("an owner", owner, grammar.OWNER_LIMIT)

@@ -8,8 +8,10 @@ import threading
 import time
 from typing import Callable, TypeVar
 
-from ._connection import Pending, SharedConnection
+from ._binding import Descriptor
+from ._connection import SharedConnection
 from ._errors import LockdError
+from ._pending import Pending, Report
 from ._requests import Request
 
 _Answer = TypeVar("_Answer")
@@ -34,18 +36,21 @@ class Endpoint:
         *,
         deadline: float | None,
         connect_timeout: float,
+        report: Report | None = None,
+        descriptor: int | None = None,
     ) -> _Answer:
         """Send a request, wait for its answer until ``deadline``, and return what ``accept`` makes of it.
 
         A connection that turns out to have ended before the request was sent is replaced, once. If anything is raised,
-        by whomever, no lease has come of it.
+        by whomever, no lease has come of it. A duplicate of ``descriptor`` goes with the request. Its progress is told
+        to ``report`` in the calling thread; what that raises ends the wait.
 
         :raises DaemonUnavailable: if the daemon cannot be reached, or goes, or does not answer in time.
         :raises RequestRefused: if the answer is ERROR.
         """
         while True:
             connection, is_new = self._connect(connect_timeout)
-            pending = Pending(make_request())
+            pending = Pending(make_request(), report, None if descriptor is None else Descriptor(descriptor))
             try:
                 connection.ask(pending, deadline)
                 return accept(connection, pending)

@@ -6,6 +6,7 @@ texts are bytes.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Callable, ClassVar, NoReturn, Optional, TypeVar
@@ -17,9 +18,14 @@ from ._errors import LocalProtocolError
 FOREVER = "forever"
 #: The modes of a lease.
 EXCLUSIVE, SHARED = MODES = ("exclusive", "shared")
+#: What a lease can be bound to.
+PIDFD, PIPE = BINDINGS = ("pidfd", "pipe")
 
 #: The options of a request: key and spelled value, ``None`` for one that is left out.
 Options = Iterator[tuple[str, Optional[str]]]
+
+# As long as any that this library gives to a request.
+_LONGEST_TAG = f"#{2**64}"
 
 _Value = TypeVar("_Value")
 
@@ -62,13 +68,16 @@ class Hello(Request):
 
 @dataclass(frozen=True)
 class Acquire(Request):
-    """A request for a lease. ``wait`` is milliseconds, ``FOREVER``, or ``None`` to leave it out: for ever too.
+    """A request for one lease on all of ``names``.
 
-    ``mode`` is ``EXCLUSIVE``, ``SHARED``, or ``None``; ``limit`` says instead how many holders the lease tolerates.
+    ``wait`` is milliseconds, ``FOREVER``, or ``None`` to leave it out: for ever too. ``mode`` is ``EXCLUSIVE``,
+    ``SHARED``, or ``None``; ``limit`` says instead how many holders the lease tolerates. ``progress`` is the least
+    milliseconds between two words of how the wait goes. ``bind`` is ``PIDFD`` or ``PIPE``; the descriptor goes with the
+    line, not in it.
     """
 
     verb = "ACQUIRE"
-    name: bytes
+    names: tuple[bytes, ...]
     wait: int | str | None = None
     max_queue: int | None = None
     mode: str | None = None
@@ -76,9 +85,11 @@ class Acquire(Request):
     ttl: int | None = None
     owner: bytes | None = None
     note: bytes | None = None
+    progress: int | None = None
+    bind: str | None = None
 
     def __post_init__(self) -> None:
-        grammar.check_name(self.name)
+        grammar.check_names(self.names)
         if isinstance(self.wait, int):
             grammar.check_duration("a wait", self.wait)
         if self.max_queue is not None:
@@ -93,9 +104,17 @@ class Acquire(Request):
             grammar.check_text("an owner", self.owner, grammar.OWNER_LIMIT)
         if self.note is not None:
             grammar.check_text("a note", self.note, grammar.NOTE_LIMIT)
+        if self.progress is not None:
+            grammar.check_duration("progress", self.progress, least=grammar.LEAST_PROGRESS)
+        length = len(self.to_line(_LONGEST_TAG)) - 1 if len(self.names) > 1 else 0
+        if length > grammar.LINE_LIMIT:
+            limit = grammar.LINE_LIMIT
+            raise LocalProtocolError(
+                f"the names are too long together: a request has at most {limit} bytes, not {length}"
+            )
 
     def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
+        return [grammar.spell_name(name) for name in self.names]
 
     def _options(self) -> Options:
         # A wait of nothing has a word of its own; everything else is a duration with its unit.
@@ -106,6 +125,8 @@ class Acquire(Request):
         yield "ttl", _duration(self.ttl)
         yield "owner", _text(self.owner)
         yield "note", _text(self.note)
+        yield "progress", _duration(self.progress)
+        yield "bind", self.bind
 
 
 @dataclass(frozen=True)
@@ -209,6 +230,42 @@ class List(Request):
 
 
 @dataclass(frozen=True)
+class History(Request):
+    """The last leases on a name that have ended."""
+
+    verb = "HISTORY"
+    name: bytes
+
+    def __post_init__(self) -> None:
+        grammar.check_name(self.name)
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
+
+
+@dataclass(frozen=True)
+class Watch(Request):
+    """Word of whatever happens to the names that begin with ``prefix``."""
+
+    verb = "WATCH"
+    prefix: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.prefix is not None:
+            grammar.check_name(self.prefix)
+
+    def _arguments(self) -> list[str]:
+        return [] if self.prefix is None else [grammar.spell_name(self.prefix)]
+
+
+@dataclass(frozen=True)
+class Unwatch(Request):
+    """No more of that."""
+
+    verb = "UNWATCH"
+
+
+@dataclass(frozen=True)
 class Revoke(Request):
     """The end of a lease, whoever holds it."""
 
@@ -277,18 +334,21 @@ class _Words:
 
     def __init__(self, line: str, words: list[str]) -> None:
         self._line = line
-        self._arguments = words[:1] if words and "=" not in words[0] else []
+        self._arguments = list(itertools.takewhile(lambda word: "=" not in word, words))
         options = words[len(self._arguments) :]
         self._options = dict(word.split("=", 1) for word in options if "=" in word)
         if len(self._options) != len(options):
             _refuse(line)
 
     def argument(self) -> str:
-        return self._arguments.pop() if self._arguments else _refuse(self._line)
+        return self._arguments.pop(0) if self._arguments else _refuse(self._line)
 
     def name(self) -> bytes:
         name = grammar.read_name(self.argument())
         return _refuse(self._line) if name is None else name
+
+    def names(self) -> tuple[bytes, ...]:
+        return self.name(), *[self.name() for _ in list(self._arguments)]
 
     def optional_name(self) -> bytes | None:
         return self.name() if self._arguments else None
@@ -307,6 +367,9 @@ class _Words:
 
     def mode(self) -> str | None:
         return self._option("mode", lambda word: word if word in MODES else None)
+
+    def binding(self) -> str | None:
+        return self._option("bind", lambda word: word if word in BINDINGS else None)
 
     def wait(self) -> int | str | None:
         if self._options.get("wait") in ("0", FOREVER):
@@ -328,7 +391,7 @@ class _Words:
 _PARSERS: dict[str, Callable[[_Words], Request]] = {
     "HELLO": lambda words: Hello(words.number("v"), words.text("client")),
     "ACQUIRE": lambda words: Acquire(
-        words.name(),
+        words.names(),
         words.wait(),
         words.number("max-queue"),
         words.mode(),
@@ -336,12 +399,17 @@ _PARSERS: dict[str, Callable[[_Words], Request]] = {
         words.duration("ttl"),
         words.text("owner"),
         words.text("note"),
+        words.duration("progress"),
+        words.binding(),
     ),
     "RELEASE": lambda words: Release(words.name(), words.number("token")),
     "RENEW": lambda words: Renew(words.name(), words.number("token"), words.duration("ttl")),
     "CANCEL": lambda words: Cancel(words.argument()),
     "SHOW": lambda words: Show(words.name(), words.cursor(), words.number("limit")),
     "LIST": lambda words: List(words.optional_name(), words.cursor(), words.number("limit")),
+    "HISTORY": lambda words: History(words.name()),
+    "WATCH": lambda words: Watch(words.optional_name()),
+    "UNWATCH": lambda words: Unwatch(),
     "REVOKE": lambda words: Revoke(words.name(), words.number("token"), words.text("reason")),
     "STATS": lambda words: Stats(),
     "PING": lambda words: Ping(),

@@ -1,0 +1,85 @@
+public import LockdModel
+public import LockdWire
+
+/// Watches what leases and waits are bound to, under the number of the session that the lease is or will be.
+public protocol Binder: AnyObject {
+    /// Takes what came with the line of `session` that is being taken, and watches it.
+    ///
+    /// - Returns: whom the lease is to list.
+    /// - Throws: why the lease cannot be bound to that; nothing is watched then.
+    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> Peer
+
+    /// Gives up what is watched under this number.
+    func unbind(_ id: SessionID)
+}
+
+/// Binds leases to the descriptors that come with requests.
+final class DescriptorBinder: Binder {
+    private let connections: ConnectionTable
+    private let bounds: BoundTable
+    private let loose: LooseDescriptors
+    private var ids: [SessionID: BoundID] = [:]
+    private var sessions: [BoundID: SessionID] = [:]
+
+    init(_ connections: ConnectionTable, _ bounds: BoundTable, _ loose: LooseDescriptors) {
+        self.connections = connections
+        self.bounds = bounds
+        self.loose = loose
+    }
+
+    /// Whose lease or wait is bound to what is watched under this number.
+    func session(of id: BoundID) -> SessionID? { sessions[id] }
+
+    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> Peer {
+        let descriptor = connections[session]?.takeDescriptor()
+        do {
+            let bound = try BoundDescriptor(checking: descriptor, as: binding, from: session.peer)
+            guard !bounds.isFull else { throw WireError(.tooManyDescriptors, limit: bounds.limit, scope: .daemon) }
+            let boundID = try bounds.insert(bound)
+            (ids[id], sessions[boundID]) = (boundID, id)
+            return bound.peer
+        } catch {
+            if let descriptor { loose.add(1, of: session.peer.user); loose.close(descriptor, of: session.peer.user) }
+            switch error {
+            case let error as WireError: throw error
+            case let refusal as BoundDescriptor.Refusal: throw refusal.error(for: binding)
+            // The kernel has no memory to watch one more descriptor with.
+            default: throw WireError(.tooManyDescriptors, limit: bounds.count, scope: .daemon)
+            }
+        }
+    }
+
+    func unbind(_ id: SessionID) {
+        guard let boundID = ids.removeValue(forKey: id) else { return }
+        sessions[boundID] = nil
+        bounds.release(boundID)
+    }
+}
+
+extension BoundDescriptor.Refusal {
+    /// The refusal as the protocol says it.
+    fileprivate func error(for binding: Binding) -> WireError {
+        switch self {
+        case .none: badDescriptor("none", binding)
+        case .writeEnd: badDescriptor("write-end", binding)
+        case .other: badDescriptor("other", binding)
+        case .ended: badDescriptor("ended", binding)
+        case .unknown: badDescriptor("unknown", binding)
+        case .foreign(let user):
+            WireError(
+                .foreignProcess,
+                got: Text(cutting: "\(user)", limit: Text.shortLimit),
+                want: "process-of-your-user"
+            )
+        }
+    }
+
+    private func badDescriptor(_ got: String, _ binding: Binding) -> WireError {
+        let want =
+            switch binding {
+            case .pidfd: "pidfd"
+            case .pipe: "read-end-of-a-pipe"
+            }
+        return WireError(.badDescriptor, got: Text(cutting: got, limit: Text.shortLimit), want: want)
+    }
+}

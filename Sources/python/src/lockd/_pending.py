@@ -1,0 +1,75 @@
+"""A request on its way."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Callable
+
+from ._binding import Descriptor
+from ._protocol import HeldLease
+from ._replies import Progress, Reply
+from ._requests import Request
+
+#: Is told how a wait goes.
+Report = Callable[[Progress], object]
+
+
+class Pending:
+    """A request on its way, and the thread that waits for its answer."""
+
+    __slots__ = (
+        "_report",
+        "answered",
+        "descriptor",
+        "lease",
+        "polling",
+        "progress",
+        "replies",
+        "reporting_time",
+        "request",
+        "signal",
+        "tag",
+        "thread",
+        "unsent",
+    )
+
+    def __init__(self, request: Request, report: Report | None = None, descriptor: Descriptor | None = None) -> None:
+        self.request = request
+        #: What is to be sent along with the request, until it was handed over.
+        self.descriptor = descriptor
+        self.tag: str | None = None
+        self.replies: list[Reply] = []
+        #: The lease that was granted; never one that was held before.
+        self.lease: HeldLease | None = None
+        self.answered = False
+        #: The connection had ended before the request was sent, so that another connection may be tried.
+        self.unsent = False
+        self.polling = False
+        self.signal: threading.Lock | None = None
+        self.thread = threading.get_ident()
+        #: How the wait goes, as long as it was not reported.
+        self.progress: Progress | None = None
+        #: The seconds that reporting has taken. The daemon cannot be blamed for them.
+        self.reporting_time = 0.0
+        self._report = report
+
+    @property
+    def reply(self) -> Reply:
+        """The last line of the answer."""
+        return self.replies[-1]
+
+    def wake(self) -> None:
+        """End the wait for the signal, if there is one."""
+        signal, self.signal = self.signal, None
+        if signal is not None:
+            signal.release()
+
+    def report(self) -> bool:
+        """Say how the wait goes, in the thread that waits. What was to be waited for has happened: true."""
+        progress, self.progress = self.progress, None
+        if progress is not None and self._report is not None:
+            began = time.monotonic()
+            self._report(progress)
+            self.reporting_time += time.monotonic() - began
+        return True

@@ -1,0 +1,260 @@
+import LockdCore
+import LockdModel
+
+/// What an auditor writes down.
+extension Auditor {
+    /// Who holds one name, or several with one lease.
+    struct Holder {
+        var request: AcquireRequest
+        var token: FencingToken
+        var timeToLive: Milliseconds?
+        var deadline: MonotonicInstant?
+        var grantedAt: MonotonicInstant
+
+        var names: LockNames { request.names }
+    }
+
+    /// A request that has no answer yet.
+    struct Wait {
+        var number: Int
+        var request: AcquireRequest
+        var since: MonotonicInstant
+        var deadline: MonotonicInstant?
+        /// Since when it could have been granted: it is the first for each of its names, and all of them admit it.
+        var openSince: MonotonicInstant?
+        /// Whether there was a turn that had granted as many as one may while this one could have been granted.
+        var isPutOff = false
+
+        var names: LockNames { request.names }
+
+        /// How much it may add to the leases.
+        var load: Int { names.count > 1 || request.holderLimit != .exclusive ? names.count : 0 }
+    }
+
+    /// What is known of a name.
+    struct Account {
+        /// In the order in which they were granted.
+        var holders: [(token: FencingToken, limit: HolderLimit)] = []
+        /// The numbers of the waits.
+        var queue: [Int] = []
+        /// How many holders and waiters have other names as well.
+        var tieCount = 0
+        /// Since when the first of the queue is admitted, as far as this name is concerned.
+        var admitsFirstSince: MonotonicInstant?
+        /// The leases that ended without having been released since the last grant that spoke of one, in the order in which they did.
+        var abandonments: [Abandoned] = []
+
+        /// Whether one more holder, with this limit, is no more than everybody tolerates.
+        func admits(_ limit: HolderLimit) -> Bool {
+            holders.allSatisfy { holders.count < $0.limit.count } && holders.count < limit.count
+        }
+
+        /// Whether a request with this limit need not wait.
+        func isFree(for limit: HolderLimit) -> Bool { queue.isEmpty && admits(limit) }
+    }
+
+    /// A lease that nobody has been told of yet.
+    struct Abandoned {
+        var at: MonotonicInstant
+        var abandonment: Abandonment
+        /// Whether another one was spoken of instead, perhaps.
+        var mayGoUntold = false
+    }
+
+    /// A lease whose session has ended.
+    struct SilentLease {
+        var at: MonotonicInstant
+        var names: LockNames
+    }
+
+    struct Client {
+        var peer: Peer
+        var isDraining = false
+        var leases: Set<FencingToken> = []
+        var waits: Set<Int> = []
+        /// What waits under which tag.
+        var tags: [Tag: Int] = [:]
+    }
+
+    /// When something is due; at one instant leases come before waits.
+    struct Due: Comparable {
+        var instant: MonotonicInstant
+        var isOfWait: Bool
+
+        static func < (left: Self, right: Self) -> Bool {
+            left.instant == right.instant ? !left.isOfWait && right.isOfWait : left.instant < right.instant
+        }
+    }
+}
+
+/// The account of who holds and who waits.
+extension Auditor {
+    mutating func enqueue(_ request: AcquireRequest) {
+        lastArrival += 1
+        let wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
+        waits[wait.number] = wait
+        for name in request.names {
+            accounts[name, default: Account()].queue.append(wait.number)
+            if request.names.count > 1 { accounts[name]?.tieCount += 1 }
+        }
+        if let deadline = wait.deadline { insert(Due(instant: deadline, isOfWait: true)) }
+        clients[request.id.session]?.waits.insert(wait.number)
+        if let tag = request.id.tag { clients[request.id.session]?.tags[tag] = wait.number }
+        waitLoad += wait.load
+        // While it waits for one name it may be the first for another, which is free.
+        for name in request.names where accounts[name]?.queue.first == wait.number {
+            noteFirst(of: name, since: now, isNew: true)
+        }
+    }
+
+    /// Takes a wait out of all of its queues; what that opens is for the caller to say.
+    mutating func dequeue(_ wait: Wait) {
+        waits[wait.number] = nil
+        for name in wait.names {
+            accounts[name]?.queue.removeAll { $0 == wait.number }
+            if wait.names.count > 1 { accounts[name]?.tieCount -= 1 }
+        }
+        let id = wait.request.id
+        if let deadline = wait.deadline { remove(Due(instant: deadline, isOfWait: true)) }
+        clients[id.session]?.waits.remove(wait.number)
+        if let tag = id.tag { clients[id.session]?.tags[tag] = nil }
+        openWaits.remove(wait.number)
+        waitLoad -= wait.load
+    }
+
+    /// Takes a wait that has ended out of its queues, and notes who could have been granted since then.
+    mutating func leave(_ wait: Wait, at instant: MonotonicInstant) {
+        let headed = wait.names.filter { accounts[$0]?.queue.first == wait.number }
+        dequeue(wait)
+        for name in headed { noteFirst(of: name, since: wait.openSince ?? instant, isNew: true) }
+    }
+
+    /// Notes whether the first of the queue is admitted, if it is another one, or was not admitted before, since `instant`.
+    mutating func noteFirst(of name: LockName, since instant: MonotonicInstant, isNew: Bool = false) {
+        guard let account = accounts[name], let first = account.queue.first, let wait = waits[first] else {
+            accounts[name]?.admitsFirstSince = nil
+            return
+        }
+        if !account.admits(wait.request.holderLimit) {
+            accounts[name]?.admitsFirstSince = nil
+        } else if account.admitsFirstSince == nil || isNew {
+            accounts[name]?.admitsFirstSince = instant
+        }
+        noteWhetherOpen(wait)
+    }
+
+    /// Notes whether a wait is the first for each of its names, and admitted there.
+    private mutating func noteWhetherOpen(_ wait: Wait) {
+        var since = MonotonicInstant(nanoseconds: .min)
+        for name in wait.names {
+            guard let account = accounts[name], account.queue.first == wait.number,
+                let admitted = account.admitsFirstSince
+            else {
+                waits[wait.number]?.openSince = nil
+                openWaits.remove(wait.number)
+                return
+            }
+            since = max(since, admitted)
+        }
+        guard wait.openSince == nil else { return }
+        waits[wait.number]?.openSince = since
+        openWaits.insert(wait.number)
+    }
+
+    /// Makes a lease of a request; if that waited, it could have been granted since `instant`.
+    mutating func occupy(_ request: AcquireRequest, token: FencingToken, since instant: MonotonicInstant) {
+        let deadline = request.timeToLive.map { now + $0 }
+        holders[token] = Holder(
+            request: request,
+            token: token,
+            timeToLive: request.timeToLive,
+            deadline: deadline,
+            grantedAt: now
+        )
+        if let deadline { insert(Due(instant: deadline, isOfWait: false)) }
+        for name in request.names {
+            accounts[name, default: Account()].holders.append((token, request.holderLimit))
+            if request.names.count > 1 { accounts[name]?.tieCount += 1 }
+        }
+        clients[request.id.session]?.leases.insert(token)
+        leaseLoad += request.names.count
+        for name in request.names { noteFirst(of: name, since: instant, isNew: true) }
+    }
+
+    mutating func vacate(_ holder: Holder, at instant: MonotonicInstant) {
+        holders[holder.token] = nil
+        for name in holder.names {
+            accounts[name]?.holders.removeAll { $0.token == holder.token }
+            if holder.names.count > 1 { accounts[name]?.tieCount -= 1 }
+        }
+        if let deadline = holder.deadline { remove(Due(instant: deadline, isOfWait: false)) }
+        clients[holder.request.id.session]?.leases.remove(holder.token)
+        leaseLoad -= holder.names.count
+        for name in holder.names { noteFirst(of: name, since: instant) }
+    }
+
+    /// Takes note that a lease has ended at `instant` and was not released.
+    mutating func abandon(_ holder: Holder, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
+        guard let peer = clients[holder.request.id.session]?.peer else { return }
+        let abandonment = Abandonment(
+            ending,
+            token: holder.token,
+            process: peer.process,
+            user: peer.user,
+            command: peer.command,
+            held: instant - holder.grantedAt,
+            note: holder.request.note
+        )
+        for name in holder.names {
+            accounts[name]?.abandonments.append(Abandoned(at: instant, abandonment: abandonment))
+            accounts[name]?.abandonments.sort { ($0.at, $0.abandonment.token) < ($1.at, $1.abandonment.token) }
+        }
+        vacate(holder, at: instant)
+    }
+
+    /// The leases of a session end without a word.
+    mutating func abandonLeases(of id: SessionID) {
+        let leases = (clients[id]?.leases ?? []).compactMap { holders[$0] }
+        // What has expired before has ended before.
+        for lease in leases.sorted(by: { $0.deadline ?? .distantFuture < $1.deadline ?? .distantFuture }) {
+            let hasExpired = lease.deadline.map { $0 <= now } ?? false
+            if hasExpired { totals.expired += 1 } else { totals.ended += 1 }
+            let instant = hasExpired ? lease.deadline ?? now : now
+            abandon(lease, hasExpired ? .expired : .ended, at: instant)
+            silent[lease.token] = SilentLease(at: instant, names: lease.names)
+            silentCount += 1
+        }
+    }
+
+    mutating func move(_ token: FencingToken, to timeToLive: Milliseconds?) {
+        guard let timeToLive, let holder = holders[token] else { return }
+        if let former = holder.deadline { remove(Due(instant: former, isOfWait: false)) }
+        holders[token]?.timeToLive = timeToLive
+        holders[token]?.deadline = now + timeToLive
+        insert(Due(instant: now + timeToLive, isOfWait: false))
+    }
+
+    func deadline(of request: AcquireRequest) -> MonotonicInstant? {
+        switch request.wait {
+        case .after(let length): now + length
+        case .none, .never: nil
+        }
+    }
+
+    private mutating func insert(_ deadline: Due) {
+        deadlines.insert(deadline, at: place(of: deadline))
+    }
+
+    private mutating func remove(_ deadline: Due) {
+        deadlines.remove(at: place(of: deadline))
+    }
+
+    private func place(of deadline: Due) -> Int {
+        var (low, high) = (0, deadlines.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if deadlines[middle] < deadline { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+}

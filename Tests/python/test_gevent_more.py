@@ -1,0 +1,96 @@
+"""Greenlets that watch, that are told how a wait goes, and that hold what is bound."""
+
+from __future__ import annotations
+
+import pytest
+from conftest import Daemon, RunProgram
+
+import lockd
+
+pytest.importorskip("gevent")
+
+# Patched after the import, as in gunicorn's workers under --preload.
+HEADER = """
+import os
+import lockd
+from gevent import monkey
+monkey.patch_all()
+import gevent
+from gevent.event import Event
+"""
+
+
+def test_greenlet_is_told_how_its_wait_goes_while_others_run(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        HEADER
+        + """
+told, leave = Event(), Event()
+
+def tell(progress):
+    assert gevent.getcurrent() is waiting
+    print(progress.position, progress.holder.note.decode())
+    told.set()
+    leave.wait()
+
+def work():
+    with lockd.Lock("gevent", progress=tell, owner=lockd.thread_owner):
+        print("granted")
+
+waiting = gevent.spawn(work)
+told.wait()
+with lockd.Lock("other"):
+    print("other")
+leave.set()
+waiting.join()
+""",
+        own_daemon,
+    )
+    with lockd.Lock("gevent", note="the test's"):
+        assert program.hear() == "1 the test's"
+        assert program.hear() == "other"
+    assert program.hear() == "granted"
+    program.finish()
+
+
+def test_greenlet_that_watches_lets_the_others_run(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        HEADER
+        + """
+seen = Event()
+
+def work():
+    for event in watch:
+        print(event.kind)
+        seen.set()
+    print("end")
+
+with lockd.Client().watch() as watch:
+    watching = gevent.spawn(work)
+    gevent.sleep(0)
+    with lockd.Lock("gevent"):
+        seen.wait()
+        watch.close()
+    watching.join()
+""",
+        own_daemon,
+    )
+    assert program.finish().splitlines() == ["granted", "end"]
+
+
+def test_greenlet_sends_descriptors(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        HEADER
+        + """
+lock = lockd.Lock("gevent", bind_to=lockd.BindTo.process(os.getpid()))
+waiting = gevent.spawn(lock.acquire)
+waiting.join()
+print(waiting.value, lock.lease.bound)
+input()
+""",
+        own_daemon,
+    )
+    assert program.hear() == "True True"
+    assert own_daemon.holder("gevent") == program.pid
+    program.say()
+    program.finish()
+    own_daemon.await_holder("gevent", None)
