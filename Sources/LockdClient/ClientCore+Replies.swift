@@ -82,6 +82,8 @@ extension ClientCore {
             switch completion(of: names, reply, edges) {
             case .granted(let names, let token, let predecessor):
                 actions.append(.complete(id, .bound(names, token, after: predecessor)))
+            // Nobody here has cancelled it.
+            case .failed where reply.isCancelled: actions.append(.complete(id, .failed(.bindingEnded(names))))
             case let completion?: actions.append(.complete(id, completion))
             case nil: doubt(reply, id, purpose, &actions)
             }
@@ -210,5 +212,11 @@ extension ClientCore {
         var line: [UInt8] = []
         ReplyEncoder.encode(reply, tag: nil, to: &line)
         return String(decoding: line.dropLast(), as: UTF8.self)
+    }
+}
+
+extension Reply {
+    fileprivate var isCancelled: Bool {
+        if case .cancelled = self { true } else { false }
     }
 }

@@ -24,7 +24,7 @@ public enum LeaseBinding: Hashable, Sendable {
     }
 
     /// A descriptor of it that is the client's own.
-    func descriptor() throws(LockdClientError) -> Descriptor {
+    func descriptor(for names: LockNames) throws(LockdClientError) -> Descriptor {
         let (number, what) =
             switch self {
             case .process(let process): (clinux_pidfd_open(process), "the process \(process)")
@@ -32,6 +32,7 @@ public enum LeaseBinding: Hashable, Sendable {
                 (fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "the descriptor \(descriptor)")
             }
         guard number != -1 else {
+            if errno == ESRCH { throw .bindingEnded(names) }
             throw .invalidArgument("a lease cannot be bound to \(what): \(String(cString: strerror(errno)))")
         }
         return Descriptor(owning: number)

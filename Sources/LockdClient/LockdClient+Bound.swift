@@ -6,7 +6,7 @@ extension LockdClient {
     /// Acquires the lock `name`, or several at once, by a lease that lives as long as something else than this client.
     ///
     /// While it waits, the request belongs to this client, and to what it is to be bound to: it ends with either
-    /// (``LockdClientError/Code/connectionLost``). The parameters and errors are otherwise those of
+    /// (``LockdClientError/Code/connectionLost``, ``LockdClientError/Code/bindingEnded``). The parameters and errors are otherwise those of
     /// ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``, but nobody renews the lease by itself.
     ///
     /// If the connection ends, or the client is closed, while the grant is on its way, the lease may have been granted all the same; then it goes on until
@@ -62,7 +62,7 @@ extension LockdClient {
             progress: progress?.interval
         )
         request.binding = binding.kind
-        let descriptor = try binding.descriptor()
+        let descriptor = try binding.descriptor(for: request.names)
         let report = { (news: WaitProgress) -> Void in progress?.report(news) }
         let answer = try await shell.get().ask({ .boundAcquireRequested($0, request, descriptor) }, report)
         guard case .bound(let lease) = answer else { preconditionFailure("\(names) were acquired without a lease") }

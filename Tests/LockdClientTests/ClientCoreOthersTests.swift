@@ -43,8 +43,9 @@ import Testing
 
     @Test(arguments: [
         ("BUSY a b waiters=0", "80 waitTimedOut"), ("DEADLOCK a b edges=0", "80 deadlock"),
-        ("CANCELLED a b waited=1ms", "80 connectionLost"),
-        ("ERROR bad-descriptor got=ended want=pidfd", "80 refused"),
+        ("CANCELLED a b waited=1ms", "80 bindingEnded"),
+        ("ERROR bad-descriptor got=ended want=pidfd", "80 bindingEnded"),
+        ("ERROR bad-descriptor got=other want=pidfd", "80 refused"),
         ("ERROR too-many-descriptors limit=1 scope=daemon", "80 limitReached"),
     ])
     func boundLeaseIsRefused(_ reply: String, _ expected: String) {
