@@ -69,7 +69,7 @@ extension ClientCore {
         switch purpose {
         case .hello:
             if case .welcome = reply { return }
-            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
+            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(reply.line)"), &actions)
         case .acquire(let names, let timeToLive):
             let edges = edges.removeValue(forKey: id) ?? []
             guard let completion = completion(of: names, reply, edges) else {
@@ -204,18 +204,23 @@ extension ClientCore {
         }
     }
 
-    private func unexpected(_ reply: Reply) -> LockdClientError {
-        .incompatibleDaemon(path, "it said, where that does not belong, \(Self.line(of: reply))")
-    }
+    private func unexpected(_ reply: Reply) -> LockdClientError { .outOfPlace(path, reply) }
+}
 
-    private static func line(of reply: Reply) -> String {
-        var line: [UInt8] = []
-        ReplyEncoder.encode(reply, tag: nil, to: &line)
-        return String(decoding: line.dropLast(), as: UTF8.self)
+extension LockdClientError {
+    /// The daemon has said something that does not belong where it said it.
+    static func outOfPlace(_ path: String, _ reply: Reply) -> Self {
+        .incompatibleDaemon(path, "it said, where that does not belong, \(reply.line)")
     }
 }
 
 extension Reply {
+    fileprivate var line: String {
+        var line: [UInt8] = []
+        ReplyEncoder.encode(self, tag: nil, to: &line)
+        return String(decoding: line.dropLast(), as: UTF8.self)
+    }
+
     fileprivate var isCancelled: Bool {
         if case .cancelled = self { true } else { false }
     }

@@ -91,6 +91,14 @@ struct ClientCore: Sendable {
     /// Whether the socket is full, so that ``ClientEvent/becameWritable(_:)`` is waited for.
     var awaitsWritability: Bool { output.isFull }
 
+    /// Whether nothing can be asked for any more.
+    var isClosed: Bool {
+        switch connection {
+        case .closing, .closed: true
+        case .none, .connecting, .connected: false
+        }
+    }
+
     /// A number for one further request.
     mutating func makeRequestID() -> RequestID {
         lastRequest += 1

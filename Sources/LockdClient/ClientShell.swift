@@ -59,6 +59,13 @@ final class ClientShell: Sendable {
         state = Guarded(State(core: ClientCore(path: path)))
     }
 
+    /// A session of its own that watches, and is not connected yet.
+    func makeWatch() throws(LockdClientError) -> WatchShell {
+        guard isInOwnProcess else { throw .forked }
+        if state.withLock({ $0.core.isClosed }) { throw .closed }
+        return WatchShell(path: path, connectTimeout: connectTimeout, process: process)
+    }
+
     /// Whether this is the process that made the client, and not a forked child of it.
     ///
     /// In a child nothing of the shell may be touched: the lock may have been held by a thread that does not exist there, and what is written to the socket

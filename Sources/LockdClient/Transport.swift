@@ -89,11 +89,17 @@ final class Transport: Sendable {
         }
     }
 
-    /// Sleeps until there is something to read, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or ``wake()`` is called.
-    func wait(isFull: Bool, until deadline: MonotonicInstant?) -> (isReadable: Bool, isWritable: Bool) {
-        let watched = Int16(POLLIN | (isFull ? POLLOUT : 0))
+    /// Sleeps until there is something to read, if `reads`, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or ``wake()`` is called.
+    func wait(
+        reads: Bool = true,
+        isFull: Bool,
+        until deadline: MonotonicInstant?
+    ) -> (isReadable: Bool, isWritable: Bool) {
+        let watched = Int16((reads ? POLLIN : 0) | (isFull ? POLLOUT : 0))
+        // Of a socket that is watched for nothing, poll() would still tell that it has ended, again and again.
         var descriptors = [
-            pollfd(fd: socket, events: watched, revents: 0), pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: watched == 0 ? -1 : socket, events: watched, revents: 0),
+            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
         ]
         // Interrupted or not: who waits looks again at what it waits for.
         guard poll(&descriptors, nfds_t(descriptors.count), Self.milliseconds(until: deadline)) > 0 else {
@@ -114,7 +120,7 @@ final class Transport: Sendable {
         return CInt(clamping: (nanoseconds + 999_999) / 1_000_000)
     }
 
-    /// Makes ``wait(isFull:until:)`` return.
+    /// Makes ``wait(reads:isFull:until:)`` return.
     func wake() {
         eventfd_write(wakeUp, 1)
     }
