@@ -22,6 +22,8 @@ struct Claim: Linked {
     var timeToLive: Milliseconds?
     /// When the wait runs out, or the lease ends unless it is renewed.
     var deadline: MonotonicInstant?
+    /// Whether its owner, which is named, does nothing else while it waits; see ``LockTable/noteWhomItHoldsUp(_:)``.
+    var holdsUpOwner = false
     /// In the list of the session's waits, or of its leases.
     var links = Links()
 

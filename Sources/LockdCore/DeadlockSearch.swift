@@ -9,8 +9,7 @@ import LockdModel
 ///
 /// Whoever waits for nothing else, and holds nothing else up but its own place, needs no account of its own: most waiters of a long queue.
 struct DeadlockSearch {
-    /// Who can release a lease, unless it is held up: while an untagged request of its session waits, or until one of its own waits is over. (An
-    /// owner that waits for several things at once goes on with the first that it is granted.)
+    /// Who can release a lease, unless it is held up, by an untagged request of its session that waits, or by one of its own.
     ///
     /// The claims of one session whose requests are owners of their own (``Owner/request``) can share one: what holds them up is the same.
     struct Actor: Hashable {
@@ -64,9 +63,8 @@ struct DeadlockSearch {
     private(set) var steps = 0
 
     var locks: [Int: LockState] = [:]
-    /// What each actor that matters waits for itself, and which of them have been granted some of it.
-    private var waits: [Actor: [Int]] = [:]
-    private var served: Set<Actor> = []
+    /// Which wait holds up each actor that matters, if one does.
+    private var waits: [Actor: Int?] = [:]
     /// The actors of each session that matter, and how many untagged requests hold it up.
     private var actors: [Int: [Actor]] = [:]
     private var untaggedWaitsLeft: [Int: Int] = [:]
@@ -82,7 +80,7 @@ struct DeadlockSearch {
     /// The waits of a session.
     private struct SessionWaits {
         var untagged: [Int] = []
-        var byOwner: [Owner: [Int]] = [:]
+        var byOwner: [Owner: Int] = [:]
     }
 
     /// A search for the request `id` of `owner`, for those of its locks that there are.
@@ -114,8 +112,8 @@ struct DeadlockSearch {
     /// What holds up the actor of a lease.
     func waitsLeft(of lease: Int, in table: inout LockTable) -> [Int] {
         let actor = actor(of: lease, in: &table)
-        let own = served.contains(actor) ? [] : waits[actor] ?? []
-        return (sessionWaits[actor.session]?.untagged ?? []).filter { !granted.contains($0) } + own
+        let own = (waits[actor] ?? nil).map { [$0] } ?? []
+        return ((sessionWaits[actor.session]?.untagged ?? []) + own).filter { !granted.contains($0) }
     }
 
     // MARK: What the request depends on
@@ -181,15 +179,15 @@ struct DeadlockSearch {
     private mutating func consider(_ actor: Actor, in table: inout LockTable) {
         guard waits[actor] == nil else { return }
         let ofSession = waits(of: actor.session, in: &table)
-        var own: [Int] = []
-        if case .named = actor.owner { own = ofSession.byOwner[actor.owner] ?? [] }
-        waits[actor] = own
+        let own = ofSession.byOwner[actor.owner]
+        waits[actor] = .some(own)
         actors[actor.session, default: []].append(actor)
-        (ofSession.untagged + own).forEach { note($0) }
+        ofSession.untagged.forEach { note($0) }
+        if let own { note(own) }
     }
 
     private func canLetGo(_ actor: Actor) -> Bool {
-        untaggedWaitsLeft[actor.session] == 0 && (served.contains(actor) || waits[actor]?.isEmpty == true)
+        untaggedWaitsLeft[actor.session] == 0 && (waits[actor] ?? nil).map(granted.contains) ?? true
     }
 
     private mutating func note(_ wait: Int) {
@@ -202,13 +200,11 @@ struct DeadlockSearch {
         for wait in table.sessions[session].waits.slots(in: table.claims) {
             steps += 1
             if table.claims[wait].id.tag == nil { found.untagged.append(wait) }
-            if case .named = table.claims[wait].owner {
-                found.byOwner[table.claims[wait].owner, default: []].append(wait)
-            }
+            if table.claims[wait].holdsUpOwner { found.byOwner[table.claims[wait].owner] = wait }
         }
         if session == actor.session {
             if id.tag == nil { found.untagged.append(Self.request) }
-            if case .named = actor.owner { found.byOwner[actor.owner, default: []].append(Self.request) }
+            if case .named = actor.owner { found.byOwner[actor.owner] = Self.request }
         }
         sessionWaits[session] = found
         untaggedWaitsLeft[session] = found.untagged.count
@@ -251,7 +247,6 @@ struct DeadlockSearch {
         // What is bound to something else anybody may release.
         if table.bindings.contains(wait) { letGo(wait, in: &table) }
         leases[actor, default: []].append(wait)
-        if case .named = actor.owner { served.insert(actor) }
         letGoIfPossible(actor, in: &table)
         guard id(of: wait, in: &table).tag == nil else { return }
         untaggedWaitsLeft[actor.session, default: 0] -= 1
@@ -319,6 +314,19 @@ extension DeadlockSearch.LockState {
 extension LockTable {
     /// Whether a lease ends without anybody releasing it, or has ended.
     mutating func endsByItself(_ lease: Int) -> Bool { isOver(lease) }
+
+    /// Takes note that a claim begins to wait: it holds up its owner, unless that waits already.
+    ///
+    /// An owner that asks for something while something else of its own waits shows that it goes on, and is held up by neither.
+    mutating func noteWhomItHoldsUp(_ wait: Int) {
+        guard case .named = claims[wait].owner else { return }
+        claims[wait].holdsUpOwner = true
+        for other in sessions[claims[wait].session].waits.slots(in: claims)
+        where other != wait && claims[other].owner.isSame(as: claims[wait].owner) {
+            claims[wait].holdsUpOwner = false
+            claims[other].holdsUpOwner = false
+        }
+    }
 
     /// Whether a wait may hold up more than those behind it in the one queue that it is in.
     mutating func holdsUpOthers(_ wait: Int) -> Bool {

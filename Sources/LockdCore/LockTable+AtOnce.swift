@@ -34,7 +34,7 @@ extension LockTable {
             claims[held.claim].locks.isSingle
         else { return nil }
         totals.released += 1
-        removeLease(held.claim)
+        removeLease(held.claim, at: now)
         restIfIdle(lock)
         return FencingToken(held.number)
     }

@@ -23,10 +23,10 @@ extension LockTable {
         if let session = sessionSlots[id], !hasEnded(session) { end(id) }
     }
 
-    /// Ends a lease; if it is bound, its session ends with it.
-    mutating func endLease(_ claim: Int, _ effects: inout [Effect]) {
+    /// Ends a lease, which is over since `instant`; if it is bound, its session ends with it.
+    mutating func endLease(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
         let session = claims[claim].session
-        removeLease(claim)
+        removeLease(claim, at: instant)
         guard sessions[session].isBound else { return }
         effects.append(.unbind(sessions[session].id))
         // Of a session that has ended with its lease still there, it is forgotten where that is worked off.

@@ -76,10 +76,12 @@ extension LockTable {
     private mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
         // Whoever comes here has ended something on the lock, or is about to grant it.
         if !progress.isEmpty { progress.noteNews(of: lock) }
+        // What has been put off was due before.
+        let instant = locks[lock].grantsAreDueSince ?? instant
         while let head = locks[lock].queue.first, isAdmitted(head.claim) {
             if grantsLeft == 0 { return putOffGrants(of: head.claim, since: instant) }
             grantsLeft -= 1
-            endWait(head.claim)
+            endWait(head.claim, at: instant)
             grant(head.claim, &effects)
             if claims[head.claim].locks.isSingle { continue }
             // Whoever is next for the other names may be admitted there as well.
@@ -94,9 +96,9 @@ extension LockTable {
 
     /// Whether a claim that waits is the first for each of its locks, and all of them admit it.
     mutating func isAdmitted(_ wait: Int) -> Bool {
-        let limit = claims[wait].holderLimit
-        guard locks[claims[wait].locks.first].admits(wait, limit) else { return false }
-        return claims[wait].locks.isSingle || claims[wait].locks.others.allSatisfy { locks[$0].admits(wait, limit) }
+        guard locks[claims[wait].locks.first].admitsInTime(wait, claims[wait]) else { return false }
+        if claims[wait].locks.isSingle { return true }
+        return claims[wait].locks.others.allSatisfy { locks[$0].admitsInTime(wait, claims[wait]) }
     }
 
     private mutating func putOffGrants(of wait: Int, since instant: MonotonicInstant) {
@@ -174,17 +176,17 @@ extension LockTable {
             )
         )
         for lock in claims[claim].locks { locks[lock].predecessor = predecessor }
-        endLease(claim, &effects)
+        endLease(claim, at: instant, &effects)
     }
 
-    /// Takes a lease out of the table.
+    /// Takes a lease that has ended at `instant` out of the table.
     ///
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
-    mutating func removeLease(_ claim: Int) {
+    mutating func removeLease(_ claim: Int, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
-        removeHolder(claim, of: claims[claim].locks.first)
+        removeHolder(claim, of: claims[claim].locks.first, at: instant)
         if !claims[claim].locks.isSingle {
-            for lock in claims[claim].locks.others { removeHolder(claim, of: lock) }
+            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, at: instant) }
             leaseReserve -= claims[claim].locks.count - 1
             untie(claims[claim].locks)
         }
@@ -193,7 +195,11 @@ extension LockTable {
         claims.remove(at: claim)
     }
 
-    private mutating func removeHolder(_ lease: Int, of lock: Int) {
+    private mutating func removeHolder(_ lease: Int, of lock: Int, at instant: MonotonicInstant) {
+        // While more is due than one event works off, leases may end before waits that were over long ago do.
+        if let head = locks[lock].queue.first, !locks[lock].admitsInTime(head.claim, claims[head.claim]) {
+            locks[lock].admitsHeadSince = max(locks[lock].admitsHeadSince, instant)
+        }
         locks[lock].holders.remove(claims[lease].place(at: lease), claims[lease].holderLimit) { place in
             claims[place.claim].holderLimit
         }
@@ -204,13 +210,18 @@ extension LockTable {
         for lock in slots { locks[lock].setClaimCount -= 1 }
     }
 
-    /// Takes a claim out of its queues.
+    /// Takes a claim out of its queues, which has waited until `instant`.
     ///
     /// It is granted next, or leaves the table; in that case its locks may be idle.
-    mutating func endWait(_ claim: Int) {
+    mutating func endWait(_ claim: Int, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
         let (place, session) = (claims[claim].place(at: claim), claims[claim].session)
-        for lock in claims[claim].locks { locks[lock].queue.remove(place) }
+        for lock in claims[claim].locks {
+            if locks[lock].queue.first == place {
+                locks[lock].admitsHeadSince = max(locks[lock].admitsHeadSince, instant)
+            }
+            locks[lock].queue.remove(place)
+        }
         sessions[session].waits.remove(claim, in: &claims)
         if !progress.isEmpty { progress.remove(claim) }
         if claims[claim].needsReserve { leaseReserve -= claims[claim].locks.count }
@@ -221,7 +232,7 @@ extension LockTable {
         let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
         totals.cancelled += 1
-        leaveQueues(claim, &effects)
+        leaveQueues(claim, at: lastInstant, &effects)
         // Who waited behind it may be admitted though it was not.
         grantHeads(of: slots, since: lastInstant, &effects)
     }
@@ -326,18 +337,22 @@ extension LockTable {
         }
         guard let deadline = locks[lock].deadlines.earliest, deadline.instant <= instant else { return false }
         let slots = claims[deadline.claim].locks
-        if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
+        if deadline.isOfWait {
+            timeOut(deadline.claim, at: deadline.instant, &effects)
+        } else {
+            endDueLease(deadline.claim, &effects)
+        }
         grantHeads(of: slots, since: deadline.instant, &effects)
         return true
     }
 
-    private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
+    private mutating func timeOut(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
         let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
-        let lock = obstacle(of: claim)
-        leaveQueues(claim, &effects)
+        let (holder, waiterCount) = situation(of: obstacle(of: claim))
         totals.timeouts += 1
-        let (holder, waiterCount) = situation(of: lock)
-        effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount))
+        // It is one of those who wait there still.
+        effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount - 1))
+        leaveQueues(claim, at: instant, &effects)
     }
 
     /// The first lock on which a claim that waits cannot be granted.
@@ -348,8 +363,8 @@ extension LockTable {
     }
 
     /// Ends a wait without a lease.
-    private mutating func leaveQueues(_ claim: Int, _ effects: inout [Effect]) {
-        endWait(claim)
+    private mutating func leaveQueues(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
+        endWait(claim, at: instant)
         if !bindings.isEmpty, let holder = bindings.remove(claim) { effects.append(.unbind(holder.session)) }
         if !claims[claim].locks.isSingle { untie(claims[claim].locks) }
         claims.remove(at: claim)

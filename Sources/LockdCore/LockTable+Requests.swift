@@ -89,7 +89,7 @@ extension LockTable {
         let slots = claims[lease.claim].locks
         totals.released += 1
         effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
-        endLease(lease.claim, &effects)
+        endLease(lease.claim, at: lastInstant, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
     }
 
@@ -189,6 +189,7 @@ extension LockTable {
         if claims[claim].needsReserve { leaseReserve += slots.count }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
+        noteWhomItHoldsUp(claim)
         return claim
     }
 

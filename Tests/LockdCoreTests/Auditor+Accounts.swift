@@ -12,6 +12,8 @@ extension Auditor {
         var grantedAt: MonotonicInstant
 
         var names: LockNames { request.names }
+        /// The session that it ends with.
+        var session: SessionID { request.boundHolder?.session ?? request.id.session }
     }
 
     /// A request that has no answer yet.
@@ -24,6 +26,11 @@ extension Auditor {
         var openSince: MonotonicInstant?
         /// Whether there was a turn that had granted as many as one may while this one could have been granted.
         var isPutOff = false
+        /// Whether its owner does nothing else meanwhile.
+        var holdsUpOwner = false
+        /// What it was told last of how it goes, and when.
+        var told: Report?
+        var toldAt: MonotonicInstant?
 
         var names: LockNames { request.names }
 
@@ -41,6 +48,8 @@ extension Auditor {
         var tieCount = 0
         /// Since when the first of the queue is admitted, as far as this name is concerned.
         var admitsFirstSince: MonotonicInstant?
+        /// When the last lease has ended, or the last wait that was the first of the queue, that was in the way of whoever is the first now.
+        var clearedAt = MonotonicInstant(nanoseconds: .min)
         /// The leases that ended without having been released since the last grant that spoke of one, in the order in which they did.
         var abandonments: [Abandoned] = []
 
@@ -93,6 +102,7 @@ extension Auditor {
         lastArrival += 1
         let wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
         waits[wait.number] = wait
+        noteWhomItHoldsUp(wait)
         for name in request.names {
             accounts[name, default: Account()].queue.append(wait.number)
             if request.names.count > 1 { accounts[name]?.tieCount += 1 }
@@ -126,21 +136,28 @@ extension Auditor {
     mutating func leave(_ wait: Wait, at instant: MonotonicInstant) {
         let headed = wait.names.filter { accounts[$0]?.queue.first == wait.number }
         dequeue(wait)
-        for name in headed { noteFirst(of: name, since: wait.openSince ?? instant, isNew: true) }
+        for name in headed { noteFirst(of: name, since: instant, isNew: true) }
     }
 
     /// Notes whether the first of the queue is admitted, if it is another one, or was not admitted before, since `instant`.
     mutating func noteFirst(of name: LockName, since instant: MonotonicInstant, isNew: Bool = false) {
+        let isInTime = isNew ? false : admitsFirstInTime(name)
+        if !isInTime, let former = accounts[name]?.clearedAt { accounts[name]?.clearedAt = max(former, instant) }
         guard let account = accounts[name], let first = account.queue.first, let wait = waits[first] else {
             accounts[name]?.admitsFirstSince = nil
             return
         }
         if !account.admits(wait.request.holderLimit) {
             accounts[name]?.admitsFirstSince = nil
-        } else if account.admitsFirstSince == nil || isNew {
-            accounts[name]?.admitsFirstSince = instant
+        } else if !isInTime {
+            accounts[name]?.admitsFirstSince = account.clearedAt
         }
         noteWhetherOpen(wait)
+    }
+
+    private func admitsFirstInTime(_ name: LockName) -> Bool {
+        guard let account = accounts[name], let first = account.queue.first.flatMap({ waits[$0] }) else { return false }
+        return account.admitsFirstSince.map { $0 <= first.deadline ?? $0 } ?? false
     }
 
     /// Notes whether a wait is the first for each of its names, and admitted there.
@@ -156,7 +173,8 @@ extension Auditor {
             }
             since = max(since, admitted)
         }
-        guard wait.openSince == nil else { return }
+        // A wait that was over before is over.
+        guard wait.openSince == nil, since <= wait.deadline ?? since else { return }
         waits[wait.number]?.openSince = since
         openWaits.insert(wait.number)
     }
@@ -176,7 +194,8 @@ extension Auditor {
             accounts[name, default: Account()].holders.append((token, request.holderLimit))
             if request.names.count > 1 { accounts[name]?.tieCount += 1 }
         }
-        clients[request.id.session]?.leases.insert(token)
+        openBinding(of: request)
+        clients[request.boundHolder?.session ?? request.id.session]?.leases.insert(token)
         leaseLoad += request.names.count
         for name in request.names { noteFirst(of: name, since: instant, isNew: true) }
     }
@@ -188,14 +207,15 @@ extension Auditor {
             if holder.names.count > 1 { accounts[name]?.tieCount -= 1 }
         }
         if let deadline = holder.deadline { remove(Due(instant: deadline, isOfWait: false)) }
-        clients[holder.request.id.session]?.leases.remove(holder.token)
+        clients[holder.session]?.leases.remove(holder.token)
+        if holder.request.boundHolder != nil { clients[holder.session] = nil }
         leaseLoad -= holder.names.count
         for name in holder.names { noteFirst(of: name, since: instant) }
     }
 
     /// Takes note that a lease has ended at `instant` and was not released.
     mutating func abandon(_ holder: Holder, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
-        guard let peer = clients[holder.request.id.session]?.peer else { return }
+        guard let peer = clients[holder.session]?.peer else { return }
         let abandonment = Abandonment(
             ending,
             token: holder.token,

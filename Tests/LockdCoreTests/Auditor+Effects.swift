@@ -7,7 +7,9 @@ extension Auditor {
     mutating func begin() {
         switch event {
         case .sessionOpened(let id, let peer): clients[id] = Client(peer: peer)
-        case .acquireRequested(let request): asking = request.id
+        case .acquireRequested(let request):
+            asking = request.id
+            noteBinding(of: request)
         case .releaseRequested(let id, _, _): asking = id
         case .renewRequested(let id, _, _, _): asking = id
         case .cancelRequested(let id, _): asking = id
@@ -18,7 +20,7 @@ extension Auditor {
             abandonLeases(of: id)
             clients[id] = nil
         case .tokensReserved(let through): reservedThrough = through
-        case .timePassed: break
+        case .bindingEnded, .progressDue, .timePassed: break
         }
     }
 
@@ -33,7 +35,12 @@ extension Auditor {
             try requireSettled(request.names)
             try require(!obstacles(to: request).isEmpty, "forgotten: a request waits for a free name")
             try require(leasesOfItsOwner(request).isEmpty, "a request waits for its own lease")
+            // To play on with everything that is known takes long where much is.
+            if waits.count < 50 || lastArrival % 50 == 0 {
+                try require(!isHopeless(request), "a request waits for ever")
+            }
             enqueue(request)
+            try noteFirstReport(of: lastArrival)
             try requireLimits(of: request.id.session)
         case .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested:
             try require(asking == nil, "no answer")
@@ -43,6 +50,8 @@ extension Auditor {
             try require(clients[id]?.waits.isEmpty != false, "a session waits that has no input")
         case .sessionOpened, .sessionEnded, .tokensReserved:
             try require(effects.isEmpty, "effects of an event that has none: \(effects)")
+        case .bindingEnded(let id): try endBinding(of: id)
+        case .progressDue: break
         case .timePassed:
             let count = endingCount + silentEndingCount
             try require(count <= limits.endingsPerTurn, "\(count) endings in one turn")
@@ -98,16 +107,21 @@ extension Auditor {
             try require(id == asking && revokedToken == token, "REVOKED, but the holder was not told")
             (asking, revokedToken) = (nil, nil)
         case .sendDenied(let id, let names, let token, let user):
-            guard case .revokeRequested(_, let name, let asked, _) = event else { throw Complaint("DENIED after \(event)") }
+            guard case .revokeRequested(_, let name, let asked, _) = event else {
+                throw Complaint("DENIED after \(event)")
+            }
             try answer(id, LockNames(name))
             let lease = leaseAsked(name, asked)
             try require(lease?.token == token && lease?.names == names, "DENIED of another lease")
             try require(!mayRevoke(id, lease), "DENIED, but it is allowed")
-            try require(lease.flatMap { clients[$0.request.id.session]?.peer.user } == user, "DENIED for another user")
+            try require(lease.flatMap { clients[$0.session]?.peer.user } == user, "DENIED for another user")
         case .sendRefused(let id, let refusal):
             try refused(id, refusal)
         case .sendLost(let session, let names, let token, let reason):
             try lost(session, names, token, reason)
+        case .sendDeadlock(let id, let names, let edges): try deadlocked(id, names, edges)
+        case .sendQueued(let id, let names, let queueing): try queued(id, names, queueing)
+        case .unbind(let id): try unbound(id)
         }
     }
 }
@@ -152,6 +166,8 @@ extension Auditor {
         if case .cancelRequested(let canceller, let tag) = event {
             try require(id == RequestID(canceller.session, tag: tag), "CANCELLED another wait")
             cancelledTag = tag
+        } else if let bound = wait.request.boundHolder?.session, event == .bindingEnded(bound) {
+            // It was to be bound to what has ended.
         } else {
             try require(event == .inputEnded(id.session), "CANCELLED by nobody")
         }

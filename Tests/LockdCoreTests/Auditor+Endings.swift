@@ -20,7 +20,7 @@ extension Auditor {
             let tokens = names.map { accounts[$0]?.holders.map(\.token) ?? [] }
             guard let since = wait.openSince else { throw Complaint("granted \(names) while \(tokens) hold it") }
             if let deadline = wait.deadline { try require(since <= deadline, "granted after its wait was over") }
-            try requireOrder(ofGrant: since)
+            try requireOrder(ofGrantTo: wait, since: since)
             (request, openSince) = (wait.request, since)
             dequeue(wait)
             grantCount += 1
@@ -75,7 +75,7 @@ extension Auditor {
         _ reason: LossReason
     ) throws(Complaint) {
         try require(clients[session] != nil, "LOST told to \(session), which has ended")
-        guard let holder = holders[token], holder.request.id.session == session, holder.names == names else {
+        guard let holder = holders[token], holder.session == session, holder.names == names else {
             throw Complaint("LOST \(names), which is not held so, at \(now) after \(event)")
         }
         switch reason {
@@ -118,10 +118,12 @@ extension Auditor {
         }
         for name in names {
             // What the table has not noticed yet, it will remember from then on; or it has, and remembered another one instead.
-            let rest = (accounts[name]?.abandonments ?? []).compactMap { lease -> Abandoned? in
+            let abandonments = accounts[name]?.abandonments ?? []
+            let isMine = abandonments.contains { $0.abandonment == abandonment }
+            let rest = abandonments.compactMap { lease -> Abandoned? in
                 if lease.abandonment == abandonment || !isSilent(lease) { return nil }
                 var lease = lease
-                if lease.at <= mine.at { lease.mayGoUntold = true }
+                if lease.at <= mine.at || !isMine { lease.mayGoUntold = true }
                 return lease
             }
             accounts[name]?.abandonments = rest

@@ -68,7 +68,8 @@ extension Auditor {
         case .cancelRequested(let id, let tag): noteSubjects(waitingUnder: tag, of: id.session)
         case .inputEnded(let id):
             for wait in clients[id]?.waits ?? [] { subjects.formUnion(waits[wait].map { Array($0.names) } ?? []) }
-        case .sessionOpened, .sessionEnded, .tokensReserved, .timePassed: break
+        case .bindingEnded(let id): subjects = Set(waitBound(to: id).map { Array($0.names) } ?? [])
+        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
         }
         tied = subjects.filter { accounts[$0]?.tieCount ?? 0 > 0 }
         perhapsTied = subjects.filter { name in
@@ -107,23 +108,24 @@ extension Auditor {
     }
 
     /// Grants that were put off come when they were due.
-    mutating func requireOrder(ofGrant due: MonotonicInstant) throws(Complaint) {
+    mutating func requireOrder(ofGrantTo wait: Wait, since due: MonotonicInstant) throws(Complaint) {
         guard case .timePassed = event else { return }
         try require(due >= lastDue, "something due at \(due) ended after what was due at \(lastDue)")
-        lastDue = due
+        // One that came after what was in its way had been over says nothing of when that was.
+        if wait.since < due { lastDue = due }
     }
 
     /// Requests work off no more than one turn does of what is due anywhere.
     mutating func requireSlices() throws(Complaint) {
         switch event {
         case .acquireRequested, .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested, .nameInspected,
-            .inputEnded:
+            .inputEnded, .bindingEnded:
             try require(
                 workedOffElsewhereCount <= limits.endingsPerTurn,
                 "\(workedOffElsewhereCount) endings on behalf of requests at one instant"
             )
             if !perhapsTied.isEmpty { workedOffCount += workCount }
-        case .sessionOpened, .sessionEnded, .tokensReserved, .timePassed: break
+        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
         }
     }
 
@@ -147,14 +149,17 @@ extension Auditor {
 
     /// Whoever could be granted is, unless as many were as one turn grants.
     mutating func requireNobodyForgotten() throws(Complaint) {
-        if case .sessionEnded = event { return }
+        switch event {
+        case .sessionEnded, .bindingEnded: return
+        default: break
+        }
         for number in openWaits {
             guard let wait = waits[number] else { continue }
             if grantCount >= limits.grantsPerTurn { waits[number]?.isPutOff = true }
             let isPutOff = wait.isPutOff || grantCount >= limits.grantsPerTurn
             try require(
                 isPutOff || wait.names.contains(where: mayHaveSilent),
-                "forgotten: \(wait.names) is free and waited for by \(wait.request.id)"
+                "forgotten: \(wait.names) is free and waited for by \(wait.request.id) since \(wait.openSince as Any)"
             )
         }
     }
@@ -186,7 +191,12 @@ extension Auditor {
             let first = account.holders.first.flatMap { holders[$0.token] }
             let holding = first.map {
                 let held = now - $0.grantedAt
-                return Holding(session: $0.request.id.session, held: held, holderCount: account.holders.count)
+                return Holding(
+                    session: $0.session,
+                    held: held,
+                    note: $0.request.note,
+                    holderCount: account.holders.count
+                )
             }
             return (holding: holding, waiterCount: account.queue.count)
         }
@@ -239,7 +249,7 @@ extension Auditor {
         return tokens.compactMap { holders[$0] }.filter { holder in
             if isOver(holder) { return false }
             let held = holder.request
-            guard held.id.session == request.id.session else { return false }
+            guard holder.session == request.id.session else { return false }
             if let owner = request.owner { return owner == held.owner }
             return request.id.tag == nil && held.id.tag == nil && held.owner == nil
         }
@@ -255,8 +265,9 @@ extension Auditor {
     /// The lease that a request speaks of: the one with the token, or the first; of `session`, or of anybody.
     func leaseAsked(_ name: LockName, _ token: FencingToken?, of session: SessionID? = nil) -> Holder? {
         (accounts[name]?.holders ?? []).lazy.compactMap { holders[$0.token] }.first { holder in
-            !isOver(holder) && (token ?? holder.token) == holder.token
-                && (session ?? holder.request.id.session) == holder.request.id.session
+            let isOwn = (session ?? holder.session) == holder.session
+            return !isOver(holder) && (token ?? holder.token) == holder.token
+                && (isOwn || token != nil && holder.request.boundHolder != nil && mayAct(session, for: holder))
         }
     }
 
@@ -270,8 +281,14 @@ extension Auditor {
         }
     }
 
+    /// Whether the session is of the user of the holder, or of root.
+    private func mayAct(_ session: SessionID?, for holder: Holder) -> Bool {
+        guard let user = session.flatMap({ clients[$0]?.peer.user }) else { return false }
+        return user == UserID(0) || user != UserID(65534) && user == clients[holder.session]?.peer.user
+    }
+
     func mayRevoke(_ id: RequestID, _ lease: Holder?) -> Bool {
-        guard let holder = lease?.request.id.session, let user = clients[id.session]?.peer.user else { return false }
+        guard let holder = lease?.session, let user = clients[id.session]?.peer.user else { return false }
         if holder == id.session || user == UserID(0) { return true }
         return user == clients[holder]?.peer.user && user != UserID(65534)
     }

@@ -20,6 +20,8 @@ struct Auditor {
     /// The requests that have no answer yet, by their arrival.
     var waits: [Int: Wait] = [:]
     var lastArrival = 0
+    /// What is watched because leases or waits are bound to it.
+    var bindings: Set<SessionID> = []
     /// The deadlines of all leases and waits, in ascending order.
     var deadlines: [Due] = []
     /// The waits that could be granted, and were not yet.
@@ -47,6 +49,8 @@ struct Auditor {
     var asking: RequestID?
     /// The lease that was taken away, until the revoker is told so.
     var revokedToken: FencingToken?
+    /// What the request was told first that waits from now on.
+    var firstReport: Queueing?
     /// The tag whose wait was cancelled, until the canceller is told so.
     var cancelledTag: Tag?
     /// How many endings the effects have shown, and how many grants from a queue.
@@ -78,7 +82,7 @@ struct Auditor {
         if now != self.now { (workedOffCount, workedOffElsewhereCount) = (0, 0) }
         self.now = now
         self.event = event
-        (asking, revokedToken, cancelledTag) = (nil, nil, nil)
+        (asking, revokedToken, cancelledTag, firstReport) = (nil, nil, nil, nil)
         (endingCount, grantCount) = (0, 0)
         hadOpenWaits = !openWaits.isEmpty
         silentEndingCount = max(0, tableLeaseCount + effects.changeOfLeaseCount - leaseCount)
@@ -91,6 +95,7 @@ struct Auditor {
         tableLeaseCount = leaseCount
         try count(knewAllSilent: knewAllSilent)
         try requireNobodyForgotten()
+        try requireNothingBoundForNothing()
     }
 
     /// Looks at the instant at which the table says that time will change it.
@@ -143,6 +148,7 @@ struct Auditor {
     /// Looks at a table that every session has left.
     func observeEnd(of table: LockTable) throws(Complaint) {
         try require(clients.isEmpty && waits.isEmpty, "\(waits.count) requests got no answer")
+        try require(bindings.isEmpty, "\(bindings.count) are bound for nothing")
         try require(holders.isEmpty && deadlines.isEmpty, "\(holders.count) leases did not end")
         try require(table.totals == totals, "the totals are \(totals), not \(table.totals)")
         let endings = totals.released + totals.expired + totals.revoked + totals.ended
@@ -167,6 +173,7 @@ extension [Effect] {
             case .sendReleased, .sendLost: count - 1
             case .sendHeld, .sendBusy, .sendTimedOut, .sendCancelled, .sendRenewed, .sendNotHeld: count
             case .sendWaitCancelled, .sendNotWaiting, .sendRevoked, .sendDenied, .sendRefused: count
+            case .sendDeadlock, .sendQueued, .unbind: count
             }
         }
     }

@@ -41,13 +41,13 @@ import Testing
     func cycleOfAnyLength(_ length: Int) {
         let table = TableFixture()
         let ring = makeRing(length, in: table)
-        for index in 0..<length - 1 { #expect(table.acquire(name(index + 1), by: ring[index]).isEmpty) }
-        let last = table.acquire(name(0), by: ring[length - 1])
+        for index in 0..<length - 1 { #expect(table.acquire(names(index + 1), by: ring[index]).isEmpty) }
+        let last = table.acquire(names(0), by: ring[length - 1])
         #expect(edges(of: last).map(\.name) == (0..<length).map { name($0) })
         #expect(edges(of: last).map(\.holder.session) == ring.map(\.session))
         // One link less is a chain that works itself off.
         table.release(name(length - 1), by: ring[length - 1])
-        #expect(table.acquire(name(0), by: ring[length - 1]).isEmpty)
+        #expect(table.acquire(names(0), by: ring[length - 1]).isEmpty)
     }
 
     @Test(arguments: [2, 3, 10, 100])
@@ -56,9 +56,9 @@ import Testing
         let ring = makeRing(length, in: table, limit: .shared)
         for index in 0..<length - 1 {
             let limit: HolderLimit = index.isMultiple(of: 2) ? .exclusive : HolderLimit(1)
-            #expect(table.acquire(name(index + 1), by: ring[index], limit: limit).isEmpty)
+            #expect(table.acquire(names(index + 1), by: ring[index], limit: limit).isEmpty)
         }
-        #expect(edges(of: table.acquire(name(0), by: ring[length - 1])).count == length)
+        #expect(edges(of: table.acquire(names(0), by: ring[length - 1])).count == length)
     }
 
     @Test(arguments: [2, 3, 10, 100])
@@ -66,10 +66,10 @@ import Testing
         let table = TableFixture()
         let ring = makeRing(length, in: table)
         for index in 0..<length - 1 {
-            let names = try #require(LockNames("free", [name(index + 1)]))
+            let names = try #require(LockNames(LockName(stringLiteral: "free/\(index)"), [name(index + 1)]))
             #expect(table.acquire(names, by: ring[index]).isEmpty)
         }
-        #expect(!edges(of: table.acquire(name(0), by: ring[length - 1])).isEmpty)
+        #expect(!edges(of: table.acquire(names(0), by: ring[length - 1])).isEmpty)
     }
 
     @Test func requestsThatNameNoOwnerStandForThemselves() {
@@ -157,16 +157,16 @@ import Testing
     @Test func searchIsBounded() {
         let table = TableFixture { $0.deadlockSearch = 3 }
         let ring = makeRing(10, in: table)
-        for index in 0..<9 { #expect(table.acquire(name(index + 1), by: ring[index]).isEmpty) }
-        #expect(table.acquire(name(0), by: ring[9]).isEmpty)
+        for index in 0..<9 { #expect(table.acquire(names(index + 1), by: ring[index]).isEmpty) }
+        #expect(table.acquire(names(0), by: ring[9]).isEmpty)
         #expect(table.searchCost > 3)
     }
 
     @Test func reportIsBounded() {
         let table = TableFixture { $0.deadlockEdges = 4 }
         let ring = makeRing(10, in: table)
-        for index in 0..<9 { table.acquire(name(index + 1), by: ring[index]) }
-        #expect(edges(of: table.acquire(name(0), by: ring[9])).count == 4)
+        for index in 0..<9 { table.acquire(names(index + 1), by: ring[index]) }
+        #expect(edges(of: table.acquire(names(0), by: ring[9])).count == 4)
     }
 
     @Test func nobodyIsLookedAtWhereNobodyWaits() {
@@ -186,6 +186,8 @@ import Testing
     }
 
     private func name(_ index: Int) -> LockName { LockName(stringLiteral: "ring/\(index)") }
+
+    private func names(_ index: Int) -> LockNames { LockNames(name(index)) }
 
     /// Sessions of which each holds a name.
     private func makeRing(_ length: Int, in table: TableFixture, limit: HolderLimit = .exclusive) -> [RequestID] {
@@ -215,12 +217,5 @@ import Testing
             token: token,
             since: since
         )
-    }
-}
-
-extension TableFixture {
-    @discardableResult
-    fileprivate func acquire(_ name: LockName, by id: RequestID, limit: HolderLimit = .exclusive) -> [Effect] {
-        acquire(LockNames(name), by: id, limit: limit)
     }
 }

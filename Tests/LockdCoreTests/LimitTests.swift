@@ -96,7 +96,9 @@ import Testing
         let names: [LockName] = ["a", "b", "c"]
         for name in names { table.acquire(LockNames(name), by: alice) }
         for name in names {
-            for tag in 1...3 as ClosedRange<UInt64> { table.acquire(LockNames(name), by: bob.tagged(Tag(tag)), limit: .shared) }
+            for tag in 1...3 as ClosedRange<UInt64> {
+                table.acquire(LockNames(name), by: bob.tagged(Tag(tag)), limit: .shared)
+            }
             table.release(name, by: alice)
         }
         #expect(table.leaseCount <= table.limits.leases)

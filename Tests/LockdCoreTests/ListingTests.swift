@@ -159,7 +159,9 @@ import Testing
 
     @Test func listCanBeRestrictedToAPrefix() {
         let table = TableFixture()
-        for name in ["jobs/1", "db", "jobs", "job", "jobs/2"] as [LockName] { table.acquire(LockNames(name), by: alice) }
+        for name in ["jobs/1", "db", "jobs", "job", "jobs/2"] as [LockName] {
+            table.acquire(LockNames(name), by: alice)
+        }
         #expect(table.listPages(prefix: "jobs").joined().map(\.short) == ["jobs/1 1", "jobs 3", "jobs/2 5"])
         #expect(table.listPages(prefix: "jobs/").joined().map(\.short) == ["jobs/1 1", "jobs/2 5"])
         #expect(table.listPages(prefix: "mail").joined().map(\.short) == [])

@@ -59,11 +59,14 @@ extension AcquireRequest {
         holderLimit: HolderLimit = .exclusive,
         timeToLive: Milliseconds? = nil,
         owner: Text? = nil,
-        note: Text? = nil
+        note: Text? = nil,
+        progress: Milliseconds? = nil,
+        boundHolder: BoundHolder? = nil
     ) {
         var terms = AcquireTerms(names: names, wait: wait, timeToLive: timeToLive, owner: owner, note: note)
         (terms.queueLimit, terms.holderLimit) = (queueLimit, holderLimit)
-        self.init(id, terms)
+        terms.progress = progress
+        self.init(id, terms, boundHolder: boundHolder)
     }
 
     var names: LockNames { terms.names }
@@ -71,6 +74,7 @@ extension AcquireRequest {
     var holderLimit: HolderLimit { terms.holderLimit }
     var timeToLive: Milliseconds? { terms.timeToLive }
     var owner: Text? { terms.owner }
+    var progress: Milliseconds? { terms.progress }
     var note: Text? { terms.note }
 }
 
@@ -93,4 +97,8 @@ extension Effect {
         guard case .sendGranted(_, _, _, _, .abandoned(let abandonment)) = self else { return nil }
         return abandonment
     }
+}
+
+extension ProcessID: ExpressibleByIntegerLiteral {
+    init(integerLiteral value: Int32) { self.init(value) }
 }

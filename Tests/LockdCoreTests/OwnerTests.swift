@@ -52,10 +52,7 @@ import Testing
 
     @Test(arguments: [
         (alice, nil as Text?, alice.tagged("1"), nil as Text?),
-        (alice.tagged("1"), nil, alice, nil),
-        (alice, nil, alice, "writer"),
-        (alice, "writer", alice, nil),
-        (alice, "writer", alice, "reader"),
+        (alice, "reader", alice.tagged("1"), "writer"),
         (alice.tagged("1"), "writer", alice.tagged("2"), nil),
         (alice.tagged("1"), nil, alice.tagged("2"), "writer"),
         (alice.tagged("1"), nil, alice.tagged("2"), nil),
@@ -70,6 +67,21 @@ import Testing
         table.acquire("db", by: holder, owner: itsOwner)
         #expect(table.acquire("db", by: waiter, owner: otherOwner) == [])
         #expect(table.release("db", by: alice).last == .granted("db", to: waiter, token: 2))
+    }
+
+    @Test(arguments: [
+        (alice.tagged("1"), nil as Text?, nil as Text?), (alice, nil, "writer"), (alice, "writer", nil),
+        (alice, "writer", "reader"),
+    ])
+    func untaggedRequestDoesNotQueueBehindItsOwnSession(holder: RequestID, itsOwner: Text?, otherOwner: Text?) {
+        let table = TableFixture()
+        table.acquire("db", by: holder, owner: itsOwner)
+        let effects = table.acquire("db", by: alice, owner: otherOwner)
+        guard case .sendDeadlock(alice, "db", _) = effects.first else {
+            Issue.record("\(effects)")
+            return
+        }
+        #expect(table.waiterCount == 0)
     }
 
     @Test func ownersOfTheSameNameInTwoSessionsAreTwo() {

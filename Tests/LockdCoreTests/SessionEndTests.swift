@@ -186,7 +186,10 @@ import Testing
         #expect(table.acquire(LockNames(name(3)), by: carol) == [.granted(LockNames(name(3)), to: carol, token: 6)])
         #expect(
             table.release(name(4), by: bob)
-                == [.granted(LockNames(name(4)), to: bob.tagged("1"), token: 7), .released(LockNames(name(4)), to: bob, token: 7)]
+                == [
+                    .granted(LockNames(name(4)), to: bob.tagged("1"), token: 7),
+                    .released(LockNames(name(4)), to: bob, token: 7),
+                ]
         )
         table.passTime()
         #expect(table.nextDeadline() == nil)
@@ -200,7 +203,9 @@ import Testing
         }
         for number in 0..<3 { table.acquire(LockNames(name(number)), by: alice) }
         for number in 3..<6 { table.acquire(LockNames(name(number)), by: bob) }
-        for number in 0..<6 { table.acquire(LockNames(name(number)), by: carol.tagged(Tag(UInt64(number))), wait: .none) }
+        for number in 0..<6 {
+            table.acquire(LockNames(name(number)), by: carol.tagged(Tag(UInt64(number))), wait: .none)
+        }
         table.disconnect(bob)
         table.disconnect(alice)
         table.passTime()

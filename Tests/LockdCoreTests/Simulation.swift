@@ -81,7 +81,14 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
 
     /// Several names at once, where every limit is met all the time.
     private static var crowded: SimulationPlan {
-        var plan = SimulationPlan(name: "crowded", sessionCount: 60, nameCount: 30, clockMoves: 200, tellings: 500, sets: 500)
+        var plan = SimulationPlan(
+            name: "crowded",
+            sessionCount: 60,
+            nameCount: 30,
+            clockMoves: 200,
+            tellings: 500,
+            sets: 500
+        )
         plan.limits.leases = 50
         plan.limits.leasesPerSession = 5
         plan.limits.waiters = 40
@@ -139,6 +146,9 @@ struct Simulation {
     private var remembered: [(id: RequestID, names: LockNames, token: FencingToken)] = []
     /// What had to wait, and under which tag: it may be over.
     private var waited: [RequestID] = []
+    /// What leases and waits are bound to.
+    private var bound: [SessionID] = []
+    private var bindingCount: UInt64 = 0
     private var reservedThrough: FencingToken = 0
     /// What all effects were, in short.
     private(set) var fingerprint = 0
@@ -166,6 +176,7 @@ struct Simulation {
         }
         for id in open { try apply(.inputEnded(id)) }
         for id in open + draining { try apply(.sessionEnded(id)) }
+        for id in bound { try apply(.bindingEnded(id)) }
         try workOff()
         try auditor.observeEnd(of: table)
         table.checkInvariants()
@@ -183,11 +194,13 @@ struct Simulation {
         let effects = chance(250) ? try applyInBothWays(event) : table.apply(event, at: now)
         try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         try auditor.observe(nextDeadline: table.nextDeadline)
+        try auditor.observe(nextProgress: table.nextProgress)
         if case .acquireRequested(let request) = event, request.id.tag != nil, effects.isEmpty {
             waited.append(request.id)
         }
         for effect in effects {
             if case .sendGranted(let id, let names, let token, _, _) = effect { remembered.append((id, names, token)) }
+            if case .unbind(let id) = effect { bound.removeAll { $0 == id } }
             var hasher = Hasher()
             hasher.combine(fingerprint)
             hasher.combine(effect)
@@ -219,6 +232,7 @@ struct Simulation {
         default: now = now + duration(0...5)
         }
         if let deadline = table.nextDeadline, deadline <= now, chance(plan.tellings) { try apply(.timePassed) }
+        if let instant = table.nextProgress, instant <= now, chance(plan.tellings) { try apply(.progressDue) }
     }
 
     /// Tells the table the time until it has nothing left to do at any time.
@@ -255,7 +269,16 @@ struct Simulation {
 
 /// What the sessions do.
 extension Simulation {
+    /// Something that can happen: a session that waits for the answer to an untagged request is not read.
     private mutating func nextEvent() -> Event {
+        for _ in 0..<10 {
+            let event = anyEvent()
+            guard let session = event.requester, auditor.isHeldBack(session) else { return event }
+        }
+        return .timePassed
+    }
+
+    private mutating func anyEvent() -> Event {
         if chance(plan.churn) || open.isEmpty { return sessionEvent() }
         let session = draining.isEmpty || !chance(30) ? element(of: open) : element(of: draining)
         let id = RequestID(session, tag: chance(700) ? element(of: Self.tags) : nil)
@@ -283,7 +306,9 @@ extension Simulation {
             guard let wait = waited.popLast(), let tag = wait.tag else { return .timePassed }
             return .cancelRequested(RequestID(wait.session), tag: tag)
         case 90..<93: return .revokeRequested(id, name(), token: nil, reason: chance(500) ? "why not" : nil)
-        case 93..<96: return .nameInspected(name())
+        case 93..<95: return .nameInspected(name())
+        case 95..<97: return bound.isEmpty ? .progressDue : .bindingEnded(element(of: bound))
+        case 97..<98: return .progressDue
         default: return .timePassed
         }
     }
@@ -325,8 +350,19 @@ extension Simulation {
             queueLimit: chance(100) ? below(4) : nil,
             holderLimit: holderLimit(),
             timeToLive: chance(500) ? duration(1...30) : nil,
-            owner: chance(300) ? element(of: Self.owners) : nil
+            owner: chance(300) ? element(of: Self.owners) : nil,
+            note: chance(100) ? "hello" : nil,
+            progress: chance(200) ? duration(1...20) : nil,
+            boundHolder: chance(50) ? boundHolder() : nil
         )
+    }
+
+    private mutating func boundHolder() -> BoundHolder {
+        bindingCount += 1
+        let id = SessionID(1_000_000 + bindingCount)
+        bound.append(id)
+        let user = element(of: [UserID.root, UserID(1000), UserID(1001), .overflow])
+        return BoundHolder(session: id, peer: Peer(process: 7, user: user, command: "bound"))
     }
 
     private mutating func holderLimit() -> HolderLimit {
@@ -375,5 +411,20 @@ extension Simulation {
 
     private mutating func element<Element>(of elements: [Element]) -> Element {
         elements[below(elements.count)]
+    }
+}
+
+extension Event {
+    /// The session whose line it is.
+    fileprivate var requester: SessionID? {
+        switch self {
+        case .acquireRequested(let request): request.id.session
+        case .releaseRequested(let id, _, _), .renewRequested(let id, _, _, _), .cancelRequested(let id, _),
+            .revokeRequested(let id, _, _, _):
+            id.session
+        case .sessionOpened, .nameInspected, .bindingEnded, .inputEnded, .sessionEnded, .tokensReserved, .progressDue,
+            .timePassed:
+            nil
+        }
     }
 }

@@ -97,6 +97,8 @@ enum Happening: String, CaseIterable, Codable {
     case inputEnded
     case sessionEnded
     case tokensReserved
+    case bindingEnded
+    case progressDue
     case timePassed
 
     var event: Event {
@@ -113,6 +115,8 @@ enum Happening: String, CaseIterable, Codable {
         case .inputEnded: .inputEnded(alice.session)
         case .sessionEnded: .sessionEnded(alice.session)
         case .tokensReserved: .tokensReserved(through: 2_000_000)
+        case .bindingEnded: .bindingEnded(SessionID(1000))
+        case .progressDue: .progressDue
         case .timePassed: .timePassed
         }
     }
@@ -132,6 +136,8 @@ enum Happening: String, CaseIterable, Codable {
         case .inputEnded: [.inputEnded]
         case .sessionEnded: [.sessionEnded]
         case .tokensReserved: [.tokensReserved]
+        case .bindingEnded: [.bindingEnded]
+        case .progressDue: [.progressDue]
         case .timePassed: [.timePassed]
         }
     }
