@@ -48,10 +48,10 @@ extension ClientCore {
                 edges[id, default: []].append(DeadlockEdge(line))
             }
         case (.history, .hold(let line)):
-            if pastLeases[id]?.count == Self.linesBeforeAnswer {
+            if holds[id]?.count == Self.linesBeforeAnswer {
                 breakOff(unexpected(reply), &actions)
             } else {
-                pastLeases[id, default: []].append(PastLease(line))
+                holds[id, default: []].append(Hold(line))
             }
         case (.abandonedAcquire, .queued), (.abandonedAcquire, .edge), (.unwanted, .hold): break
         default: return false
@@ -119,7 +119,7 @@ extension ClientCore {
         case (.change(let name, let token), .notHeld):
             actions.append(.complete(id, .failed(.notHeld(name, token))))
         case (.history, .end):
-            actions.append(.complete(id, .history(pastLeases.removeValue(forKey: id) ?? [])))
+            actions.append(.complete(id, .history(holds.removeValue(forKey: id) ?? [])))
         case (.change(let name, _), .error(let error)), (.history(let name), .error(let error)):
             actions.append(.complete(id, .failed(.refused(error, names: LockNames(name)))))
         default: doubt(reply, id, purpose, &actions)

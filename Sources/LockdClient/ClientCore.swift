@@ -73,7 +73,7 @@ struct ClientCore: Sendable {
     /// What was told so far of the deadlock that will be the answer to a request.
     var edges: [RequestID: [DeadlockEdge]] = [:]
     /// What was told so far of a history.
-    var pastLeases: [RequestID: [PastLease]] = [:]
+    var holds: [RequestID: [Hold]] = [:]
     var leases: [FencingToken: Lease] = [:]
     var output = OutputQueue()
     private var framer = LineFramer(limit: replyLineLimit)
@@ -175,7 +175,7 @@ struct ClientCore: Sendable {
             actions.append(.complete(id, .cancelled))
         case .ping, .history:
             outstanding[id] = .unwanted
-            pastLeases[id] = nil
+            holds[id] = nil
             actions.append(.complete(id, .cancelled))
         case .hello, .abandonedAcquire, .release, .renew, .change, .unwanted: break
         case nil: cancelClose(id, &actions)
@@ -329,7 +329,7 @@ struct ClientCore: Sendable {
         }
         outstanding = [:]
         edges = [:]
-        pastLeases = [:]
+        holds = [:]
         nextRenewal = nil
     }
 

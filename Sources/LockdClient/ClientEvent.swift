@@ -71,7 +71,7 @@ enum ClientAction: Equatable, Sendable {
         case granted(LockNames, FencingToken, after: Predecessor)
         /// The lease is bound, and not this client's to end.
         case bound(LockNames, FencingToken, after: Predecessor)
-        case history([PastLease])
+        case history([Hold])
         case done
         case cancelled
         case failed(LockdClientError)

@@ -12,7 +12,7 @@ final class ClientShell: Sendable {
         case done
         case lease(Lease)
         case bound(BoundLease)
-        case history([PastLease])
+        case history([Hold])
         /// No answer yet, but how the wait goes.
         case progress(WaitProgress)
     }

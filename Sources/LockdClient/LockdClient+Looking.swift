@@ -8,7 +8,7 @@ extension LockdClient {
     /// The daemon remembers 16 of a name at the most, and forgets all of them when it ends. Everybody who may connect may look.
     ///
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
-    public nonisolated(nonsending) func history(of name: String) async throws -> [PastLease] {
+    public nonisolated(nonsending) func history(of name: String) async throws -> [Hold] {
         let lockName = try LockName(argument: name)
         let answer = try await shell.get().ask { .historyRequested($0, lockName) }
         guard case .history(let leases) = answer else { preconditionFailure("the history of \(name) is none") }
@@ -26,11 +26,11 @@ extension LockdClient {
     /// It has a connection of its own, which goes on when the client is closed. Everybody who may connect may watch, up to 64 at a time.
     ///
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
-    public nonisolated(nonsending) func watch(prefix: String? = nil) async throws -> LockEvents {
+    public nonisolated(nonsending) func watch(prefix: String? = nil) async throws -> WatchEvents {
         var name: LockName?
         if let prefix { name = try LockName(argument: prefix) }
         let watch = try shell.get().makeWatch()
         try await watch.start(prefix: name)
-        return LockEvents(watch)
+        return WatchEvents(watch)
     }
 }

@@ -9,7 +9,7 @@ struct WatchCore: Sendable {
     enum Signal: Equatable, Sendable {
         /// Whatever happens from now on is told.
         case started
-        case event(LockEvent)
+        case event(WatchEvent)
         /// Nothing more is told.
         case failed(LockdClientError)
     }
@@ -74,7 +74,7 @@ struct WatchCore: Sendable {
         case (.asking, .watching):
             state = .watching
             return .started
-        case (.watching, .watched(let event)): return .event(LockEvent(event))
+        case (.watching, .watched(let event)): return .event(WatchEvent(event))
         case (_, .error(let error)): return fail(.refused(error, names: nil))
         default: return fail(.outOfPlace(path, reply))
         }

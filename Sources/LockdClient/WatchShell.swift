@@ -5,7 +5,7 @@ import LockdModel
 ///
 /// When the buffer is full the thread stops reading, so that it is the daemon that counts what is not taken, and says so.
 final class WatchShell: Sendable {
-    private typealias Taker = CheckedContinuation<LockEvent?, any Error>
+    private typealias Taker = CheckedContinuation<WatchEvent?, any Error>
 
     private enum End: Sendable {
         /// Whoever watched has gone.
@@ -19,7 +19,7 @@ final class WatchShell: Sendable {
         var transport: Transport?
         var starter: CheckedContinuation<Void, any Error>?
         /// From `first` on: events that nobody has taken yet.
-        var events: [LockEvent] = []
+        var events: [WatchEvent] = []
         var first = 0
         var takers: [UInt64: Taker] = [:]
         var lastTaker: UInt64 = 0
@@ -67,7 +67,7 @@ final class WatchShell: Sendable {
     }
 
     /// The next event; `nil` behind the last, or if the task is cancelled, which ends the watch.
-    nonisolated(nonsending) func next() async throws -> LockEvent? {
+    nonisolated(nonsending) func next() async throws -> WatchEvent? {
         guard isInOwnProcess else { throw LockdClientError.forked }
         let id = state.withLock { state in
             state.lastTaker += 1
@@ -86,7 +86,7 @@ final class WatchShell: Sendable {
     }
 
     private func take(_ id: UInt64, _ taker: Taker) {
-        let (result, transport) = state.withLock { state -> (Result<LockEvent?, any Error>?, Transport?) in
+        let (result, transport) = state.withLock { state -> (Result<WatchEvent?, any Error>?, Transport?) in
             if state.count > 0 {
                 let event = state.events[state.first]
                 state.first += 1

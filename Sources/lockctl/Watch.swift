@@ -4,6 +4,9 @@ import LockdClient
 import LockdModel
 import LockdWire
 
+// The wire's own, not the one that the Swift library shows to programs.
+import enum LockdWire.WatchEvent
+
 /// `lockctl watch`: what happens, as it happens.
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -90,7 +90,7 @@ import Testing
         #expect(fixture.hear("#80 \(Self.hold)") == [])
         let other = "#80 HOLD a token=6 outcome=ended waited=1ms held=2ms ago=3ms"
         #expect(fixture.hear(other, "#80 END") == ["80 history 7,6"])
-        #expect(fixture.core.pastLeases == [:])
+        #expect(fixture.core.holds == [:])
         _ = fixture.apply(.historyRequested(RequestID(81), try LockName("a")))
         #expect(fixture.hear("#81 END") == ["81 history "])
     }
@@ -100,7 +100,7 @@ import Testing
         _ = fixture.apply(.historyRequested(RequestID(80), try LockName("a")))
         _ = fixture.hear("#80 \(Self.hold)")
         #expect(fixture.cancel(80) == ["80 cancelled"])
-        #expect(fixture.core.pastLeases == [:])
+        #expect(fixture.core.holds == [:])
         #expect(fixture.hear("#80 \(Self.hold)", "#80 END") == [])
     }
 
@@ -117,13 +117,13 @@ import Testing
         #expect(fixture.hear("#80 ERROR unknown-verb got=HISTORY") == ["80 refused"])
     }
 
-    @Test func pastLeaseSaysWhatIsKnown() throws {
+    @Test func holdSaysWhatIsKnown() throws {
         let line = try #require(Array(Self.hold.utf8).withUnsafeBytes { try ReplyDecoder.decode($0) })
         guard case .hold(let hold) = line.reply else {
             Issue.record("\(line)")
             return
         }
-        let lease = PastLease(hold)
+        let lease = Hold(hold)
         #expect(lease.lockName == "a")
         #expect(lease.token == 7)
         #expect(lease.outcome == .expired)

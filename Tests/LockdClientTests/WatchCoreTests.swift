@@ -2,6 +2,9 @@ import LockdModel
 import LockdWire
 import Testing
 
+// Not the one of the wire.
+import enum LockdClient.WatchEvent
+
 @testable import LockdClient
 
 /// What the lines of a session that watches mean.
@@ -15,7 +18,7 @@ import Testing
         core.receive(lines.flatMap { Array("\($0)\n".utf8) })
     }
 
-    private mutating func events(_ lines: String...) -> [LockEvent] {
+    private mutating func events(_ lines: String...) -> [WatchEvent] {
         _ = hear(Self.welcome, "WATCHING")
         return lines.flatMap { hear($0) }.compactMap { signal in
             if case .event(let event) = signal { event } else { nil }
@@ -65,7 +68,7 @@ import Testing
         #expect(queued.peer.unit == "u.service")
         #expect(granted.lockNames == ["a", "b"])
         #expect(waited == .milliseconds(6))
-        let unqueued = events[1...2].map { event -> LockEvent.UnqueueReason? in
+        let unqueued = events[1...2].map { event -> WatchEvent.UnqueueReason? in
             if case .unqueued(_, waited: .milliseconds(5), let reason) = event { reason } else { nil }
         }
         #expect(unqueued == [.timeout, .cancelled])

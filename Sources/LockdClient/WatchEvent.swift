@@ -2,7 +2,7 @@ import LockdModel
 import LockdWire
 
 /// Something that has happened to a lock, or to several at once.
-public enum LockEvent: Hashable, Sendable {
+public enum WatchEvent: Hashable, Sendable {
     /// Whose lease or request it is, and on which locks.
     public struct Subject: Hashable, Sendable {
         /// The names of the locks, in the order in which they were asked for.
@@ -30,11 +30,11 @@ public enum LockEvent: Hashable, Sendable {
     /// A lease was granted.
     case granted(Subject, token: UInt64, waited: Duration)
     /// A lease has ended.
-    case ended(Subject, PastLease.Outcome, token: UInt64, held: Duration)
+    case ended(Subject, Hold.Outcome, token: UInt64, held: Duration)
     /// So many events are not told, because this process did not take them in time.
     case missed(count: UInt64)
 
-    init(_ event: WatchEvent) {
+    init(_ event: LockdWire.WatchEvent) {
         self =
             switch event {
             case .queued(let names, let peer, let position, let note):
@@ -50,7 +50,7 @@ public enum LockEvent: Hashable, Sendable {
             case .over(let names, let peer, let outcome, let token, let held, let note):
                 .ended(
                     Subject(names, peer, note),
-                    PastLease.Outcome(outcome),
+                    Hold.Outcome(outcome),
                     token: token.value,
                     held: .milliseconds(held.count)
                 )
@@ -59,7 +59,7 @@ public enum LockEvent: Hashable, Sendable {
     }
 }
 
-extension LockEvent.Subject {
+extension WatchEvent.Subject {
     fileprivate init(_ names: LockNames, _ peer: Reply.Peer, _ note: Text?) {
         self.init(lockNames: names.strings, peer: LockPeer(peer), note: note?.spelling)
     }

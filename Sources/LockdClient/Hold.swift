@@ -2,7 +2,7 @@ import LockdModel
 import LockdWire
 
 /// A lease that has ended, as the daemon remembers it.
-public struct PastLease: Hashable, Sendable {
+public struct Hold: Hashable, Sendable {
     /// How a lease has ended.
     public enum Outcome: Hashable, Sendable {
         /// Its holder released it.
@@ -44,7 +44,7 @@ public struct PastLease: Hashable, Sendable {
     }
 }
 
-extension PastLease.Outcome {
+extension Hold.Outcome {
     init(_ outcome: LeaseOutcome) {
         self =
             switch outcome {

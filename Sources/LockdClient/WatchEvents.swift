@@ -5,10 +5,10 @@
 /// case.
 ///
 /// **Who does not keep up** slows nobody: some hundreds of events wait in this process, some more in the socket, and the daemon counts what comes on top of
-/// that and says how much it was (``LockEvent/missed(count:)``).
-public struct LockEvents: AsyncSequence, Sendable {
+/// that and says how much it was (``WatchEvent/missed(count:)``).
+public struct WatchEvents: AsyncSequence, Sendable {
     /// An event.
-    public typealias Element = LockEvent
+    public typealias Element = WatchEvent
 
     /// Ends the watch with the last that refers to it.
     fileprivate final class Watch: Sendable {
@@ -26,7 +26,7 @@ public struct LockEvents: AsyncSequence, Sendable {
         /// The next event; `nil` behind the last.
         ///
         /// - Throws: ``LockdClientError``.
-        public mutating func next() async throws -> LockEvent? { try await watch.shell.next() }
+        public mutating func next() async throws -> WatchEvent? { try await watch.shell.next() }
     }
 
     private let watch: Watch
