@@ -6,6 +6,8 @@ struct Claim: Linked {
     let id: RequestID
     /// The slot of the session.
     private(set) var session: Int
+    /// The number of that session.
+    private(set) var holder: SessionID
     /// The slots of the locks.
     private(set) var locks: LockSlots
     /// How many holders of each lock it tolerates.
@@ -14,6 +16,8 @@ struct Claim: Linked {
     private(set) var note: Text?
     /// Its number in the one order of arrival over all names.
     let arrival: UInt64
+    /// When it arrived.
+    let arrivedAt: MonotonicInstant
     /// The number of the grant; nothing while the claim waits.
     var token: FencingToken?
     /// When the wait began, or the lease.
@@ -28,8 +32,8 @@ struct Claim: Linked {
     var links = Links()
 
     /// Makes it another session's, where it has no owner.
-    mutating func move(to session: Int) {
-        self.session = session
+    mutating func move(to session: Int, _ holder: SessionID) {
+        (self.session, self.holder) = (session, holder)
         owner = .request
     }
 

@@ -40,6 +40,8 @@ public enum Effect: Hashable, Sendable {
     case sendLost(SessionID, LockNames, token: FencingToken, reason: LossReason)
     /// Nothing is bound any more to what this session was to be bound to. Comes once for every request that had a ``BoundHolder``.
     case unbind(SessionID)
+    /// This has happened, and ``LockTable/isObserved`` is set.
+    indirect case observe(Observation)
 
     /// Whether somebody is told of a loss.
     public var isLoss: Bool {

@@ -19,12 +19,26 @@ struct Lock: Linked {
     var grantsAreDueSince: MonotonicInstant?
     /// What the next one to be granted is told of whoever held the name before.
     var predecessor = Predecessor.unremarkable
+    /// Where in the history the last lease on it is that has ended.
+    var latestHold = HoldPlace.nowhere
     /// The slot of another lock, whose name has the same fingerprint.
     var nextWithSameFingerprint: Int?
     /// In the list of idle locks, or in that of locks with grants due.
     var links = Links()
 
     mutating func vacate() { self = Lock(name: .placeholder) }
+
+    /// Removes a lease, which must be there; says where in the history it is to be remembered, if that has places for the lock.
+    mutating func removeHolder(
+        _ place: Place,
+        _ limit: HolderLimit,
+        ringSize: Int,
+        limits: (Place) -> HolderLimit
+    ) -> HoldPlace {
+        holders.remove(place, limit, limits: limits)
+        latestHold.advance(ringSize)
+        return latestHold
+    }
 
     /// Whether the claim `wait`, which waits and tolerates so many holders, is the next one to be granted and they admit it.
     func admits(_ wait: Int, _ limit: HolderLimit) -> Bool { queue.first?.claim == wait && holders.admit(limit) }

@@ -13,7 +13,7 @@ extension LockTable {
     public mutating func grantAtOnce(_ id: RequestID, _ name: PlainName, at now: MonotonicInstant) -> FencingToken? {
         advance(to: now)
         let session = slot(of: id.session)
-        guard nothingIsDue, id.tag == nil || sessions[session].waitsByTag.isEmpty,
+        guard nothingIsDue, !isObserved, id.tag == nil || sessions[session].waitsByTag.isEmpty,
             let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
             sessions[session].load < limits.leasesPerSession, leaseCounter + leaseReserve < limits.leases
@@ -29,12 +29,12 @@ extension LockTable {
     public mutating func releaseAtOnce(_ id: RequestID, _ name: PlainName, at now: MonotonicInstant) -> FencingToken? {
         advance(to: now)
         let session = slot(of: id.session)
-        guard nothingIsDue, let lock = names.slot(of: name, in: &locks), locks[lock].queue.isEmpty,
+        guard nothingIsDue, !isObserved, let lock = names.slot(of: name, in: &locks), locks[lock].queue.isEmpty,
             let held = locks[lock].holders.first, claims[held.claim].session == session,
             claims[held.claim].locks.isSingle
         else { return nil }
         totals.released += 1
-        removeLease(held.claim, at: now)
+        removeLease(held.claim, .released, at: now)
         restIfIdle(lock)
         return FencingToken(held.number)
     }

@@ -10,7 +10,7 @@ extension LockTable {
         (session.state, session.isBound) = (.draining, true)
         let slot = sessions.insert(session)
         sessionSlots[holder.session] = slot
-        claims[claim].move(to: slot)
+        claims[claim].move(to: slot, holder.session)
     }
 
     /// What a lease or wait was to be bound to has ended.
@@ -23,10 +23,16 @@ extension LockTable {
         if let session = sessionSlots[id], !hasEnded(session) { end(id) }
     }
 
-    /// Ends a lease, which is over since `instant`; if it is bound, its session ends with it.
-    mutating func endLease(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
+    /// Ends a lease, so, at `instant`; if it is bound, its session ends with it.
+    mutating func endLease(
+        _ claim: Int,
+        _ outcome: LeaseOutcome,
+        at instant: MonotonicInstant,
+        _ effects: inout [Effect]
+    ) {
         let session = claims[claim].session
-        removeLease(claim, at: instant)
+        observeOver(claim, outcome, at: instant, &effects)
+        removeLease(claim, outcome, at: instant)
         guard sessions[session].isBound else { return }
         effects.append(.unbind(sessions[session].id))
         // Of a session that has ended with its lease still there, it is forgotten where that is worked off.

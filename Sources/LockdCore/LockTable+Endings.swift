@@ -115,6 +115,7 @@ extension LockTable {
         let (id, timeToLive) = (claims[claim].id, claims[claim].timeToLive)
         let predecessor = takePredecessor(of: claim)
         effects.append(.sendGranted(id, names(of: claim), token: token, timeToLive: timeToLive, after: predecessor))
+        observeGranted(claim, token, &effects)
     }
 
     /// What the holder of a lease is told of those before it: of several, of the one that was granted last.
@@ -176,17 +177,17 @@ extension LockTable {
             )
         )
         for lock in claims[claim].locks { locks[lock].predecessor = predecessor }
-        endLease(claim, at: instant, &effects)
+        endLease(claim, LeaseOutcome(ending), at: instant, &effects)
     }
 
-    /// Takes a lease that has ended at `instant` out of the table.
+    /// Takes a lease out of the table that ended so, at `instant`.
     ///
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
-    mutating func removeLease(_ claim: Int, at instant: MonotonicInstant) {
+    mutating func removeLease(_ claim: Int, _ outcome: LeaseOutcome, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
-        removeHolder(claim, of: claims[claim].locks.first, at: instant)
+        removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
         if !claims[claim].locks.isSingle {
-            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, at: instant) }
+            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, outcome, at: instant) }
             leaseReserve -= claims[claim].locks.count - 1
             untie(claims[claim].locks)
         }
@@ -195,14 +196,28 @@ extension LockTable {
         claims.remove(at: claim)
     }
 
-    private mutating func removeHolder(_ lease: Int, of lock: Int, at instant: MonotonicInstant) {
+    private mutating func removeHolder(
+        _ lease: Int,
+        of lock: Int,
+        _ outcome: LeaseOutcome,
+        at instant: MonotonicInstant
+    ) {
         // While more is due than one event works off, leases may end before waits that were over long ago do.
         if let head = locks[lock].queue.first, !locks[lock].admitsInTime(head.claim, claims[head.claim]) {
             locks[lock].admitsHeadSince = max(locks[lock].admitsHeadSince, instant)
         }
-        locks[lock].holders.remove(claims[lease].place(at: lease), claims[lease].holderLimit) { place in
-            claims[place.claim].holderLimit
-        }
+        let (place, limit) = (claims[lease].place(at: lease), claims[lease].holderLimit)
+        let hold = PlainHold(
+            token: FencingToken(place.number),
+            outcome: outcome,
+            session: claims[lease].holder,
+            arrivedAt: claims[lease].arrivedAt,
+            grantedAt: claims[lease].since,
+            endedAt: instant
+        )
+        let hasNote = claims[lease].note != nil
+        let at = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) { claims[$0.claim].holderLimit }
+        remember(hold, hasNote, of: lease, on: lock, at: at)
     }
 
     /// Takes note that a claim on all of these locks has left the table.
@@ -231,6 +246,7 @@ extension LockTable {
     mutating func cancel(_ claim: Int, _ effects: inout [Effect]) {
         let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
+        observeUnqueued(claim, waited, .cancelled, &effects)
         totals.cancelled += 1
         leaveQueues(claim, at: lastInstant, &effects)
         // Who waited behind it may be admitted though it was not.
@@ -352,6 +368,7 @@ extension LockTable {
         totals.timeouts += 1
         // It is one of those who wait there still.
         effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount - 1))
+        observeUnqueued(claim, waited, .timeout, &effects)
         leaveQueues(claim, at: instant, &effects)
     }
 
@@ -414,6 +431,7 @@ extension LockTable {
         guard idleLocks.count > limits.idleLocks, let oldest = idleLocks.first else { return }
         idleLocks.remove(oldest, in: &locks)
         names.remove(oldest, in: &locks)
+        forgetHistory(of: oldest)
         locks.remove(at: oldest)
     }
 }

@@ -10,6 +10,7 @@ extension LockTable {
         checkClaims()
         checkSessions()
         checkDeadlines()
+        checkHistory()
     }
 
     private func checkLocks() {

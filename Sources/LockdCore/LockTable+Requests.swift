@@ -34,6 +34,7 @@ extension LockTable {
         } else {
             let wait = enqueue(request, in: session)
             if let interval = terms.progress { beginReports(to: wait, every: interval, &effects) }
+            observeQueued(wait, &effects)
         }
     }
 
@@ -89,7 +90,7 @@ extension LockTable {
         let slots = claims[lease.claim].locks
         totals.released += 1
         effects.append(.sendReleased(id, names(of: lease.claim), token: lease.token))
-        endLease(lease.claim, at: lastInstant, &effects)
+        endLease(lease.claim, .released, at: lastInstant, &effects)
         grantHeads(of: slots, since: lastInstant, &effects)
     }
 
@@ -217,11 +218,13 @@ extension LockTable {
             Claim(
                 id: id,
                 session: session,
+                holder: id.session,
                 locks: slots,
                 holderLimit: holderLimit,
                 owner: owner,
                 note: note,
                 arrival: lastArrival,
+                arrivedAt: lastInstant,
                 since: lastInstant,
                 timeToLive: timeToLive
             )

@@ -13,6 +13,8 @@ public import LockdModel
 public struct LockTable: Sendable {
     /// What the table takes on.
     public let limits: Limits
+    /// Whether somebody watches: then effects come with an ``Effect/observe(_:)`` for whatever happens, in that order.
+    public var isObserved = false
     /// What has happened so far.
     public internal(set) var totals = Totals()
 
@@ -39,6 +41,8 @@ public struct LockTable: Sendable {
     var deadlines = DeadlineQueue()
     var progress = ProgressReports()
     var bindings = Bindings()
+    /// The leases that have ended.
+    var history: History
 
     var nextToken: FencingToken
     var reservedThrough: FencingToken
@@ -51,6 +55,7 @@ public struct LockTable: Sendable {
     public init(limits: Limits, firstToken: FencingToken, reservedThrough: FencingToken) {
         precondition(limits.waitersPerSession <= limits.endingsPerTurn, "all waits of a session end in one turn")
         self.limits = limits
+        history = History(limits)
         self.nextToken = firstToken
         self.reservedThrough = reservedThrough
     }

@@ -39,6 +39,14 @@ public struct Limits: Hashable, Sendable {
     public var reportsPerTurn = 1000
     /// The most locks that nobody holds or waits for and that are remembered all the same, because most names come again.
     public var idleLocks = 4096
+    /// The most leases that have ended and that are remembered of one name: a power of two.
+    public var holdsPerName = 16
+    /// The most leases that have ended and that are remembered in all; a name takes ``holdsPerName`` of them with the first.
+    public var holds = 65_536
+    /// The most bytes of the notes, commands and units of those, as they are spelled.
+    public var holdTextBytes = 16 * 1024 * 1024
+    /// The most sessions that watch.
+    public var watchers = 64
     /// The most locks that one page of LIST looks at.
     public var locksPerPage = 4096
 

@@ -2,6 +2,19 @@ import LockdCore
 import LockdModel
 import LockdWire
 
+extension Reply.Peer {
+    /// What is known of `session`, behind which `peer` is.
+    init(_ session: SessionID, _ peer: Peer?) {
+        self.init(
+            session: session,
+            process: peer?.process,
+            user: peer?.user,
+            command: peer?.command,
+            unit: peer?.unit
+        )
+    }
+}
+
 /// Effects to replies.
 extension LockService {
     mutating func perform(_ effect: consuming Effect) {
@@ -38,6 +51,7 @@ extension LockService {
         case .unbind(let id):
             bound[id] = nil
             binder?.unbind(id)
+        case .observe(let observation): tellWatchers(observation)
         }
     }
 
@@ -112,14 +126,7 @@ extension LockService {
     }
 
     private func describe(_ id: SessionID) -> Reply.Peer {
-        let peer = sessions[id]?.peer ?? bound[id]?.peer
-        return Reply.Peer(
-            session: id,
-            process: peer?.process,
-            user: peer?.user,
-            command: peer?.command,
-            unit: peer?.unit
-        )
+        Reply.Peer(id, sessions[id]?.peer ?? bound[id]?.peer)
     }
 
     private func describe(_ refusal: Refusal) -> WireError {

@@ -22,10 +22,9 @@ extension LockService {
             apply(.revokeRequested(id, name, token: token, reason: reason), at: now)
         case .show(let name, let page): show(name, page, id, at: now)
         case .list(let prefix, let page): list(prefix, page, id, at: now)
-        // Not answered yet, each in its place.
-        case .history: answer(id, .error(WireError(.unknownVerb)))
-        case .watch: answer(id, .error(WireError(.unknownVerb)))
-        case .unwatch: answer(id, .error(WireError(.unknownVerb)))
+        case .history(let name): tellHistory(of: name, id, at: now)
+        case .watch(let prefix): watch(prefix, id, in: session)
+        case .unwatch: unwatch(id, in: session)
         case .stats: sayStatistics(id, at: now)
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)
@@ -86,6 +85,7 @@ extension LockService {
         answer(id, .bye)
         session.state = .ended
         sessions[session.id] = nil
+        endWatch(of: session)
         apply(.sessionEnded(session.id), at: now)
     }
 
@@ -114,8 +114,8 @@ extension LockService {
         let totals = table.totals
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
-            ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("locks", "\(table.lockCount)"),
-            ("leases", "\(table.leaseCount)"),
+            ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("watchers", "\(watchers.count)"),
+            ("locks", "\(table.lockCount)"), ("leases", "\(table.leaseCount)"),
             ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
             ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),
             ("timeouts", "\(totals.timeouts)"), ("cancelled", "\(totals.cancelled)"), ("busy", "\(totals.busy)"),

@@ -14,9 +14,8 @@ public struct LockService {
 
     /// What this daemon can do, as WELCOME says it.
     static let features = [
-        "bind", "cancel", "deadlock", "limit", "list", "max-queue", "mode", "names", "note", "owner", "progress",
-        "renew",
-        "revoke", "show", "stats", "ttl",
+        "bind", "cancel", "deadlock", "history", "limit", "list", "max-queue", "mode", "names", "note", "owner",
+        "progress", "renew", "revoke", "show", "stats", "ttl", "watch",
     ]
 
     let identity: Identity
@@ -29,13 +28,15 @@ public struct LockService {
     private let tokens: any TokenSupply
     /// With fewer tokens left than half of the latest block, the next one is reserved.
     private var tokensToKeep: UInt64
-    private let flush: (Session) -> Void
+    let flush: (Session) -> Void
     private let record: (Revocation) -> Void
     /// `nil`: nothing can be bound.
     let binder: (any Binder)?
     private var lastSession = SessionID(0)
     /// By the number of the session that the lease is or will be.
     var bound: [SessionID: BoundLease] = [:]
+    /// In the order in which they began to watch.
+    var watchers: [Session] = []
     private var effects: [Effect] = []
     private var dirty: [Session] = []
     private var runnable: [Session] = []
@@ -69,7 +70,7 @@ public struct LockService {
     /// A service with an empty table.
     ///
     /// `firstBlock` are tokens that `tokens` has reserved already. `flush` is called with a session that is to be told of a loss before anybody else is
-    /// told of the grant that follows: it writes that session's output as far as its socket takes it. `record` is called with every revocation.
+    /// told of the grant that follows, or that watches and has much to read: it writes that session's output as far as its socket takes it. `record` is called with every revocation.
     public init(
         identity: Identity,
         limits: Limits,
@@ -141,6 +142,7 @@ public struct LockService {
         guard session.state == .draining else { return }
         session.state = .ended
         sessions[session.id] = nil
+        endWatch(of: session)
         apply(.sessionEnded(session.id), at: now)
     }
 
@@ -185,6 +187,7 @@ public struct LockService {
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
+        if session.watch != nil { catchUp(session) }
         if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
 
@@ -317,7 +320,7 @@ public struct LockService {
         }
     }
 
-    private mutating func markDirty(_ session: Session) {
+    mutating func markDirty(_ session: Session) {
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)

@@ -34,6 +34,8 @@ public final class Session {
     var isDirty = false
     /// In the list of those that may go on with the lines that they have.
     var isRunnable = false
+    /// What it is told of what happens to others, if it has asked for that.
+    var watch: Watch?
     // One thread owns a session, and nothing that fills or empties these comes back to them meanwhile; checking that at every access
     // would cost a tenth of what a request does.
     @exclusivity(unchecked) var input = LineFramer(limit: ProtocolLimits.lineByteCount)

@@ -97,6 +97,47 @@ import Testing
         #expect(table.abandonments == [abandonment(.expired, of: alice, token: 1, held: .seconds(1))])
     }
 
+    @Test func nextHolderOfEachNameIsToldOfALeaseOnSeveral() {
+        let table = TableFixture()
+        table.acquire("a b c", by: alice, ttl: .seconds(2), note: "nightly")
+        table.advance(.seconds(5))
+        let expected = abandonment(.expired, of: alice, token: 1, held: .seconds(2), note: "nightly")
+        table.acquire("b", by: bob)
+        #expect(table.abandonments == [expected])
+        table.acquire("a c", by: bob)
+        #expect(table.abandonments == [expected])
+        table.release("b", by: bob)
+        table.release("c", by: bob)
+        table.acquire("a b c", by: carol)
+        #expect(table.abandonments == [])
+    }
+
+    @Test func ofSeveralNamesTheLeaseThatWasGrantedLastIsSpokenOf() {
+        for (names, token) in [("a b", 3), ("b a", 3), ("a c", 2), ("c a", 2)] as [(LockNames, FencingToken)] {
+            let table = TableFixture()
+            table.acquire("c", by: alice)
+            table.acquire("a", by: alice, ttl: .seconds(5))
+            table.acquire("b", by: bob, ttl: .seconds(1))
+            table.release("c", by: alice)
+            table.advance(.seconds(9))
+            table.acquire(names, by: carol)
+            #expect(table.abandonments.map(\.token) == [token])
+        }
+    }
+
+    @Test func grantOfSeveralNamesForgetsWhatWasLeftOnEachOfThem() {
+        let table = TableFixture()
+        table.acquire("a", by: alice)
+        table.acquire("b", by: alice)
+        table.revoke("a", by: bob)
+        table.revoke("b", by: bob)
+        table.acquire("a b", by: carol)
+        #expect(table.abandonments.map(\.token) == [2])
+        table.release("a", by: carol)
+        table.acquire("a", by: carol)
+        #expect(table.abandonments == [])
+    }
+
     /// Without the auditor, who never forgets.
     @Test func lockThatIsForgottenIsForgottenWhole() {
         var limits = Limits()

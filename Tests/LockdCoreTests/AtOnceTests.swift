@@ -12,7 +12,8 @@ extension LockTable {
     /// What goes the short way, if it does.
     mutating func effectAtOnce(of event: Event, at now: MonotonicInstant) -> Effect? {
         switch event {
-        case .acquireRequested(let request) where request.terms == AcquireTerms(name: request.names.first):
+        case .acquireRequested(let request)
+        where request.terms == AcquireTerms(name: request.names.first) && request.boundHolder == nil:
             withPlainName(request.names.first) { table, name in
                 table.grantAtOnce(request.id, name, at: now).map {
                     .sendGranted(request.id, request.names, token: $0, timeToLive: nil, after: .unremarkable)
@@ -69,6 +70,38 @@ extension LockTable {
         var table = fixture.table
         let event = Event.acquireRequested(AcquireRequest(alice, "db"))
         #expect(table.effectAtOnce(of: event, at: fixture.now) == nil)
+    }
+
+    @Test(arguments: ["a", "b"] as [LockName])
+    func leaseOnSeveralNamesGoesTheLongWay(_ name: LockName) {
+        let fixture = TableFixture()
+        fixture.acquire("a b", by: alice)
+        var table = fixture.table
+        let release = Event.releaseRequested(alice, name, token: nil)
+        #expect(table.effectAtOnce(of: release, at: fixture.now) == nil)
+        table.checkInvariants()
+        #expect(fixture.apply(release) == [.released("a b", to: alice, token: 1)])
+    }
+
+    @Test func freeNameInFrontOfWhichARequestWaitsForAnotherGoesTheLongWay() {
+        let fixture = TableFixture()
+        fixture.acquire("a", by: alice)
+        fixture.acquire("a b", by: bob)
+        var table = fixture.table
+        let event = Event.acquireRequested(AcquireRequest(carol, "b"))
+        #expect(table.effectAtOnce(of: event, at: fixture.now) == nil)
+        #expect(table.effectAtOnce(of: .releaseRequested(alice, "a", token: nil), at: fixture.now) == nil)
+        table.checkInvariants()
+    }
+
+    @Test func leasesOnSeveralNamesCountForRequestsThatGoTheShortWay() {
+        let fixture = TableFixture { $0.leases = 2 }
+        fixture.acquire("x", by: alice)
+        fixture.release("x", by: alice)
+        fixture.acquire("a b", by: alice)
+        var table = fixture.table
+        #expect(table.effectAtOnce(of: .acquireRequested(AcquireRequest(bob, "x")), at: fixture.now) == nil)
+        #expect(fixture.acquire("x", by: bob) == [.refused(bob, .tooManyLeases(limit: 2))])
     }
 
     @Test func requestAtItsLimitGoesTheLongWay() {

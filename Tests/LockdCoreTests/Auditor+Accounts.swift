@@ -213,8 +213,13 @@ extension Auditor {
         for name in holder.names { noteFirst(of: name, since: instant) }
     }
 
-    /// Takes note that a lease has ended at `instant` and was not released.
-    mutating func abandon(_ holder: Holder, _ ending: Abandonment.Ending, at instant: MonotonicInstant) {
+    /// Takes note that a lease has ended at `instant` and was not released; if its session is told so, the table ends it now.
+    mutating func abandon(
+        _ holder: Holder,
+        _ ending: Abandonment.Ending,
+        at instant: MonotonicInstant,
+        isTold: Bool = true
+    ) {
         guard let peer = clients[holder.session]?.peer else { return }
         let abandonment = Abandonment(
             ending,
@@ -226,6 +231,8 @@ extension Auditor {
             note: holder.request.note
         )
         for name in holder.names {
+            // What the table has ended before is not the last any more, even if it was due later.
+            if isTold { accounts[name]?.abandonments.removeAll { silent[$0.abandonment.token] == nil } }
             accounts[name]?.abandonments.append(Abandoned(at: instant, abandonment: abandonment))
             accounts[name]?.abandonments.sort { ($0.at, $0.abandonment.token) < ($1.at, $1.abandonment.token) }
         }
@@ -240,7 +247,7 @@ extension Auditor {
             let hasExpired = lease.deadline.map { $0 <= now } ?? false
             if hasExpired { totals.expired += 1 } else { totals.ended += 1 }
             let instant = hasExpired ? lease.deadline ?? now : now
-            abandon(lease, hasExpired ? .expired : .ended, at: instant)
+            abandon(lease, hasExpired ? .expired : .ended, at: instant, isTold: false)
             silent[lease.token] = SilentLease(at: instant, names: lease.names)
             silentCount += 1
         }

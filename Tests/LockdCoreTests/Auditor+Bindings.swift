@@ -32,7 +32,7 @@ extension Auditor {
     func requireNothingBoundForNothing() throws(Complaint) {
         for id in bindings where clients[id] == nil && waitBound(to: id) == nil {
             let mayBeSilent = !silent.isEmpty || silentCount > 0
-            try require(mayBeSilent, "\(id) is bound for nothing")
+            try require(mayBeSilent, "\(id) is bound for nothing: \(bindings)")
         }
     }
 }

@@ -36,7 +36,7 @@ extension Auditor {
             try require(!obstacles(to: request).isEmpty, "forgotten: a request waits for a free name")
             try require(leasesOfItsOwner(request).isEmpty, "a request waits for its own lease")
             // To play on with everything that is known takes long where much is.
-            if waits.count < 50 || lastArrival % 50 == 0 {
+            if limits.deadlockSearch > 1000, waits.count < 50 || lastArrival % 50 == 0 {
                 try require(!isHopeless(request), "a request waits for ever")
             }
             enqueue(request)
@@ -122,6 +122,7 @@ extension Auditor {
         case .sendDeadlock(let id, let names, let edges): try deadlocked(id, names, edges)
         case .sendQueued(let id, let names, let queueing): try queued(id, names, queueing)
         case .unbind(let id): try unbound(id)
+        case .observe: throw Complaint("observed, though nobody watches")
         }
     }
 }

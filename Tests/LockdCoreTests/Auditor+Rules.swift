@@ -107,12 +107,10 @@ extension Auditor {
         workedOffElsewhereCount += 1
     }
 
-    /// Grants that were put off come when they were due.
-    mutating func requireOrder(ofGrantTo wait: Wait, since due: MonotonicInstant) throws(Complaint) {
+    /// Nothing that was due later ends before a grant.
+    func requireOrder(ofGrant due: MonotonicInstant) throws(Complaint) {
         guard case .timePassed = event else { return }
         try require(due >= lastDue, "something due at \(due) ended after what was due at \(lastDue)")
-        // One that came after what was in its way had been over says nothing of when that was.
-        if wait.since < due { lastDue = due }
     }
 
     /// Requests work off no more than one turn does of what is due anywhere.

@@ -108,7 +108,7 @@ struct Auditor {
             try require(hasDoneEnough, "there was more to work off")
         }
         if silentCount > 0 || !openWaits.isEmpty {
-            return try require(isPast, "forgotten: there is more to work off than the next deadline says")
+            return try require(isPast, "forgotten: there is more to work off than the next deadline says: \(silentCount) leases, \(openWaits.compactMap { waits[$0]?.request })")
         }
         try require(
             nextDeadline == deadlines.first?.instant,
@@ -173,7 +173,7 @@ extension [Effect] {
             case .sendReleased, .sendLost: count - 1
             case .sendHeld, .sendBusy, .sendTimedOut, .sendCancelled, .sendRenewed, .sendNotHeld: count
             case .sendWaitCancelled, .sendNotWaiting, .sendRevoked, .sendDenied, .sendRefused: count
-            case .sendDeadlock, .sendQueued, .unbind: count
+            case .sendDeadlock, .sendQueued, .unbind, .observe: count
             }
         }
     }

@@ -222,6 +222,36 @@ import Testing
         #expect(next == nil)
     }
 
+    @Test func leaseOnSeveralNamesIsListedWithEachOfThem() throws {
+        let table = TableFixture()
+        table.acquire("a b c", by: alice)
+        table.acquire("c a", by: bob)
+        table.acquire("c", by: carol)
+        #expect(
+            table.listPages().joined().map(\.short) == ["a 1", "a +1", "b 1", "c 1", "c +1", "c +2"]
+        )
+        #expect(table.show("a").map(\.nameCount) == [3, 2])
+        #expect(table.show("b").map(\.nameCount) == [3])
+        #expect(table.show("c").map(\.nameCount) == [3, 2, 1])
+        #expect(table.lines(of: "c", lineLimit: 1).lines.map(\.nameCount) == [3])
+    }
+
+    @Test(arguments: 1...7)
+    func pagesOfSeveralNamesGoOnWhereTheyEnded(_ lineLimit: Int) {
+        let table = TableFixture()
+        table.acquire("a b", by: alice)
+        table.acquire("b a", by: bob, limit: .shared)
+        table.acquire("b c", by: carol, limit: .shared)
+        let lines = ["a 1", "a +1", "b 1", "b +1", "b +2", "c +1"]
+        #expect(table.listPages(lineLimit: lineLimit).joined().map(\.short) == lines)
+        #expect(table.showPages("b", lineLimit: lineLimit).joined().map(\.short) == ["b 1", "b +1", "b +2"])
+        // They keep their places when they are granted.
+        let (_, next) = table.lines(of: "b", lineLimit: 2)
+        table.release("a", by: alice)
+        #expect(table.lines(of: "b", after: next, lineLimit: 9).lines.map(\.short) == ["b 3"])
+        #expect(table.listPages(lineLimit: lineLimit).joined().map(\.short) == ["a 2", "b 2", "b 3", "c 3"])
+    }
+
     @Test func leaseOfAnEndedSessionIsNotListed() {
         let table = TableFixture()
         table.acquire("db", by: alice)
@@ -250,6 +280,13 @@ extension LockTable.Line {
         switch self {
         case .lease(let line): "\(line.name) \(line.token)"
         case .waiter(let line): "\(line.name) +\(line.position)"
+        }
+    }
+
+    fileprivate var nameCount: Int {
+        switch self {
+        case .lease(let line): line.nameCount
+        case .waiter(let line): line.nameCount
         }
     }
 }

@@ -191,7 +191,7 @@ struct Simulation {
     }
 
     private mutating func audit(_ event: Event) throws(Complaint) {
-        let effects = chance(250) ? try applyInBothWays(event) : table.apply(event, at: now)
+        let effects = try applyAndWitness(event)
         try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         try auditor.observe(nextDeadline: table.nextDeadline)
         try auditor.observe(nextProgress: table.nextProgress)
@@ -206,6 +206,16 @@ struct Simulation {
             hasher.combine(effect)
             fingerprint = hasher.finalize()
         }
+    }
+
+    /// Applies the event, watched or not, which makes no other difference.
+    private mutating func applyAndWitness(_ event: Event) throws(Complaint) -> [Effect] {
+        table.isObserved = chance(300)
+        guard table.isObserved else { return chance(300) ? try applyInBothWays(event) : table.apply(event, at: now) }
+        let witness = Witness(of: table)
+        let effects = table.apply(event, at: now)
+        try witness.observe(effects, in: table)
+        return effects.filter { if case .observe = $0 { false } else { true } }
     }
 
     /// Applies the event, and also goes the short way if there is one; goes on with the table that has gone the short way.
@@ -351,8 +361,8 @@ extension Simulation {
             holderLimit: holderLimit(),
             timeToLive: chance(500) ? duration(1...30) : nil,
             owner: chance(300) ? element(of: Self.owners) : nil,
-            note: chance(100) ? "hello" : nil,
-            progress: chance(200) ? duration(1...20) : nil,
+            note: chance(50) ? "hello" : nil,
+            progress: chance(100) ? duration(1...20) : nil,
             boundHolder: chance(50) ? boundHolder() : nil
         )
     }

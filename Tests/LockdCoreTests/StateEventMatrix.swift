@@ -3,7 +3,7 @@ import LockdModel
 
 /// How things stand between a session, which is Alice's, and a name, which is `db`.
 ///
-/// Bob and Carol are the others.
+/// Bob and Carol are the others, and `mail` is the other name.
 enum Situation: String, CaseIterable, Codable {
     case free
     case heldByMe
@@ -22,12 +22,27 @@ enum Situation: String, CaseIterable, Codable {
     case drainingWhileHeldByAnother
     case ended
     case endedWithALease
+    case heldByMeWithAnotherName
+    case heldByMeBesideAnotherName
+    case heldByAnotherWithAnotherName
+    case freeWhileWaitingForAnotherName
+    case freeBehindOneWhoWaitsForAnotherName
+    case waitForSeveralDue
+    case leaseOnSeveralDue
+    case leaseOnSeveralDueWhileWaiting
+    case holderOfSeveralEnded
+    case drainingWithALeaseOnSeveral
 
     /// A table in this situation.
     ///
     /// Alice's waiting request is `#w`, the lease has token 1.
     func arrange() -> TableFixture {
         let table = TableFixture()
+        arrange(table)
+        return table
+    }
+
+    private func arrange(_ table: TableFixture) {
         switch self {
         case .free:
             break
@@ -78,17 +93,63 @@ enum Situation: String, CaseIterable, Codable {
         case .endedWithALease:
             table.acquire("db", by: alice)
             table.disconnect(alice)
+        case .heldByMeWithAnotherName, .heldByMeBesideAnotherName, .heldByAnotherWithAnotherName,
+            .freeWhileWaitingForAnotherName, .freeBehindOneWhoWaitsForAnotherName, .waitForSeveralDue,
+            .leaseOnSeveralDue, .leaseOnSeveralDueWhileWaiting, .holderOfSeveralEnded, .drainingWithALeaseOnSeveral:
+            arrangeSeveralNames(table)
         }
-        return table
+    }
+
+    private func arrangeSeveralNames(_ table: TableFixture) {
+        switch self {
+        case .heldByMeWithAnotherName:
+            table.acquire("mail db", by: alice)
+        case .heldByMeBesideAnotherName:
+            table.acquire("db", by: alice)
+            table.acquire("mail", by: alice)
+        case .heldByAnotherWithAnotherName:
+            table.acquire("mail db", by: bob)
+        case .freeWhileWaitingForAnotherName:
+            table.acquire("mail", by: bob)
+            table.acquire("db mail", by: alice.tagged("w"))
+        case .freeBehindOneWhoWaitsForAnotherName:
+            table.acquire("mail", by: bob)
+            table.acquire("mail db", by: carol)
+            table.acquire("db", by: alice.tagged("w"))
+        case .waitForSeveralDue:
+            table.acquire("mail", by: bob)
+            table.acquire("db mail", by: alice.tagged("w"), wait: .after(.seconds(10)))
+            table.moveClock(.seconds(10))
+        case .leaseOnSeveralDue:
+            table.acquire("mail db", by: bob, ttl: .seconds(10))
+            table.moveClock(.seconds(10))
+        case .leaseOnSeveralDueWhileWaiting:
+            table.acquire("mail db", by: bob, ttl: .seconds(10))
+            table.acquire("db mail", by: alice.tagged("w"))
+            table.moveClock(.seconds(10))
+        case .holderOfSeveralEnded:
+            table.acquire("mail db", by: bob)
+            table.acquire("mail", by: carol)
+            table.disconnect(bob)
+        case .drainingWithALeaseOnSeveral:
+            table.acquire("mail db", by: alice)
+            table.endInput(of: alice)
+        case .free, .heldByMe, .heldByAnotherOwnerOfMine, .heldByAnother, .waitingAtTheHead, .waitingBehindAnother,
+            .waitDue, .leaseDue, .leaseDueWhileWaiting, .ownLeaseDue, .holderEnded, .holderEndedWhileWaiting, .draining,
+            .drainingWithALease, .drainingWhileHeldByAnother, .ended, .endedWithALease:
+            break
+        }
     }
 }
 
-/// What happens then: every event, and of ACQUIRE the three ways that differ.
+/// What happens then: every event, and of ACQUIRE the five ways that differ.
 enum Happening: String, CaseIterable, Codable {
     case opened
     case acquire
     case tryAcquire
     case acquireUnderTagW
+    case acquireBoth
+    case tryAcquireBoth
     case release
     case renew
     case cancelTagW
@@ -107,6 +168,8 @@ enum Happening: String, CaseIterable, Codable {
         case .acquire: .acquireRequested(AcquireRequest(alice, "db"))
         case .tryAcquire: .acquireRequested(AcquireRequest(alice, "db", wait: .none))
         case .acquireUnderTagW: .acquireRequested(AcquireRequest(alice.tagged("w"), "db"))
+        case .acquireBoth: .acquireRequested(AcquireRequest(alice, "db mail"))
+        case .tryAcquireBoth: .acquireRequested(AcquireRequest(alice, "db mail", wait: .none))
         case .release: .releaseRequested(alice, "db", token: nil)
         case .renew: .renewRequested(alice, "db", token: nil, timeToLive: .seconds(5))
         case .cancelTagW: .cancelRequested(alice, tag: "w")
@@ -127,7 +190,7 @@ enum Happening: String, CaseIterable, Codable {
     static func columns(for event: Event) -> [Happening] {
         switch event {
         case .sessionOpened: [.opened]
-        case .acquireRequested: [.acquire, .tryAcquire, .acquireUnderTagW]
+        case .acquireRequested: [.acquire, .tryAcquire, .acquireUnderTagW, .acquireBoth, .tryAcquireBoth]
         case .releaseRequested: [.release]
         case .renewRequested: [.renew]
         case .cancelRequested: [.cancelTagW]

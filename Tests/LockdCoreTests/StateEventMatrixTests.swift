@@ -14,13 +14,17 @@ import Testing
             Happening.allCases.map { Cell(situation: situation, happening: $0) }
         }
 
-        var outcome: Outcome? { StateEventMatrixTests.matrix[situation]?[happening] }
+        var outcome: Outcome? {
+            StateEventMatrixTests.matrix[situation]?[happening]
+                ?? StateEventMatrixTests.severalNamesMatrix[situation]?[happening]
+        }
     }
 
     @Test func everyCellHasItsOutcome() {
-        #expect(Cell.all.count == 17 * 13)
+        #expect(Cell.all.count == 27 * 15)
         #expect(Cell.all.filter { $0.outcome == nil }.isEmpty)
-        #expect(Self.matrix.values.map(\.count).reduce(0, +) == Cell.all.count)
+        let counts = [Self.matrix, Self.severalNamesMatrix].joined().map(\.value.count)
+        #expect(counts.reduce(0, +) == Cell.all.count)
     }
 
     @Test func everyKindOfEventHasItsColumns() {
@@ -45,20 +49,20 @@ import Testing
 }
 
 extension StateEventMatrixTests {
-    private static let waiting = alice.tagged("w")
-    private static let lossOfBob = Effect.lost("db", of: bob, token: 1, revokedBy: alice)
-    private static let expiry = Effect.expired("db", of: bob, token: 1)
-    private static let ownExpiry = Effect.expired("db", of: alice, token: 1)
-    private static let ownTimeout = Effect.timedOut(
+    static let waiting = alice.tagged("w")
+    static let lossOfBob = Effect.lost("db", of: bob, token: 1, revokedBy: alice)
+    static let expiry = Effect.expired("db", of: bob, token: 1)
+    static let ownExpiry = Effect.expired("db", of: alice, token: 1)
+    static let ownTimeout = Effect.timedOut(
         "db",
         to: waiting,
         waited: .seconds(10),
         holder: bob,
         held: .seconds(10)
     )
-    private static let grantFromQueue = Effect.granted("db", to: waiting, token: 2)
-    private static let nothingToEnd = Effect.notHeld("db", to: alice)
-    private static let noWait = Effect.notWaiting("w", to: alice)
+    static let grantFromQueue = Effect.granted("db", to: waiting, token: 2)
+    static let nothingToEnd = Effect.notHeld("db", to: alice)
+    static let noWait = Effect.notWaiting("w", to: alice)
 
     static let matrix: [Situation: [Happening: Outcome]] = [
         .free: [

@@ -139,7 +139,7 @@ struct Transcript: Sendable, CustomTestStringConvertible {
         let fields: [String: WritableKeyPath<Limits, Int>] = [
             "sessions": \.sessions, "reserved-sessions": \.reservedSessions, "leases": \.leases,
             "leases-per-session": \.leasesPerSession, "waiters": \.waiters, "waiters-per-session": \.waitersPerSession,
-            "endings-per-turn": \.endingsPerTurn, "locks-per-page": \.locksPerPage,
+            "endings-per-turn": \.endingsPerTurn, "locks-per-page": \.locksPerPage, "watchers": \.watchers,
         ]
         for word in words {
             let parts = word.split(separator: "=")
