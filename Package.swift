@@ -112,7 +112,7 @@ let package = Package(
         .testTarget(
             name: "lockctlTests",
             dependencies: [
-                "lockctl", "LockdModel", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "lockctl", "LockdModel", "LockdWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),

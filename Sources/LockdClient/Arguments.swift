@@ -46,7 +46,7 @@ extension AcquireTerms {
         return count
     }
 
-    private static func timeToLive(_ duration: Duration) throws(LockdClientError) -> Milliseconds {
+    static func timeToLive(_ duration: Duration) throws(LockdClientError) -> Milliseconds {
         let timeToLive = try Milliseconds(roundingUp: duration, "the ttl")
         if timeToLive.count == 0 { throw .invalidArgument("the ttl is zero: the lease would end as it begins") }
         return timeToLive

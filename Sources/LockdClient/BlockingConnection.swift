@@ -61,17 +61,21 @@ package final class BlockingConnection {
         close(descriptor)
     }
 
-    /// Sends a request.
+    /// Sends a request, and along with its first byte a copy of `attachment`, if there is one.
     ///
     /// A broken connection is not reported here: what the daemon said before it closed can still be read.
-    package func send(_ request: Request) {
+    package func send(_ request: Request, with attachment: CInt? = nil) {
         var line: [UInt8] = []
         RequestEncoder.encode(TaggedRequest(request), to: &line)
         var rest = line[...]
+        var attachments = attachment.map { [$0] } ?? []
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, CInt(MSG_NOSIGNAL)) }
+            let count = rest.withUnsafeBytes {
+                clinux_send(descriptor, $0.baseAddress, $0.count, attachments, attachments.count)
+            }
             if count == -1 && errno == EINTR { continue }
             if count == -1 { return }
+            attachments = []
             rest = rest.dropFirst(count)
         }
     }

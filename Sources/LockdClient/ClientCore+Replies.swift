@@ -31,7 +31,8 @@ extension ClientCore {
         _ actions: inout [ClientAction]
     ) -> Bool {
         switch (purpose, reply) {
-        case (.acquire(let names, _), .queued(_, let position, let on, let holder, let waiterCount)):
+        case (.acquire(let names, _), .queued(_, let position, let on, let holder, let waiterCount)),
+            (.boundAcquire(let names), .queued(_, let position, let on, let holder, let waiterCount)):
             let progress = WaitProgress(
                 lockNames: names.strings,
                 position: position,
@@ -40,13 +41,19 @@ extension ClientCore {
                 waiterCount: waiterCount
             )
             actions.append(.report(id, progress))
-        case (.acquire, .edge(let line)):
+        case (.acquire, .edge(let line)), (.boundAcquire, .edge(let line)):
             if edges[id]?.count == Self.linesBeforeAnswer {
                 breakOff(unexpected(reply), &actions)
             } else {
                 edges[id, default: []].append(DeadlockEdge(line))
             }
-        case (.abandonedAcquire, .queued), (.abandonedAcquire, .edge): break
+        case (.history, .hold(let line)):
+            if holds[id]?.count == Self.linesBeforeAnswer {
+                breakOff(unexpected(reply), &actions)
+            } else {
+                holds[id, default: []].append(Hold(line))
+            }
+        case (.abandonedAcquire, .queued), (.abandonedAcquire, .edge), (.unwanted, .hold): break
         default: return false
         }
         return true
@@ -62,16 +69,24 @@ extension ClientCore {
         switch purpose {
         case .hello:
             if case .welcome = reply { return }
-            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(Self.line(of: reply))"), &actions)
+            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(reply.line)"), &actions)
         case .acquire(let names, let timeToLive):
             let edges = edges.removeValue(forKey: id) ?? []
             guard let completion = completion(of: names, reply, edges) else {
-                // Still to be answered, like all the others.
-                outstanding[id] = purpose
-                return breakOff(unexpected(reply), &actions)
+                return doubt(reply, id, purpose, &actions)
             }
             if case .granted(_, let token, _) = completion { hold(token, names, timeToLive, now) }
             actions.append(.complete(id, completion))
+        case .boundAcquire(let names):
+            let edges = edges.removeValue(forKey: id) ?? []
+            switch completion(of: names, reply, edges) {
+            case .granted(let names, let token, let predecessor):
+                actions.append(.complete(id, .bound(names, token, after: predecessor)))
+            // Nobody here has cancelled it.
+            case .failed where reply.isCancelled: actions.append(.complete(id, .failed(.bindingEnded(names))))
+            case let completion?: actions.append(.complete(id, completion))
+            case nil: doubt(reply, id, purpose, &actions)
+            }
         case .abandonedAcquire:
             if case .granted(let names, let token, _, _) = reply {
                 send(.release(names.first, token: token), .unwanted)
@@ -86,10 +101,40 @@ extension ClientCore {
             breakOff(unexpected(reply), &actions)
         case .ping:
             if case .pong = reply { return actions.append(.complete(id, .done)) }
-            outstanding[id] = purpose
-            breakOff(unexpected(reply), &actions)
+            doubt(reply, id, purpose, &actions)
+        case .change, .history: answerOther(id, purpose, reply, &actions)
         case .unwanted: break
         }
+    }
+
+    /// Requests about leases that are not this client's.
+    private mutating func answerOther(
+        _ id: RequestID,
+        _ purpose: Outstanding,
+        _ reply: Reply,
+        _ actions: inout [ClientAction]
+    ) {
+        switch (purpose, reply) {
+        case (.change, .released), (.change, .renewed): actions.append(.complete(id, .done))
+        case (.change(let name, let token), .notHeld):
+            actions.append(.complete(id, .failed(.notHeld(name, token))))
+        case (.history, .end):
+            actions.append(.complete(id, .history(holds.removeValue(forKey: id) ?? [])))
+        case (.change(let name, _), .error(let error)), (.history(let name), .error(let error)):
+            actions.append(.complete(id, .failed(.refused(error, names: LockNames(name)))))
+        default: doubt(reply, id, purpose, &actions)
+        }
+    }
+
+    /// Gives up a connection on which that came as the answer to request `id`, which is still to be answered, like all the others.
+    private mutating func doubt(
+        _ reply: Reply,
+        _ id: RequestID,
+        _ purpose: Outstanding,
+        _ actions: inout [ClientAction]
+    ) {
+        outstanding[id] = purpose
+        breakOff(unexpected(reply), &actions)
     }
 
     /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
@@ -159,13 +204,24 @@ extension ClientCore {
         }
     }
 
-    private func unexpected(_ reply: Reply) -> LockdClientError {
-        .incompatibleDaemon(path, "it said, where that does not belong, \(Self.line(of: reply))")
+    private func unexpected(_ reply: Reply) -> LockdClientError { .outOfPlace(path, reply) }
+}
+
+extension LockdClientError {
+    /// The daemon has said something that does not belong where it said it.
+    static func outOfPlace(_ path: String, _ reply: Reply) -> Self {
+        .incompatibleDaemon(path, "it said, where that does not belong, \(reply.line)")
+    }
+}
+
+extension Reply {
+    fileprivate var line: String {
+        var line: [UInt8] = []
+        ReplyEncoder.encode(self, tag: nil, to: &line)
+        return String(decoding: line.dropLast(), as: UTF8.self)
     }
 
-    private static func line(of reply: Reply) -> String {
-        var line: [UInt8] = []
-        ReplyEncoder.encode(reply, tag: nil, to: &line)
-        return String(decoding: line.dropLast(), as: UTF8.self)
+    fileprivate var isCancelled: Bool {
+        if case .cancelled = self { true } else { false }
     }
 }

@@ -25,10 +25,15 @@ struct ClientCore: Sendable {
     enum Outstanding: Equatable {
         case hello
         case acquire(LockNames, timeToLive: Milliseconds?)
+        /// What is granted is not this client's.
+        case boundAcquire(LockNames)
         /// The caller has gone. If it is granted, it is released.
         case abandonedAcquire
         case release(FencingToken)
         case renew(FencingToken, sentAt: MonotonicInstant)
+        /// The end, or the renewal, of a lease that is not this client's.
+        case change(LockName, FencingToken)
+        case history(LockName)
         case ping
         /// Whatever the answer is, nobody needs it.
         case unwanted
@@ -67,6 +72,8 @@ struct ClientCore: Sendable {
     var outstanding: [RequestID: Outstanding] = [:]
     /// What was told so far of the deadlock that will be the answer to a request.
     var edges: [RequestID: [DeadlockEdge]] = [:]
+    /// What was told so far of a history.
+    var holds: [RequestID: [Hold]] = [:]
     var leases: [FencingToken: Lease] = [:]
     var output = OutputQueue()
     private var framer = LineFramer(limit: replyLineLimit)
@@ -84,6 +91,14 @@ struct ClientCore: Sendable {
     /// Whether the socket is full, so that ``ClientEvent/becameWritable(_:)`` is waited for.
     var awaitsWritability: Bool { output.isFull }
 
+    /// Whether nothing can be asked for any more.
+    var isClosed: Bool {
+        switch connection {
+        case .closing, .closed: true
+        case .none, .connecting, .connected: false
+        }
+    }
+
     /// A number for one further request.
     mutating func makeRequestID() -> RequestID {
         lastRequest += 1
@@ -98,6 +113,13 @@ struct ClientCore: Sendable {
         switch event {
         case .acquireRequested(let id, let acquire):
             ask(.acquire(acquire), id, .acquire(acquire.names, timeToLive: acquire.timeToLive), &actions)
+        case .boundAcquireRequested(let id, let acquire, let descriptor):
+            ask(.acquire(acquire), id, .boundAcquire(acquire.names), with: descriptor, &actions)
+        case .boundReleaseRequested(let id, let name, let token):
+            ask(.release(name, token: token), id, .change(name, token), &actions)
+        case .boundRenewRequested(let id, let name, let token, let timeToLive):
+            ask(.renew(name, token: token, timeToLive: timeToLive), id, .change(name, token), &actions)
+        case .historyRequested(let id, let name): ask(.history(name), id, .history(name), &actions)
         case .releaseRequested(let id, let token): release(id, token, &actions)
         case .pingRequested(let id): ask(.ping, id, .ping, &actions)
         case .closeRequested(let id): close(id, &actions)
@@ -123,6 +145,7 @@ struct ClientCore: Sendable {
         _ request: Request,
         _ id: RequestID,
         _ purpose: Outstanding,
+        with descriptor: Descriptor? = nil,
         _ actions: inout [ClientAction]
     ) {
         switch connection {
@@ -131,7 +154,7 @@ struct ClientCore: Sendable {
         case .closing, .closed: return actions.append(.complete(id, .failed(.closed)))
         }
         outstanding[id] = purpose
-        write(request, id)
+        write(request, id, with: descriptor)
     }
 
     private mutating func release(_ id: RequestID, _ token: FencingToken, _ actions: inout [ClientAction]) {
@@ -145,15 +168,16 @@ struct ClientCore: Sendable {
 
     private mutating func cancel(_ id: RequestID, _ actions: inout [ClientAction]) {
         switch outstanding[id] {
-        case .acquire:
+        case .acquire, .boundAcquire:
             outstanding[id] = .abandonedAcquire
             edges[id] = nil
             send(.cancel(id.tag), .unwanted)
             actions.append(.complete(id, .cancelled))
-        case .ping:
+        case .ping, .history:
             outstanding[id] = .unwanted
+            holds[id] = nil
             actions.append(.complete(id, .cancelled))
-        case .hello, .abandonedAcquire, .release, .renew, .unwanted: break
+        case .hello, .abandonedAcquire, .release, .renew, .change, .unwanted: break
         case nil: cancelClose(id, &actions)
         }
     }
@@ -165,8 +189,8 @@ struct ClientCore: Sendable {
         write(request, id)
     }
 
-    private mutating func write(_ request: Request, _ id: RequestID) {
-        output.append { RequestEncoder.encode(TaggedRequest(tag: id.tag, request), to: &$0) }
+    private mutating func write(_ request: Request, _ id: RequestID, with descriptor: Descriptor? = nil) {
+        output.append(with: descriptor) { RequestEncoder.encode(TaggedRequest(tag: id.tag, request), to: &$0) }
     }
 
     // MARK: Renewals
@@ -294,7 +318,10 @@ struct ClientCore: Sendable {
         for token in leases.keys.sorted() { endLease(token, .lost(reason), &actions) }
         for (id, purpose) in outstanding.sorted(by: { $0.key < $1.key }) {
             switch purpose {
-            case .acquire(let names, _): actions.append(.complete(id, .failed(error.about(names))))
+            case .acquire(let names, _), .boundAcquire(let names):
+                actions.append(.complete(id, .failed(error.about(names))))
+            case .change(let name, _), .history(let name):
+                actions.append(.complete(id, .failed(error.about(LockNames(name)))))
             case .ping: actions.append(.complete(id, .failed(error)))
             // Whoever releases has been answered with the end of the lease.
             case .hello, .abandonedAcquire, .release, .renew, .unwanted: break
@@ -302,13 +329,14 @@ struct ClientCore: Sendable {
         }
         outstanding = [:]
         edges = [:]
+        holds = [:]
         nextRenewal = nil
     }
 
     private mutating func flush(_ actions: inout [ClientAction]) {
         switch connection {
         case .connected(let id), .closing(let id, _):
-            if let bytes = output.takeNext() { actions.append(.send(id, bytes)) }
+            if let message = output.takeNext() { actions.append(.send(id, message)) }
         case .none, .connecting, .closed: break
         }
     }

@@ -27,6 +27,11 @@ struct ConnectionID: Hashable, Sendable {
 enum ClientEvent: Equatable, Sendable {
     case acquireRequested(RequestID, AcquireTerms)
     case releaseRequested(RequestID, FencingToken)
+    /// The lease is to live as long as what the descriptor stands for.
+    case boundAcquireRequested(RequestID, AcquireTerms, Descriptor)
+    case boundReleaseRequested(RequestID, LockName, FencingToken)
+    case boundRenewRequested(RequestID, LockName, FencingToken, Milliseconds?)
+    case historyRequested(RequestID, LockName)
     case pingRequested(RequestID)
     case closeRequested(RequestID)
     /// The caller waits no longer. Of a release that means nothing: it goes on.
@@ -51,7 +56,7 @@ enum ClientEvent: Equatable, Sendable {
 enum ClientAction: Equatable, Sendable {
     case connect(ConnectionID)
     /// Write to the socket, then say so by ``ClientEvent/sent(_:byteCount:)`` or ``ClientEvent/sendFailed(_:)``. There is one of these at a time.
-    case send(ConnectionID, [UInt8])
+    case send(ConnectionID, OutputQueue.Message)
     /// Ask to hear ``ClientEvent/becameWritable(_:)``.
     case awaitWritability(ConnectionID)
     /// End the connection, so that both sides see its end.
@@ -64,6 +69,9 @@ enum ClientAction: Equatable, Sendable {
 
     enum Completion: Equatable, Sendable {
         case granted(LockNames, FencingToken, after: Predecessor)
+        /// The lease is bound, and not this client's to end.
+        case bound(LockNames, FencingToken, after: Predecessor)
+        case history([Hold])
         case done
         case cancelled
         case failed(LockdClientError)

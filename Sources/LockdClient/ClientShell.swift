@@ -11,6 +11,8 @@ final class ClientShell: Sendable {
     enum Answer: Sendable {
         case done
         case lease(Lease)
+        case bound(BoundLease)
+        case history([Hold])
         /// No answer yet, but how the wait goes.
         case progress(WaitProgress)
     }
@@ -35,7 +37,7 @@ final class ClientShell: Sendable {
     /// What is done after the lock was left.
     private enum Effect: Sendable {
         case startReader(ConnectionID)
-        case send(Transport, ConnectionID, [UInt8])
+        case send(Transport, ConnectionID, OutputQueue.Message)
         case wake(Transport)
         case shutDown(Transport)
         case resume(Continuation, Result<Answer, any Error>)
@@ -55,6 +57,13 @@ final class ClientShell: Sendable {
         self.connectTimeout = connectTimeout
         self.process = process
         state = Guarded(State(core: ClientCore(path: path)))
+    }
+
+    /// A session of its own that watches, and is not connected yet.
+    func makeWatch() throws(LockdClientError) -> WatchShell {
+        guard isInOwnProcess else { throw .forked }
+        if state.withLock({ $0.core.isClosed }) { throw .closed }
+        return WatchShell(path: path, connectTimeout: connectTimeout, process: process)
     }
 
     /// Whether this is the process that made the client, and not a forked child of it.
@@ -149,7 +158,7 @@ final class ClientShell: Sendable {
     private func effect(of action: ClientAction, _ state: inout State) -> Effect? {
         switch action {
         case .connect(let id): .startReader(id)
-        case .send(let id, let bytes): state.transports[id].map { .send($0, id, bytes) }
+        case .send(let id, let message): state.transports[id].map { .send($0, id, message) }
         case .awaitWritability(let id): state.transports[id].map { .wake($0) }
         case .shutDown(let id): state.transports[id].map { .shutDown($0) }
         case .report(let id, let progress): report(progress, to: id, &state)
@@ -186,6 +195,10 @@ final class ClientShell: Sendable {
             let lease = Lease(names: names.strings, token: token, previous: previous, shell: self)
             state.leases[token] = lease
             return .success(.lease(lease))
+        case .bound(let names, let token, let predecessor):
+            let previous = AbandonedLease(predecessor)
+            return .success(.bound(BoundLease(names: names.strings, token: token.value, previous: previous)))
+        case .history(let leases): return .success(.history(leases))
         case .done: return .success(.done)
         case .cancelled: return .failure(CancellationError())
         case .failed(let error): return .failure(error)
@@ -196,8 +209,8 @@ final class ClientShell: Sendable {
     private func perform(_ effect: Effect) -> ClientEvent? {
         switch effect {
         case .startReader(let id): return startReader(id)
-        case .send(let transport, let id, let bytes):
-            guard let count = transport.send(bytes) else { return .sendFailed(id) }
+        case .send(let transport, let id, let message):
+            guard let count = transport.send(message) else { return .sendFailed(id) }
             return .sent(id, byteCount: count)
         case .wake(let transport): transport.wake()
         case .shutDown(let transport): transport.shutDown()
@@ -253,8 +266,9 @@ extension ClientEvent {
     /// Whether a cancelled task may still ask for it: what was begun has to be ended.
     fileprivate var endsSomething: Bool {
         switch self {
-        case .releaseRequested, .closeRequested: true
-        case .acquireRequested, .pingRequested, .requestCancelled, .clientDropped, .connected, .received, .sent,
+        case .releaseRequested, .boundReleaseRequested, .closeRequested: true
+        case .acquireRequested, .boundAcquireRequested, .boundRenewRequested, .historyRequested, .pingRequested,
+            .requestCancelled, .clientDropped, .connected, .received, .sent,
             .sendFailed, .becameWritable, .ended, .timePassed:
             false
         }

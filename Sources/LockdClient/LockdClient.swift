@@ -23,7 +23,7 @@ import LockdWire
 /// **Names are bytes**: those of the string in UTF-8. Two strings that Swift takes for equal, because they differ only in how an accent is composed, are two
 /// names.
 public final class LockdClient: Sendable {
-    private let shell: Result<ClientShell, LockdClientError>
+    let shell: Result<ClientShell, LockdClientError>
 
     /// A client of the daemon at `socket`; without it, of the one at `$LOCKD_SOCKET`, else `/run/lockd/lockd.sock`.
     ///

@@ -15,6 +15,8 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
             case alreadyHeld
             case deadlock
             case leaseLost
+            case notHeld
+            case bindingEnded
             case daemonUnavailable
             case connectionLost
             case limitReached
@@ -46,6 +48,12 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// Work done since then may overlap another holder's.
         public static let leaseLost = Code(.leaseLost)
+        /// There is no lease on that name with that token, or it is another user's.
+        public static let notHeld = Code(.notHeld)
+        /// The process or the pipe to which the lease was to be bound has ended.
+        ///
+        /// Nothing is held and nothing waits.
+        public static let bindingEnded = Code(.bindingEnded)
         /// No daemon could be reached.
         ///
         /// Nothing was asked for.
@@ -171,6 +179,22 @@ extension LockdClientError {
         )
     }
 
+    static func notHeld(_ name: LockName, _ token: FencingToken) -> Self {
+        Self(
+            .notHeld,
+            "there is no lease on \(name.quoted) with the token \(token), or it is another user's; it may have ended before"
+        ).about(LockNames(name))
+    }
+
+    static func bindingEnded(_ names: LockNames) -> Self {
+        Self(
+            .bindingEnded,
+            "\(names.quoted) cannot be held by what has ended: the process, or whoever had the pipe open"
+        ).about(
+            names
+        )
+    }
+
     static func leaseLost(_ loss: LeaseLoss) -> Self {
         Self(.leaseLost, lockNames: loss.lockNames, loss: loss, "\(loss)")
     }
@@ -191,6 +215,7 @@ extension LockdClientError {
     /// The daemon has refused a request, or the session itself.
     static func refused(_ error: WireError, names: LockNames?) -> Self {
         if let names, error.code == .partlyHeld { return partlyHeld(names) }
+        if let names, error.code == .badDescriptor, error.got?.spelling == "ended" { return bindingEnded(names) }
         let what = names.map { "the request for \($0.quoted)" } ?? "the session"
         let limits: Set<WireError.Code> = [
             .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,

@@ -39,6 +39,8 @@ final class Transport: Sendable {
             )
             let result = retryingOnInterrupt { Int(clinux_connect_unix(socket, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
+            // Nothing but connecting may block.
+            _ = try ConnectFailure.check(path, fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK))
             return socket
         } catch {
             close(socket)
@@ -46,13 +48,13 @@ final class Transport: Sendable {
         }
     }
 
-    /// Writes as many of `bytes` as the socket takes; returns how many, or `nil` if it takes none any more.
+    /// Writes as many bytes of `message` as the socket takes, and with the first of them its descriptor; returns how many, or `nil` if it takes none any more.
     ///
     /// Does not block.
-    func send(_ bytes: [UInt8]) -> Int? {
-        let flags = CInt(MSG_DONTWAIT | MSG_NOSIGNAL)
-        let count = bytes.withUnsafeBytes { bytes in
-            retryingOnInterrupt { Glibc.send(socket, bytes.baseAddress, bytes.count, flags) }
+    func send(_ message: OutputQueue.Message) -> Int? {
+        let descriptors = message.descriptor.map { [$0.number] } ?? []
+        let count = message.bytes.withUnsafeBytes { bytes in
+            retryingOnInterrupt { clinux_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count) }
         }
         if count >= 0 { return count }
         return errno == EAGAIN ? 0 : nil
@@ -74,7 +76,7 @@ final class Transport: Sendable {
     func receive() -> Input {
         var number: CInt = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.inputSize) { buffer, count in
-            let result = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, CInt(MSG_DONTWAIT)) }
+            let result = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, 0) }
             number = result == -1 ? errno : 0
             count = max(0, result)
         }
@@ -87,11 +89,17 @@ final class Transport: Sendable {
         }
     }
 
-    /// Sleeps until there is something to read, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or ``wake()`` is called.
-    func wait(isFull: Bool, until deadline: MonotonicInstant?) -> (isReadable: Bool, isWritable: Bool) {
-        let watched = Int16(POLLIN | (isFull ? POLLOUT : 0))
+    /// Sleeps until there is something to read, if `reads`, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or ``wake()`` is called.
+    func wait(
+        reads: Bool = true,
+        isFull: Bool,
+        until deadline: MonotonicInstant?
+    ) -> (isReadable: Bool, isWritable: Bool) {
+        let watched = Int16((reads ? POLLIN : 0) | (isFull ? POLLOUT : 0))
+        // Of a socket that is watched for nothing, poll() would still tell that it has ended, again and again.
         var descriptors = [
-            pollfd(fd: socket, events: watched, revents: 0), pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: watched == 0 ? -1 : socket, events: watched, revents: 0),
+            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
         ]
         // Interrupted or not: who waits looks again at what it waits for.
         guard poll(&descriptors, nfds_t(descriptors.count), Self.milliseconds(until: deadline)) > 0 else {
@@ -112,7 +120,7 @@ final class Transport: Sendable {
         return CInt(clamping: (nanoseconds + 999_999) / 1_000_000)
     }
 
-    /// Makes ``wait(isFull:until:)`` return.
+    /// Makes ``wait(reads:isFull:until:)`` return.
     func wake() {
         eventfd_write(wakeUp, 1)
     }

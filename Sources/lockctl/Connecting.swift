@@ -59,6 +59,8 @@ enum Ending {
     static let unavailable = ExitCode(69)
     /// EX_TEMPFAIL: the lease was not to be had.
     static let notAcquired = ExitCode(75)
+    /// EX_SOFTWARE: programs wait for each other.
+    static let deadlock = ExitCode(70)
     /// EX_NOPERM: it is not for this user to do.
     static let denied = ExitCode(77)
     /// There is nothing to do it to.

@@ -70,36 +70,14 @@ extension Reply.Holder {
 }
 
 extension Reply.Peer {
-    /// Who it is, for a sentence: `gunicorn (pid 4121, user web)`.
+    /// Who it is, for a sentence: `gunicorn (pid 4121, user web, web.service)`.
     var display: String {
         let details = [
             process.map { $0.value == 0 ? "a pid of another namespace" : "pid \($0)" },
             user.map { "user \(Users.name(of: $0))" },
-        ]
-        return "\(command?.display ?? "a process") (\(details.compactMap { $0 }.joined(separator: ", ")))"
-    }
-}
-
-/// Lines of words in columns as wide as their widest word.
-struct Table {
-    private var rows: [[String]]
-
-    init(header: [String]) { rows = [header] }
-
-    mutating func append(_ row: [String]) {
-        precondition(row.count == rows[0].count, "a row of \(row.count) words in a table of \(rows[0].count) columns")
-        rows.append(row)
-    }
-
-    /// The table, two spaces between columns, no space at a line's end.
-    var lines: [String] {
-        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, word) in row.enumerated() {
-                line += word + String(repeating: " ", count: widths[column] - word.count + 2)
-            }
-            return String(line.reversed().drop { $0 == " " }.reversed())
-        }
+            unit?.display,
+        ].compactMap { $0 }
+        let name = command?.display ?? "a process"
+        return details.isEmpty ? name : "\(name) (\(details.joined(separator: ", ")))"
     }
 }

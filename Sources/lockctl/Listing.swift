@@ -52,25 +52,30 @@ struct Listing {
 
     /// A table for people.
     var table: Table {
-        var table = Table(header: ["NAME", "STATE", "PID", "COMMAND", "USER", "FOR", "WAITERS", "TOKEN", "NOTE"])
+        var table = Table(header: [
+            "NAME", "STATE", "PID", "COMMAND", "USER", "UNIT", "FOR", "WAITERS", "NAMES", "TOKEN", "NOTE",
+        ])
         for line in lines {
             switch line {
             case .lease(let lease):
                 table.append(
-                    [lease.name.display, "held" + Self.words(lease.holderLimit)] + Self.words(lease.peer) + [
-                        lease.held.display, "\(lease.waiterCount)", "\(lease.token)", lease.note?.display ?? "",
-                    ]
+                    [lease.name.display, "held" + Self.words(lease.holderLimit) + Self.words(lease.binding)]
+                        + Self.words(lease.peer) + [
+                            lease.held.display, "\(lease.waiterCount)", Self.words(nameCount: lease.nameCount),
+                            "\(lease.token)", lease.note?.display ?? "",
+                        ]
                 )
             case .waiter(let waiter):
                 table.append(
                     [waiter.name.display, "waits #\(waiter.position)" + Self.words(waiter.holderLimit)]
                         + Self.words(waiter.peer) + [
-                            waiter.waited.display, "", "", waiter.note?.display ?? "",
+                            waiter.waited.display, "", Self.words(nameCount: waiter.nameCount), "",
+                            waiter.note?.display ?? "",
                         ]
                 )
             }
         }
-        return table
+        return table.without(empty: ["UNIT", "NAMES"])
     }
 
     /// One object for each line, for programs.
@@ -99,10 +104,22 @@ struct Listing {
         return [("mode", .string(mode)), ("limit", .integer(limit == .shared ? nil : limit.count))]
     }
 
-    private static func words(_ peer: Reply.Peer) -> [String] {
+    /// What is said of a lease behind its state, if it is bound.
+    static func words(_ binding: Binding?) -> String {
+        switch binding {
+        case .pidfd: ", bound to a process"
+        case .pipe: ", bound to a pipe"
+        case nil: ""
+        }
+    }
+
+    private static func words(nameCount: Int) -> String { nameCount > 1 ? "\(nameCount)" : "" }
+
+    /// Its pid, command, user and unit.
+    static func words(_ peer: Reply.Peer) -> [String] {
         [
             peer.process.map { "\($0)" } ?? "?", peer.command?.display ?? "?",
-            peer.user.map(Users.name) ?? "?",
+            peer.user.map(Users.name) ?? "?", peer.unit?.display ?? "",
         ]
     }
 
@@ -117,6 +134,7 @@ struct Listing {
                     ("waiters", .integer(lease.waiterCount)), ("token", .integer(lease.token.value)),
                     ("ttl_ms", .integer(lease.timeToLive?.count)), ("left_ms", .integer(lease.left?.count)),
                     ("owner", .text(lease.owner?.display)), ("note", .text(lease.note?.display)),
+                    ("names", .integer(lease.nameCount)), ("bound", .text(lease.binding?.rawValue)),
                 ]
         )
     }
@@ -130,15 +148,16 @@ struct Listing {
                 ("client", .text(waiter.client?.display)), ("waited_ms", .integer(waiter.waited.count)),
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
+                ("names", .integer(waiter.nameCount)),
             ]
         )
     }
 
-    private static func json(_ peer: Reply.Peer) -> [(String, JSON)] {
+    static func json(_ peer: Reply.Peer) -> [(String, JSON)] {
         [
             ("pid", .integer(peer.process?.value)), ("command", .text(peer.command?.display)),
             ("uid", .integer(peer.user?.value)), ("user", .text(peer.user.map(Users.name))),
-            ("session", .integer(peer.session?.value)),
+            ("unit", .text(peer.unit?.display)), ("session", .integer(peer.session?.value)),
         ]
     }
 }
@@ -206,6 +225,8 @@ struct Show: ParsableCommand {
         if let timeToLive = lease.timeToLive {
             print("  ttl      \(timeToLive), \(lease.left?.display ?? "?") left")
         }
+        if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
+        if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
         if let owner = lease.owner { print("  owner    \(owner.display)") }
         if let client = lease.client { print("  client   \(client.display)") }
         if let note = lease.note { print("  note     \(note.display)") }
@@ -215,8 +236,10 @@ struct Show: ParsableCommand {
     private func describe(_ waiter: Reply.WaiterLine) {
         let left = waiter.left.map { ", \($0.display) left" } ?? ""
         let note = waiter.note.map { ": \($0.display)" } ?? ""
+        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
+        let mode = Listing.words(waiter.holderLimit)
         print(
-            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(Listing.words(waiter.holderLimit))\(note)"
+            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
         )
     }
 }

@@ -11,9 +11,29 @@ struct Lockctl: ParsableCommand {
             Examples:
               lockctl run reports/nightly -- make report     wait for the lease, run, release
               lockctl run -n backup -- ./backup.sh           only if it is free; exits with 75 if not
+              lockctl run src dst -- rsync src/ dst/         both leases at once, or none
+              lockctl acquire --pid $$ reports/nightly       for the rest of a script; prints the token
               lockctl ls                                     who holds what, who waits
+              lockctl watch reports/                         what happens, as it happens
             """,
         version: "lockctl \(LockdVersion.current)",
-        subcommands: [Run.self, List.self, Show.self, Revoke.self, Ping.self]
+        subcommands: [
+            Run.self, Acquire.self, Release.self, Renew.self, List.self, Show.self, History.self, Watch.self,
+            Revoke.self, Ping.self,
+        ]
     )
+
+    /// Parses the command line and does what it says.
+    static func main() { main(prepared(Array(CommandLine.arguments.dropFirst()))) }
+
+    /// The arguments in a form that can be parsed.
+    ///
+    /// ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
+    /// Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
+    static func prepared(_ arguments: [String]) -> [String] {
+        guard arguments.first == "run", let terminator = arguments.firstIndex(of: "--") else {
+            return arguments
+        }
+        return arguments[..<terminator] + ["--command"] + arguments[(terminator + 1)...].map { ":" + $0 }
+    }
 }

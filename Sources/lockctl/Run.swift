@@ -10,17 +10,19 @@ struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a command while holding a lease.",
         usage: """
-            lockctl run [-n | -w <duration>] [--shared | --limit <count>] [--max-queue <count>] [--note <text>] <name> \
-            -- <command> [<argument> …]
+            lockctl run [-n | -w <duration>] [--shared | --limit <count>] [--max-queue <count>] [--note <text>] \
+            [--progress | -q] <name> … -- <command> [<argument> …]
             """,
         discussion: """
-            Waits for the lease, runs the command, releases the lease. The command finds the lock in $LOCKD_NAME and the fencing token in $LOCKD_TOKEN. \
-            INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease is lost meanwhile, it gets TERM.
+            Waits for the lease, runs the command, releases the lease. Several locks are acquired at once, by one lease: nobody holds a part of them. The \
+            command finds the first lock in $LOCKD_NAME, all of them, spelled as the protocol does it, with spaces between them, in $LOCKD_NAMES, and the \
+            fencing token in $LOCKD_TOKEN. INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease is lost meanwhile, it gets TERM.
 
             Exit codes:
               that of the command, or 128 plus the number of the signal that ended it
               64   the command line is wrong
               69   lockd cannot be reached
+              70   the lease would never be granted: a deadlock
               75   the lease was not acquired
               126  the command cannot be run
               127  the command was not found
@@ -29,106 +31,49 @@ struct Run: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
-    @Flag(
-        name: [.customShort("n"), .customLong("no-wait")],
-        help: "Do not wait: exit with 75 if the lock is not free."
-    )
-    var doesNotWait = false
-
-    @Option(
-        name: [.customShort("w"), .customLong("wait")],
-        help: ArgumentHelp("Wait so long at the most, then exit with 75: 250ms, 10s, 5m.", valueName: "duration"),
-        transform: duration
-    )
-    var waitTimeout: Milliseconds?
-
-    @Flag(help: "Hold the lock together with others that are shared too.")
-    var shared = false
-
-    @Option(help: ArgumentHelp("Hold the lock together with others, so many in all.", valueName: "count"))
-    var limit: Int?
-
-    @Option(
-        help: ArgumentHelp(
-            "Wait only if fewer than so many others do, else exit with 75; 1 is for a job that need not run if one is already waiting to.",
-            valueName: "count"
-        )
-    )
-    var maxQueue: Int?
+    @OptionGroup var options: AcquireOptions
 
     @Option(
         help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
     )
     var note: String?
 
-    @Argument(help: "The lock.", transform: lockName)
-    var name: LockName
+    @Argument(help: "The locks.", transform: lockName)
+    var names: [LockName]
 
-    @Argument(parsing: .postTerminator, help: "The command and its arguments.")
-    var command: [String]
+    /// The command and its arguments; see ``Lockctl/prepared(_:)``.
+    @Option(name: .customLong("command"), parsing: .remaining, help: .hidden, transform: { String($0.dropFirst()) })
+    var command: [String] = []
 
     func validate() throws {
-        if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
-        if shared && limit != nil { throw ValidationError("--shared and --limit exclude each other") }
-        if let limit, !(1...HolderLimit.largestCount).contains(limit) {
-            throw ValidationError("a limit is 1 to \(HolderLimit.largestCount), not \(limit)")
-        }
-        if let maxQueue, !(0...ProtocolLimits.queueLimit).contains(maxQueue) {
-            throw ValidationError("--max-queue is 0 to \(ProtocolLimits.queueLimit), not \(maxQueue)")
-        }
-        if let note, !(1...Text.longLimit).contains(note.utf8.count) {
-            throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")
-        }
+        _ = try lockNames(names)
+        try checkNote(note)
+        if command.isEmpty { throw ValidationError("the command is missing: lockctl run <name> … -- <command> …") }
     }
 
     func run() throws {
         try reportingFailures {
+            let names = try lockNames(names)
             let connection = try daemon.connect().connection
-            let token = try acquire(connection)
-            let code = try CommandUnderLease(connection: connection, name: name, token: token).run(command)
+            let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
+            let note = Text(cutting: note ?? program, limit: Text.longLimit)
+            let token = try options.acquire(options.terms(for: names, note: note), on: connection)
+            let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
             throw ExitCode(code)
         }
-    }
-
-    private var wait: WaitTimeout {
-        if doesNotWait { return .none }
-        return waitTimeout.map { $0.count == 0 ? .none : .after($0) } ?? .never
-    }
-
-    private func acquire(_ connection: BlockingConnection) throws -> FencingToken {
-        let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
-        let note = Text(cutting: note ?? program, limit: Text.longLimit)
-        let limit = shared ? HolderLimit.shared : limit.map(HolderLimit.init) ?? .exclusive
-        let terms = AcquireTerms(name: name, wait: wait, queueLimit: maxQueue, holderLimit: limit, note: note)
-        switch try connection.ask(.acquire(terms)) {
-        case .granted(_, let token, _, _): return token
-        case .busy(_, let holder, let waiterCount):
-            complain("\(name.display) is not free: \(situation(holder, waiterCount))")
-        case .timedOut(_, let waited, let holder, let waiterCount):
-            complain("waited \(waited.display) for \(name.display): \(situation(holder, waiterCount))")
-        case .error(let error): throw Refused(error)
-        case let reply: throw Unexpected(reply)
-        }
-        throw Ending.notAcquired
-    }
-
-    private func situation(_ holder: Reply.Holder?, _ waiterCount: Int) -> String {
-        let who =
-            holder.map { "held by \($0.display)\($0.count > 1 ? " and \($0.count - 1) more" : "")" }
-            ?? "somebody waits for it"
-        return waiterCount == 0 ? who : "\(who), \(waiterCount) waiting"
     }
 }
 
 /// A command that runs while this process holds a lease.
 struct CommandUnderLease {
     let connection: BlockingConnection
-    let name: LockName
+    let names: LockNames
     let token: FencingToken
 
     /// Runs the command, passes signals on to it, and returns the exit code for this process when it has ended and the lease is released.
     func run(_ command: [String]) throws -> Int32 {
-        setenv("LOCKD_NAME", String(decoding: name.bytes, as: UTF8.self), 1)
+        setenv("LOCKD_NAME", String(decoding: names.first.bytes, as: UTF8.self), 1)
+        setenv("LOCKD_NAMES", "\(names)", 1)
         setenv("LOCKD_TOKEN", "\(token)", 1)
         // Blocked from here on: a signal between the grant and the start of the command is passed on, not lost.
         var formerSignals = sigset_t()
@@ -166,7 +111,7 @@ struct CommandUnderLease {
             if descriptors[0].revents != 0 { return }
             if descriptors[1].revents != 0 { passOn(signals, to: child) }
             if descriptors[2].revents != 0, let loss = readLoss() {
-                complain("the lease on \(name.display) is lost: \(loss); sending TERM to the command")
+                complain("the lease on \(names.display) is lost: \(loss); sending TERM to the command")
                 clinux_pidfd_send_signal(child.pidfd, SIGTERM)
                 descriptors[2].fd = -1
             }
@@ -204,7 +149,7 @@ struct CommandUnderLease {
 
     private func release() {
         // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit.
-        _ = try? connection.ask(.release(name, token: token))
+        _ = try? connection.ask(.release(names.first, token: token))
     }
 }
 

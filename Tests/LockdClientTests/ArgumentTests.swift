@@ -80,6 +80,13 @@ import Testing
         #expect(note.message == "the note has 257 bytes; it can have 1 to 256, or be left out")
     }
 
+    @Test(arguments: [LeaseBinding.process(0), .process(-1), .pidfd(-1), .pipe(readEnd: 1_000_000)])
+    func whatALeaseIsBoundToHasToBeThere(_ binding: LeaseBinding) async throws {
+        let error = try await error { _ = try await client.acquire("a", boundTo: binding) }
+        #expect(error.code == .invalidArgument)
+        #expect(error.message.hasPrefix("a lease cannot be bound to the "), "\(error)")
+    }
+
     @Test func impossiblePathIsSaidByEveryRequest() async throws {
         let client = LockdClient(socket: "")
         #expect(try await error { try await client.ping() }.code == .invalidArgument)

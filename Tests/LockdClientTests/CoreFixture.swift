@@ -71,8 +71,8 @@ struct CoreFixture {
         var words: [String] = []
         for action in core.apply(event, at: now) {
             words += Self.words(for: action)
-            if case .send(let id, let bytes) = action, isSocketWilling {
-                words += apply(.sent(id, byteCount: bytes.count))
+            if case .send(let id, let message) = action, isSocketWilling {
+                words += apply(.sent(id, byteCount: message.bytes.count))
             }
         }
         return words
@@ -81,13 +81,18 @@ struct CoreFixture {
     private static func words(for action: ClientAction) -> [String] {
         switch action {
         case .connect(let id): ["connect \(id.value)"]
-        case .send(_, let bytes):
-            String(decoding: bytes, as: UTF8.self).split(separator: "\n").map { "> \($0)" }
+        case .send(_, let message):
+            String(decoding: message.bytes, as: UTF8.self).split(separator: "\n").map {
+                message.descriptor == nil ? "> \($0)" : "> \($0) + descriptor"
+            }
         case .awaitWritability: ["await writability"]
         case .shutDown(let id): ["shut down \(id.value)"]
         case .report(let id, let progress):
             ["\(id.value) waits #\(progress.position) of \(progress.waiterCount)"]
         case .complete(let id, .granted(let names, let token, _)): ["\(id.value) granted \(names) \(token)"]
+        case .complete(let id, .bound(let names, let token, _)): ["\(id.value) bound \(names) \(token)"]
+        case .complete(let id, .history(let leases)):
+            ["\(id.value) history \(leases.map { "\($0.token)" }.joined(separator: ","))"]
         case .complete(let id, .done): ["\(id.value) done"]
         case .complete(let id, .cancelled): ["\(id.value) cancelled"]
         case .complete(let id, .failed(let error)): ["\(id.value) \(error.code)"]

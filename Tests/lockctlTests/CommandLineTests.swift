@@ -5,26 +5,78 @@ import Testing
 @testable import lockctl
 
 @Suite struct CommandLineTests {
+    private func parseRun(_ arguments: [String]) throws -> Run {
+        try #require(Lockctl.parseAsRoot(Lockctl.prepared(["run"] + arguments)) as? Run)
+    }
+
     @Test func runTakesTheNameAndEverythingBehindTheTerminator() throws {
-        let command = try Run.parse(["-w", "10s", "reports/nightly", "--", "make", "-n", "--", "report"])
-        #expect(command.name == (try LockName("reports/nightly")))
+        let command = try parseRun(["-w", "10s", "reports/nightly", "--", "make", "-n", "--", "report"])
+        #expect(command.names == [try LockName("reports/nightly")])
         #expect(command.command == ["make", "-n", "--", "report"])
-        #expect(command.waitTimeout == .seconds(10))
+        #expect(command.options.waitTimeout == .seconds(10))
+    }
+
+    @Test func otherCommandsTakeTheirTerminatorAsItIs() throws {
+        #expect(Lockctl.prepared(["show", "--", "-a"]) == ["show", "--", "-a"])
+        #expect(Lockctl.prepared(["run", "a"]) == ["run", "a"])
+        #expect(Lockctl.prepared(["run", "a", "--", "b", "--"]) == ["run", "a", "--command", ":b", ":--"])
     }
 
     @Test(arguments: [
-        (["a"], "Missing expected argument '-- <command> ...'"),
+        ["--help"], ["-h"], ["--version"], ["echo", "--help"], ["echo", "-h", "--version"], ["echo", "-n", "-w", "-q"],
+        ["echo", "--note", "x"], ["echo", "--command", "x"], ["echo", "", "-"], ["--"], ["-x", "--y=z"],
+        ["--generate-completion-script"], ["help"],
+    ])
+    func everythingBehindTheTerminatorIsTheCommands(words: [String]) throws {
+        let command = try parseRun(["-n", "a", "b", "--"] + words)
+        #expect(command.command == words)
+        #expect(command.note == nil)
+    }
+
+    @Test func runTakesSeveralNames() throws {
+        let command = try parseRun(["a", "-q", "b", "c", "--", "true"])
+        #expect(command.names.map(\.spelling) == ["a", "b", "c"])
+        #expect(command.command == ["true"])
+        #expect(command.options.isQuiet)
+    }
+
+    @Test(arguments: [
+        ([], "Missing expected argument '--pid"), (["--pid", "1"], "Missing expected argument '<names>"),
+        (["--pid", "0", "a"], "0 is not the number of a process"), (["--pid", "x", "a"], "is invalid"),
+        (["--pid", "1", "--ttl", "0s", "a"], "the lease would end as it begins"),
+        (["--pid", "1", "a", "a"], "each name can be given once"),
+    ])
+    func acquireChecksWhatItIsBoundTo(arguments: [String], expected: String) {
+        let error = #expect(throws: (any Error).self) { try Acquire.parse(arguments) }
+        let message = error.map { Acquire.message(for: $0) } ?? ""
+        #expect(message.contains(expected), "\(message)")
+    }
+
+    @Test func releaseAndRenewNeedTheToken() {
+        #expect(throws: (any Error).self) { try Release.parse(["a"]) }
+        #expect(throws: (any Error).self) { try Renew.parse(["a"]) }
+        #expect(throws: (any Error).self) { try Renew.parse(["a", "--token", "7", "--ttl", "0s"]) }
+        #expect(throws: Never.self) { try Release.parse(["a", "--token", "7"]) }
+        #expect(throws: Never.self) { try Renew.parse(["a", "--token", "7", "--ttl", "30s"]) }
+    }
+
+    @Test(arguments: [
+        (["a"], "the command is missing"), (["a", "--"], "the command is missing"),
+        (["--", "true"], "Missing expected argument"),
         (["-n", "-w", "1s", "a", "--", "true"], "exclude each other"),
         (["-w", "10", "a", "--", "true"], "not a duration"), (["-w", "9999d", "a", "--", "true"], "too long"),
         (["", "--", "true"], "cannot be empty"),
         ([String(repeating: "x", count: 256), "--", "true"], "255 bytes at the most; this one has 256"),
+        (["--progress", "-q", "a", "--", "true"], "exclude each other"),
+        (["a", "b", "a", "--", "true"], "each name can be given once"),
+        ((1...17).map(String.init) + ["--", "true"], "16 names at the most, and these are 17"),
         (["--note", "", "a", "--", "true"], "1 to 256 bytes; this one has 0"),
     ])
     func aWrongCommandLineIsNamed(arguments: [String], expected: String) {
-        let error = #expect(throws: (any Error).self) { try Run.parse(arguments) }
-        let message = error.map { Run.message(for: $0) } ?? ""
+        let error = #expect(throws: (any Error).self) { try parseRun(arguments) }
+        let message = error.map { Lockctl.message(for: $0) } ?? ""
         #expect(message.contains(expected), "\(message)")
-        #expect(error.map { Run.exitCode(for: $0).rawValue } == 64)
+        #expect(error.map { Lockctl.exitCode(for: $0).rawValue } == 64)
     }
 
     @Test func revokeChecksItsReason() {

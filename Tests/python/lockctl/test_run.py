@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -48,6 +50,103 @@ def test_command_finds_name_and_token_in_its_environment(daemon: Daemon) -> None
     assert found == name
     assert f'"token":{token}' in listing
     assert '"name_escaped":"Z%C3%BCrich%20reports%3D%25"' in listing
+
+
+def test_several_names_are_held_together(daemon: Daemon) -> None:
+    lockctl = binary("lockctl")
+    script = f'echo "$LOCKD_NAME|$LOCKD_NAMES|$LOCKD_TOKEN"; {lockctl} ls --json; {lockctl} run -n c -- echo ran'
+    result = daemon.lockctl("run", "b c", "a", "c", "--", "sh", "-c", script)
+    assert result.returncode == 75
+    first, listing = result.stdout.splitlines()
+    name, names, token = first.split("|")
+    assert (name, names) == ("b c", "b%20c a c")
+    assert [(line["name"], str(line["token"])) for line in json.loads(listing)] == [
+        ("a", token), ("b c", token), ("c", token),
+    ]  # fmt: skip
+    assert daemon.lockctl("ls", "--json").stdout == "[]\n"
+
+
+def test_wait_for_several_names_says_which_is_in_the_way(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE b note=the%20job")
+        process = daemon.start("run", "--progress", "a", "b", "--", "echo", "ran")
+        daemon.wait_until_listed("b", 2)
+        session.ask("RELEASE b")
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (0, "ran\n")
+    pattern = (
+        rf"lockctl: waiting for a b: b is held by \S+ \(pid {os.getpid()}, user \S+\) "
+        r"since \d\d:\d\d:\d\d \(the job\); next\n"
+    )
+    assert re.fullmatch(pattern, errors), errors
+
+
+def test_progress_has_a_line_for_each_change(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.ask("ACQUIRE a")
+        waiter.send("ACQUIRE a")
+        daemon.wait_until_listed("a", 2)
+        process = daemon.start("run", "--progress", "a", "--", "true")
+        assert process.stderr is not None
+        assert "; 1 ahead, 2 waiting" in process.stderr.readline()
+        holder.ask("RELEASE a")
+        assert process.stderr.readline().endswith("; next\n")
+        waiter.receive()
+        waiter.ask("RELEASE a")
+        assert process.communicate(timeout=30)[1] == ""
+    assert process.returncode == 0
+
+
+def test_nothing_is_said_of_a_wait_without_a_terminal_unless_asked_for(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        process = daemon.start("run", "a", "--", "true")
+        daemon.wait_until_listed("a", 2)
+        session.ask("RELEASE a")
+        assert process.communicate(timeout=30)[1] == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_terminal_has_one_line_that_is_gone_in_the_end(daemon: Daemon, options: list[str]) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a note=%1B[2J")
+        process_id, terminal = pty.fork()
+        if process_id == 0:
+            os.environ["LOCKD_SOCKET"] = str(daemon.socket)
+            os.execv(binary("lockctl"), ["lockctl", "run", *options, "a", "--", "echo", "ran"])
+        with open(terminal, "rb", buffering=0) as screen:
+            daemon.wait_until_listed("a", 2)
+            seen = b""
+            while not options and b"waiting for a: held by " not in seen:
+                seen += screen.read(1000)
+            session.ask("RELEASE a")
+            while b"ran\r\n" not in seen:
+                seen += screen.read(1000)
+            os.waitpid(process_id, 0)
+    if options:
+        assert seen == b"ran\r\n"
+    else:
+        assert seen.startswith(b"\r\x1b[Klockctl: waiting for a: ")
+        assert seen.endswith(b"\r\x1b[Kran\r\n")
+        assert b"\x1b[2J" not in seen
+        assert max(len(line) for line in seen.split(b"\r\x1b[K")) < 80 + len("…".encode())
+
+
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_lease_that_was_not_released_is_said(daemon: Daemon, options: list[str]) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a note=step%202%1B")
+    result = daemon.lockctl("run", *options, "a", "--", "true")
+    assert result.returncode == 0
+    if options:
+        assert result.stderr == ""
+    else:
+        assert result.stderr.startswith(
+            "lockctl: the holder before ended without releasing its lease; it may have left something half done: "
+        )
+        assert f"(pid {os.getpid()}, user " in result.stderr
+        assert result.stderr.endswith(": step 2%1B\n")
+    assert daemon.lockctl("run", "a", "--", "true").stderr == ""
 
 
 def test_lease_is_released_when_the_command_has_ended(daemon: Daemon) -> None:

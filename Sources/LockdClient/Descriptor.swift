@@ -1,0 +1,14 @@
+import CLinux
+import Glibc
+
+/// A descriptor of this process, closed when nothing refers to it any more.
+final class Descriptor: Sendable, Equatable {
+    let number: CInt
+
+    /// Takes over `number`.
+    init(owning number: CInt) { self.number = number }
+
+    deinit { close(number) }
+
+    static func == (left: Descriptor, right: Descriptor) -> Bool { left === right }
+}

@@ -1,0 +1,33 @@
+/// Lines of words in columns as wide as their widest word.
+struct Table {
+    private var rows: [[String]]
+
+    init(header: [String]) { rows = [header] }
+
+    mutating func append(_ row: [String]) {
+        precondition(row.count == rows[0].count, "a row of \(row.count) words in a table of \(rows[0].count) columns")
+        rows.append(row)
+    }
+
+    /// The table without those of the columns in which nothing is said.
+    func without(empty columns: Set<String>) -> Table {
+        let kept = rows[0].indices.filter { column in
+            !columns.contains(rows[0][column]) || rows.dropFirst().contains { !$0[column].isEmpty }
+        }
+        var table = self
+        table.rows = rows.map { row in kept.map { row[$0] } }
+        return table
+    }
+
+    /// The table, two spaces between columns, no space at a line's end.
+    var lines: [String] {
+        let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { row in
+            var line = ""
+            for (column, word) in row.enumerated() {
+                line += word + String(repeating: " ", count: widths[column] - word.count + 2)
+            }
+            return String(line.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Glibc
+import LockdModel
+import LockdWire
+
+/// Says on stderr how a wait goes: on a terminal in one line that changes, else in a line for each change.
+struct WaitReport {
+    private let names: LockNames
+    private let isOnTerminal: Bool
+    private var hasLine = false
+
+    /// Back to the beginning of the line, which is cleared.
+    private static let clear = "\r\u{1B}[K"
+
+    init(of names: LockNames, isOnTerminal: Bool) {
+        self.names = names
+        self.isOnTerminal = isOnTerminal
+    }
+
+    /// Says how it is now.
+    mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
+        let line = Self.line(names, position, on, holder, waiterCount, at: .now())
+        if isOnTerminal {
+            Self.write(Self.clear + Self.cut("lockctl: \(line)", columns: Self.columns))
+            hasLine = true
+        } else {
+            complain(line)
+        }
+    }
+
+    /// Leaves a clean line to whoever writes next.
+    mutating func end() {
+        if hasLine { Self.write(Self.clear) }
+        hasLine = false
+    }
+
+    /// `waiting for db: held by backup (pid 12, user root, backup.service) since 14:02:11 (nightly run); 2nd of 3 in the queue`.
+    static func line(
+        _ names: LockNames,
+        _ position: Int,
+        _ on: LockName?,
+        _ holder: Reply.Holder?,
+        _ waiterCount: Int,
+        at now: WallTime
+    ) -> String {
+        let what = on.map { names.count == 1 ? "" : "\($0.display) is " } ?? ""
+        let who =
+            holder.map { holder in
+                let more = holder.count > 1 ? " and \(holder.count - 1) more" : ""
+                let note = holder.note.map { " (\($0.display))" } ?? ""
+                return
+                    "held by \(holder.peer.display)\(more) since \(now.earlier(by: holder.held).display(at: now))\(note)"
+            } ?? "held by nobody"
+        let place = position == 1 ? "next" : "\(position - 1) ahead"
+        let queue = waiterCount == 1 ? place : "\(place), \(waiterCount) waiting"
+        return "waiting for \(names.display): \(what)\(who); \(queue)"
+    }
+
+    /// The beginning of `line` that fits, so that it is one line on the screen.
+    ///
+    /// What is not ASCII may be as wide as two columns.
+    static func cut(_ line: String, columns: Int) -> String {
+        func width(_ text: some Sequence<Character>) -> Int { text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) } }
+        // In the last column the cursor would go to the next line.
+        if width(line) < columns { return line }
+        var kept = ""
+        var left = columns - 2
+        for character in line {
+            left -= width(CollectionOfOne(character))
+            if left < 0 { break }
+            kept.append(character)
+        }
+        return kept + "…"
+    }
+
+    private static var columns: Int {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    private static func write(_ text: String) {
+        let bytes = Array(text.utf8)
+        _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    }
+}

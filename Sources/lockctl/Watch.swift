@@ -1,0 +1,89 @@
+import ArgumentParser
+import Glibc
+import LockdClient
+import LockdModel
+import LockdWire
+
+// The wire's own, not the one that the Swift library shows to programs.
+import enum LockdWire.WatchEvent
+
+/// `lockctl watch`: what happens, as it happens.
+struct Watch: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say what happens to locks, a line for each event, until interrupted."
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Flag(help: "A JSON object a line.")
+    var json = false
+
+    @Argument(help: "Only locks whose names begin so.", transform: lockName)
+    var prefix: LockName?
+
+    func run() throws {
+        try reportingFailures {
+            let connection = try daemon.connect().connection
+            connection.send(.watch(prefix: prefix))
+            while true {
+                switch try connection.receive() {
+                case .watching: continue
+                case .watched(let event):
+                    print(json ? Self.json(event, at: .now()).line : Self.line(event, at: .now()))
+                    // Whoever reads it is to see it now, also through a pipe.
+                    fflush(nil)
+                case .error(let error): throw Refused(error)
+                case let reply: throw Unexpected(reply)
+                }
+            }
+        }
+    }
+
+    /// `14:02:11 granted reports/nightly to make (pid 12, user ci) after 3 s, token 17 (nightly run)`.
+    static func line(_ event: WatchEvent, at now: WallTime) -> String {
+        "\(now.display(at: now)) \(words(event))"
+    }
+
+    private static func words(_ event: WatchEvent) -> String {
+        switch event {
+        case .queued(let names, let peer, let position, let note):
+            "queued \(names.display) for \(peer.display), #\(position)\(words(note))"
+        case .unqueued(let names, let peer, let waited, let reason):
+            "\(reason.rawValue) \(names.display) for \(peer.display) after \(waited.display)"
+        case .granted(let names, let peer, let token, let waited, let note):
+            "granted \(names.display) to \(peer.display) after \(waited.display), token \(token)\(words(note))"
+        case .over(let names, let peer, let outcome, let token, let held, let note):
+            "\(outcome.rawValue) \(names.display) of \(peer.display) after \(held.display), token \(token)\(words(note))"
+        case .missed(let count): "missed \(count) events: they came faster than they were read"
+        }
+    }
+
+    private static func words(_ note: Text?) -> String { note.map { " (\($0.display))" } ?? "" }
+
+    static func json(_ event: WatchEvent, at now: WallTime) -> JSON {
+        let time = ("time_ms", JSON.integer(now.milliseconds))
+        switch event {
+        case .queued(let names, let peer, let position, let note):
+            return .object([kind("queued"), time] + json(names, peer, note) + [("position", .integer(position))])
+        case .unqueued(let names, let peer, let waited, let reason):
+            let ending = [("waited_ms", JSON.integer(waited.count)), ("reason", .string(reason.rawValue))]
+            return .object([kind("unqueued"), time] + json(names, peer, nil) + ending)
+        case .granted(let names, let peer, let token, let waited, let note):
+            let grant = [("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
+            return .object([kind("granted"), time] + json(names, peer, note) + grant)
+        case .over(let names, let peer, let outcome, let token, let held, let note):
+            let lease = [("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
+            return .object([kind(outcome.rawValue), time] + json(names, peer, note) + lease)
+        case .missed(let count): return .object([kind("missed"), time, ("count", .integer(count))])
+        }
+    }
+
+    private static func kind(_ event: String) -> (String, JSON) { ("event", .string(event)) }
+
+    private static func json(_ names: LockNames, _ peer: Reply.Peer, _ note: Text?) -> [(String, JSON)] {
+        [
+            ("names", .array(names.map { .string($0.display) })),
+            ("names_escaped", .array(names.map { .string($0.spelling) })),
+        ] + Listing.json(peer) + [("note", .text(note?.display))]
+    }
+}

@@ -1,0 +1,113 @@
+import LockdModel
+import LockdWire
+import Testing
+
+// Not the one of the wire.
+import enum LockdClient.WatchEvent
+
+@testable import LockdClient
+
+/// What the lines of a session that watches mean.
+@Suite struct WatchCoreTests {
+    private static let welcome = "WELCOME lockd=0 v=1 session=1 pid=1 features=watch line=8192 name=255"
+    private static let peer = "session=3 pid=9 uid=5 command=x%1B unit=u.service"
+
+    private var core = WatchCore(path: "/test.sock")
+
+    private mutating func hear(_ lines: String...) -> [WatchCore.Signal] {
+        core.receive(lines.flatMap { Array("\($0)\n".utf8) })
+    }
+
+    private mutating func events(_ lines: String...) -> [WatchEvent] {
+        _ = hear(Self.welcome, "WATCHING")
+        return lines.flatMap { hear($0) }.compactMap { signal in
+            if case .event(let event) = signal { event } else { nil }
+        }
+    }
+
+    @Test func greetsAndAsks() throws {
+        #expect(
+            String(decoding: WatchCore.opening(prefix: nil), as: UTF8.self)
+                == "HELLO v=1 client=lockd-swift/\(LockdVersion.current)\nWATCH\n"
+        )
+        let prefix = try LockName("jobs/ü")
+        #expect(String(decoding: WatchCore.opening(prefix: prefix), as: UTF8.self).hasSuffix("\nWATCH jobs/%C3%BC\n"))
+    }
+
+    @Test mutating func startsWhenTheDaemonHasTakenNote() {
+        #expect(hear(Self.welcome) == [])
+        #expect(hear("WATCHING jobs/") == [.started])
+    }
+
+    @Test mutating func eventsAreToldInOrder() {
+        let events = events(
+            "* QUEUED a b \(Self.peer) position=2 note=n%0A",
+            "* UNQUEUED a waited=5ms reason=timeout",
+            "* UNQUEUED a waited=5ms reason=cancelled",
+            "* GRANTED a b token=7 \(Self.peer) waited=6ms",
+            "* NEWS",
+            "* RELEASED a token=7 held=1ms",
+            "* EXPIRED a token=8 held=1ms note=m",
+            "* REVOKED a token=9 held=1ms",
+            "* ABANDONED a token=10 held=1ms",
+            "* MISSED count=12"
+        )
+        #expect(events.count == 9)
+        guard case .queued(let queued, position: 2) = events[0],
+            case .granted(let granted, token: 7, let waited) = events[3]
+        else {
+            Issue.record("\(events)")
+            return
+        }
+        #expect(queued.lockNames == ["a", "b"])
+        #expect(queued.note == "n%0A")
+        #expect(queued.peer.processID == 9)
+        #expect(queued.peer.userID == 5)
+        #expect(queued.peer.sessionID == 3)
+        #expect(queued.peer.command == "x%1B")
+        #expect(queued.peer.unit == "u.service")
+        #expect(granted.lockNames == ["a", "b"])
+        #expect(waited == .milliseconds(6))
+        let unqueued = events[1...2].map { event -> WatchEvent.UnqueueReason? in
+            if case .unqueued(_, waited: .milliseconds(5), let reason) = event { reason } else { nil }
+        }
+        #expect(unqueued == [.timeout, .cancelled])
+        let ended = events[4...7].map { event -> String in
+            if case .ended(let subject, let outcome, let token, held: .milliseconds(1)) = event {
+                "\(outcome) \(token) \(subject.note ?? "-")"
+            } else {
+                "\(event)"
+            }
+        }
+        #expect(ended == ["released 7 -", "expired 8 m", "revoked 9 -", "ended 10 -"])
+        #expect(events[8] == .missed(count: 12))
+    }
+
+    @Test mutating func linesMayComeInAnyPieces() {
+        var signals: [WatchCore.Signal] = []
+        for byte in "\(Self.welcome)\nWATCHING\n* MISSED count=1\n* MISSED count=2\n".utf8 {
+            signals += core.receive([byte])
+        }
+        #expect(signals == [.started, .event(.missed(count: 1)), .event(.missed(count: 2))])
+    }
+
+    @Test(arguments: [
+        (["ERROR too-many-sessions limit=1 scope=daemon"], LockdClientError.Code.limitReached),
+        (["PONG"], .incompatibleDaemon),
+        ([welcome, "ERROR too-many-watchers limit=64 scope=daemon"], .limitReached),
+        ([welcome, "ERROR unknown-verb got=WATCH"], .refused),
+        ([welcome, "* MISSED count=1"], .incompatibleDaemon),
+        ([welcome, "WATCHING", "PONG"], .incompatibleDaemon),
+        ([welcome, "WATCHING", "* QUEUED a"], .incompatibleDaemon),
+        (["HTTP/1.1 400"], .incompatibleDaemon),
+    ])
+    mutating func whatIsNoWatchEnds(_ lines: [String], _ code: LockdClientError.Code) {
+        let signals = lines.flatMap { hear($0) }
+        guard case .failed(let error) = signals.last else {
+            Issue.record("\(signals)")
+            return
+        }
+        #expect(error.code == code)
+        #expect(hear("* MISSED count=1") == [], "nothing comes behind that")
+    }
+}
