@@ -68,7 +68,10 @@ struct ProgressReports: Sendable {
     }
 
     /// Forgets a lock that nobody waits for.
-    mutating func forget(lock: Int) { audiences[lock] = nil }
+    mutating func forget(lock: Int) {
+        // Asked for at nearly every release; nearly always there is nothing.
+        if !audiences.isEmpty { audiences[lock] = nil }
+    }
 
     /// Moves listeners of locks with news to the reports that are due, one step for each of them, and no more than `steps`, which it counts down.
     mutating func takeNews(_ steps: inout Int, at now: MonotonicInstant) {

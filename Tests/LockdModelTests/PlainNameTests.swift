@@ -23,6 +23,16 @@ import Testing
         }
     }
 
+    @Test(arguments: [7, 8, 9, 16, 21]) func bytesAreLookedAtInEveryPlace(count: Int) {
+        for byte in UInt8.min...UInt8.max {
+            for place in 0..<count {
+                var bytes = [UInt8](repeating: UInt8(ascii: "x"), count: count)
+                bytes[place] = byte
+                #expect((plain(bytes) != nil) == ByteSet.plainInNames.contains(byte), "\(byte) at \(place) of \(count)")
+            }
+        }
+    }
+
     @Test func nameHas1To255Bytes() {
         #expect(plain([]) == nil)
         #expect(plain([UInt8](repeating: 0x61, count: 256)) == nil)
