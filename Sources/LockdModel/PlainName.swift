@@ -42,7 +42,7 @@ extension UnsafeRawBufferPointer {
         func isBelow(_ byte: UInt64, _ word: UInt64) -> UInt64 { ~((word | tops) &- byte &* ones) }
         func isEqual(to byte: UInt64) -> UInt64 { isBelow(1, word ^ byte &* ones) }
         // 0x7F is the one byte without top bit that has it when one is added.
-        let isOutside = word | word &+ ones | isBelow(0x21, word)
+        let isOutside = word | (word &+ ones) | isBelow(0x21, word)
         let isSpecial = isEqual(to: UInt64(UInt8(ascii: "#"))) | isEqual(to: UInt64(UInt8(ascii: "%")))
         return (isOutside | isSpecial | isEqual(to: UInt64(UInt8(ascii: "=")))) & tops == 0
     }
