@@ -54,15 +54,15 @@ struct AcquireOptions: ParsableArguments {
         }
     }
 
-    /// What is asked for.
-    func terms(for names: LockNames, note: Text?) -> AcquireTerms {
+    /// What is asked of the daemon that says `welcome`.
+    func terms(for names: LockNames, note: Text?, of welcome: Reply.Welcome) -> AcquireTerms {
         AcquireTerms(
             names: names,
             wait: wait,
             queueLimit: maxQueue,
             holderLimit: shared ? .shared : limit.map(HolderLimit.init) ?? .exclusive,
             note: note,
-            progress: reportsWait ? .seconds(1) : nil
+            progress: progress || reportsUnasked(welcome) ? .seconds(1) : nil
         )
     }
 
@@ -71,7 +71,10 @@ struct AcquireOptions: ParsableArguments {
         return waitTimeout.map { $0.count == 0 ? .none : .after($0) } ?? .never
     }
 
-    private var reportsWait: Bool { !isQuiet && (progress || isatty(STDERR_FILENO) == 1) }
+    /// A daemon that was not restarted since it was replaced by a later version may not know how, and would refuse.
+    private func reportsUnasked(_ welcome: Reply.Welcome) -> Bool {
+        !isQuiet && isatty(STDERR_FILENO) == 1 && welcome.features.contains("progress")
+    }
 
     /// Asks for the lease, and returns its token when it is granted.
     ///

@@ -66,8 +66,9 @@ struct Acquire: ParsableCommand {
                 throw Ending.nothingThere
             }
             defer { close(pidfd) }
-            let connection = try daemon.connect().connection
-            var terms = options.terms(for: names, note: note.flatMap { Text(cutting: $0, limit: Text.longLimit) })
+            let (connection, welcome, _) = try daemon.connect()
+            let note = note.flatMap { Text(cutting: $0, limit: Text.longLimit) }
+            var terms = options.terms(for: names, note: note, of: welcome)
             terms.timeToLive = ttl
             terms.binding = .pidfd
             do {

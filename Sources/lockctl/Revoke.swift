@@ -35,8 +35,8 @@ struct Revoke: ParsableCommand {
             let reason = reason.flatMap { Text(cutting: $0, limit: Text.longLimit) }
             let request = Request.revoke(name, token: token.map(FencingToken.init), reason: reason)
             switch try daemon.connect().connection.ask(request) {
-            case .revoked(_, let token):
-                print("revoked the lease on \(name.display), token \(token)")
+            case .revoked(let names, let token):
+                print("revoked the lease on \(names.display), token \(token)")
             case .notHeld:
                 complain("nobody holds \(name.display)" + (token.map { " with token \($0)" } ?? ""))
                 throw Ending.nothingThere

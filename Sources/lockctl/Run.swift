@@ -54,10 +54,10 @@ struct Run: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let names = try lockNames(names)
-            let connection = try daemon.connect().connection
+            let (connection, welcome, _) = try daemon.connect()
             let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
             let note = Text(cutting: note ?? program, limit: Text.longLimit)
-            let token = try options.acquire(options.terms(for: names, note: note), on: connection)
+            let token = try options.acquire(options.terms(for: names, note: note, of: welcome), on: connection)
             let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
             throw ExitCode(code)
         }
