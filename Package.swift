@@ -112,7 +112,8 @@ let package = Package(
         .testTarget(
             name: "lockctlTests",
             dependencies: [
-                "lockctl", "LockdModel", "LockdWire", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "lockctl", "LockdModel", "LockdWire",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: settings
         ),

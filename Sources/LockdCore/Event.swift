@@ -50,7 +50,9 @@ public struct AcquireRequest: Hashable, Sendable {
     public var id: RequestID
     /// What it asks for.
     public var terms: AcquireTerms
-    /// What the lease is to be bound to, if it is. ``Effect/unbind(_:)`` says when that need not be watched any longer.
+    /// What the lease is to be bound to, if it is.
+    ///
+    /// ``Effect/unbind(_:)`` says when that need not be watched any longer.
     public var boundHolder: BoundHolder?
 
     /// The request `id` for what `terms` say.
