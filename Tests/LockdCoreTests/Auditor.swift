@@ -108,7 +108,10 @@ struct Auditor {
             try require(hasDoneEnough, "there was more to work off")
         }
         if silentCount > 0 || !openWaits.isEmpty {
-            return try require(isPast, "forgotten: there is more to work off than the next deadline says: \(silentCount) leases, \(openWaits.compactMap { waits[$0]?.request })")
+            return try require(
+                isPast,
+                "forgotten: there is more to work off than the next deadline says: \(silentCount) leases, \(openWaits.compactMap { waits[$0]?.request })"
+            )
         }
         try require(
             nextDeadline == deadlines.first?.instant,

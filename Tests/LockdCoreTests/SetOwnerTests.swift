@@ -71,9 +71,9 @@ import Testing
     @Test func ownerThatWaitsForSomeOfTheNamesHasTwoPlaces() {
         let table = TableFixture()
         table.acquire("a", by: bob)
-        table.acquire("a b", by: alice)
-        #expect(table.acquire("b", by: alice) == [])
+        table.acquire("a b", by: alice.tagged("1"), owner: "one")
+        #expect(table.acquire("b", by: alice.tagged("2"), owner: "one") == [])
         table.release("a", by: bob)
-        #expect(table.release("a", by: alice).last == .granted("b", to: alice, token: 3))
+        #expect(table.release("a", by: alice).last == .granted("b", to: alice.tagged("2"), token: 3))
     }
 }

@@ -347,6 +347,8 @@ extension Simulation {
     }
 
     private mutating func acquireRequest(_ id: RequestID, _ names: LockNames) -> AcquireRequest {
+        // That is what may go the short way.
+        if chance(200) { return AcquireRequest(id, names) }
         let wait: WaitTimeout =
             switch below(10) {
             case 0..<2: .none

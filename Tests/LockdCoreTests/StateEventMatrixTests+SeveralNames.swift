@@ -27,7 +27,7 @@ extension StateEventMatrixTests {
             .tryAcquireBoth: .says(1, 0, .refused(alice, .partlyHeld)),
         ],
         .heldByAnotherOwnerOfMine: [
-            .acquireBoth: .says(1, 1),
+            .acquireBoth: .says(1, 0, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 0, .busy("db mail", to: alice, holder: alice)),
         ],
         .heldByAnother: [
@@ -35,11 +35,11 @@ extension StateEventMatrixTests {
             .tryAcquireBoth: .says(1, 0, .busy("db mail", to: alice, holder: bob)),
         ],
         .waitingAtTheHead: [
-            .acquireBoth: .says(1, 2),
+            .acquireBoth: .says(1, 1, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 1, .busy("db mail", to: alice, holder: bob, waiters: 1)),
         ],
         .waitingBehindAnother: [
-            .acquireBoth: .says(1, 3),
+            .acquireBoth: .says(1, 2, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 2, .busy("db mail", to: alice, holder: bob, waiters: 2)),
         ],
         .waitDue: [
@@ -51,7 +51,7 @@ extension StateEventMatrixTests {
             .tryAcquireBoth: .says(1, 0, expiry, .granted("db mail", to: alice, token: 2)),
         ],
         .leaseDueWhileWaiting: [
-            .acquireBoth: .says(1, 1, expiry, grantFromQueue),
+            .acquireBoth: .says(1, 0, expiry, grantFromQueue, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 0, expiry, grantFromQueue, .busy("db mail", to: alice, holder: alice)),
         ],
         .ownLeaseDue: [
@@ -63,7 +63,7 @@ extension StateEventMatrixTests {
             .tryAcquireBoth: .says(1, 0, .granted("db mail", to: alice, token: 2)),
         ],
         .holderEndedWhileWaiting: [
-            .acquireBoth: .says(1, 1, grantFromQueue),
+            .acquireBoth: .says(1, 0, grantFromQueue, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 0, grantFromQueue, .busy("db mail", to: alice, holder: alice)),
         ],
         .draining: [
@@ -152,10 +152,10 @@ extension StateEventMatrixTests {
         ],
         .freeWhileWaitingForAnotherName: [
             .opened: .stops,
-            .acquire: .says(1, 2),
+            .acquire: .says(1, 1, deadlock),
             .tryAcquire: .says(1, 1, .sendBusy(alice, "db", holder: nil, waiterCount: 1)),
             .acquireUnderTagW: .says(1, 1, .refused(waiting, .tagInUse("w"))),
-            .acquireBoth: .says(1, 2),
+            .acquireBoth: .says(1, 1, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 1, .sendBusy(alice, "db mail", holder: nil, waiterCount: 1)),
             .release: .says(1, 1, nothingToEnd),
             .renew: .says(1, 1, nothingToEnd),
@@ -169,10 +169,10 @@ extension StateEventMatrixTests {
         ],
         .freeBehindOneWhoWaitsForAnotherName: [
             .opened: .stops,
-            .acquire: .says(1, 3),
+            .acquire: .says(1, 2, deadlock),
             .tryAcquire: .says(1, 2, .sendBusy(alice, "db", holder: nil, waiterCount: 2)),
             .acquireUnderTagW: .says(1, 2, .refused(waiting, .tagInUse("w"))),
-            .acquireBoth: .says(1, 3),
+            .acquireBoth: .says(1, 2, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 2, .sendBusy(alice, "db mail", holder: nil, waiterCount: 2)),
             .release: .says(1, 2, nothingToEnd),
             .renew: .says(1, 2, nothingToEnd),
@@ -225,10 +225,10 @@ extension StateEventMatrixTests {
         ],
         .leaseOnSeveralDueWhileWaiting: [
             .opened: .stops,
-            .acquire: .says(1, 1, expiryOfSeveral, grantOfSeveral),
+            .acquire: .says(1, 0, expiryOfSeveral, grantOfSeveral, deadlock),
             .tryAcquire: .says(1, 0, expiryOfSeveral, grantOfSeveral, .busy("db", to: alice, holder: alice)),
             .acquireUnderTagW: .says(1, 1, expiryOfSeveral, grantOfSeveral),
-            .acquireBoth: .says(1, 1, expiryOfSeveral, grantOfSeveral),
+            .acquireBoth: .says(1, 0, expiryOfSeveral, grantOfSeveral, deadlockOfBoth),
             .tryAcquireBoth: .says(1, 0, expiryOfSeveral, grantOfSeveral, .busy("db mail", to: alice, holder: alice)),
             .release: .says(0, 0, expiryOfSeveral, grantOfSeveral, .released("db mail", to: alice, token: 2)),
             .renew: .says(

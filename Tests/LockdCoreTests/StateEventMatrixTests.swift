@@ -15,16 +15,24 @@ import Testing
         }
 
         var outcome: Outcome? {
+            switch happening {
+            // Nobody here has a bound lease or wants reports: as little comes of it as of a reservation. Tests of their own have the rest.
+            case .bindingEnded, .progressDue: Cell(situation: situation, happening: .tokensReserved).written
+            default: written
+            }
+        }
+
+        private var written: Outcome? {
             StateEventMatrixTests.matrix[situation]?[happening]
                 ?? StateEventMatrixTests.severalNamesMatrix[situation]?[happening]
         }
     }
 
     @Test func everyCellHasItsOutcome() {
-        #expect(Cell.all.count == 27 * 15)
+        #expect(Cell.all.count == 27 * 17)
         #expect(Cell.all.filter { $0.outcome == nil }.isEmpty)
         let counts = [Self.matrix, Self.severalNamesMatrix].joined().map(\.value.count)
-        #expect(counts.reduce(0, +) == Cell.all.count)
+        #expect(counts.reduce(0, +) == 27 * 15)
     }
 
     @Test func everyKindOfEventHasItsColumns() {
@@ -36,7 +44,7 @@ import Testing
     @Test(arguments: Cell.all.filter { $0.outcome != .stops })
     func cellSaysWhatIsExpected(_ cell: Cell) {
         let table = cell.situation.arrange()
-        let effects = table.apply(cell.happening.event)
+        let effects = table.apply(cell.happening.event).map(\.withoutEdges)
         #expect(.says(effects, leases: table.leaseCount, waiters: table.waiterCount) == cell.outcome)
     }
 
@@ -61,6 +69,9 @@ extension StateEventMatrixTests {
         held: .seconds(10)
     )
     static let grantFromQueue = Effect.granted("db", to: waiting, token: 2)
+    /// Untagged, behind what the same session waits for or holds: it would hold that back.
+    static let deadlock = Effect.sendDeadlock(alice, "db", [])
+    static let deadlockOfBoth = Effect.sendDeadlock(alice, "db mail", [])
     static let nothingToEnd = Effect.notHeld("db", to: alice)
     static let noWait = Effect.notWaiting("w", to: alice)
 
@@ -102,7 +113,7 @@ extension StateEventMatrixTests {
         ],
         .heldByAnotherOwnerOfMine: [
             .opened: .stops,
-            .acquire: .says(1, 1),
+            .acquire: .says(1, 0, deadlock),
             .tryAcquire: .says(1, 0, .busy("db", to: alice, holder: alice)),
             .acquireUnderTagW: .says(1, 1),
             .release: .says(0, 0, .released("db", to: alice, token: 1)),
@@ -137,7 +148,7 @@ extension StateEventMatrixTests {
         ],
         .waitingAtTheHead: [
             .opened: .stops,
-            .acquire: .says(1, 2),
+            .acquire: .says(1, 1, deadlock),
             .tryAcquire: .says(1, 1, .busy("db", to: alice, holder: bob, waiters: 1)),
             .acquireUnderTagW: .says(1, 1, .refused(waiting, .tagInUse("w"))),
             .release: .says(1, 1, nothingToEnd),
@@ -152,7 +163,7 @@ extension StateEventMatrixTests {
         ],
         .waitingBehindAnother: [
             .opened: .stops,
-            .acquire: .says(1, 3),
+            .acquire: .says(1, 2, deadlock),
             .tryAcquire: .says(1, 2, .busy("db", to: alice, holder: bob, waiters: 2)),
             .acquireUnderTagW: .says(1, 2, .refused(waiting, .tagInUse("w"))),
             .release: .says(1, 2, nothingToEnd),
@@ -203,7 +214,7 @@ extension StateEventMatrixTests {
         ],
         .leaseDueWhileWaiting: [
             .opened: .stops,
-            .acquire: .says(1, 1, expiry, grantFromQueue),
+            .acquire: .says(1, 0, expiry, grantFromQueue, deadlock),
             .tryAcquire: .says(1, 0, expiry, grantFromQueue, .busy("db", to: alice, holder: alice)),
             .acquireUnderTagW: .says(1, 1, expiry, grantFromQueue),
             .release: .says(0, 0, expiry, grantFromQueue, .released("db", to: alice, token: 2)),
@@ -261,7 +272,7 @@ extension StateEventMatrixTests {
         ],
         .holderEndedWhileWaiting: [
             .opened: .stops,
-            .acquire: .says(1, 1, grantFromQueue),
+            .acquire: .says(1, 0, grantFromQueue, deadlock),
             .tryAcquire: .says(1, 0, grantFromQueue, .busy("db", to: alice, holder: alice)),
             .acquireUnderTagW: .says(1, 1, grantFromQueue),
             .release: .says(0, 0, grantFromQueue, .released("db", to: alice, token: 2)),
