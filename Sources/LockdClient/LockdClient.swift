@@ -1,7 +1,7 @@
 import LockdModel
 import LockdWire
 
-/// Exclusive leases by name, granted by the daemon `lockd` to the processes of one machine.
+/// Leases by name, one or several at once, granted by the daemon `lockd` to the processes of one machine.
 ///
 /// ```swift
 /// let client = LockdClient()
