@@ -21,7 +21,7 @@ import Testing
     }
 
     @Test func everyCellHasItsOutcome() {
-        #expect(Cell.all.count == 27 * 15)
+        #expect(Cell.all.count == 27 * 16)
         #expect(Cell.all.filter { $0.outcome == nil }.isEmpty)
         let counts = [Self.matrix, Self.severalNamesMatrix].joined().map(\.value.count)
         #expect(counts.reduce(0, +) == Cell.all.count)
@@ -78,6 +78,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(0, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .heldByMe: [
@@ -98,6 +99,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .heldByAnotherOwnerOfMine: [
@@ -118,6 +120,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .heldByAnother: [
@@ -133,6 +136,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .waitingAtTheHead: [
@@ -148,6 +152,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, .cancelled("db", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 1),
         ],
         .waitingBehindAnother: [
@@ -169,6 +174,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 1, .cancelled("db", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 2),
+            .bytesBuffered: .says(1, 2),
             .timePassed: .says(1, 2),
         ],
         .waitDue: [
@@ -184,6 +190,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, ownTimeout),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, ownTimeout),
         ],
         .leaseDue: [
@@ -199,6 +206,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0, expiry),
         ],
         .leaseDueWhileWaiting: [
@@ -227,6 +235,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, expiry, grantFromQueue),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, expiry, grantFromQueue),
         ],
         .ownLeaseDue: [
@@ -242,6 +251,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0, ownExpiry),
         ],
         .holderEnded: [
@@ -257,6 +267,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0),
         ],
         .holderEndedWhileWaiting: [
@@ -278,6 +289,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, grantFromQueue),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, grantFromQueue),
         ],
         .draining: [
@@ -293,6 +305,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(0, 0),
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .drainingWithALease: [
@@ -313,6 +326,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(1, 0),
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .drainingWhileHeldByAnother: [
@@ -328,6 +342,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(1, 0),
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .ended: [
@@ -344,6 +359,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .stops,
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .endedWithALease: [
@@ -359,6 +375,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0),
         ],
     ]
