@@ -18,6 +18,8 @@ struct Claim: Linked {
     let arrival: UInt64
     /// When it arrived.
     let arrivedAt: MonotonicInstant
+    /// What its user was charged with for it.
+    var charge: Charge
     /// The number of the grant; nothing while the claim waits.
     var token: FencingToken?
     /// When the wait began, or the lease.

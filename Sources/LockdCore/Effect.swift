@@ -99,12 +99,18 @@ public enum Refusal: Hashable, Sendable {
     case partlyHeld
     /// The session has as many leases and waits as it may have.
     case tooManyLeasesOfSession(limit: Int)
+    /// The user has as many leases, and waits that can become some, as it may have.
+    case tooManyLeasesOfUser(limit: Int)
     /// There are as many leases as there may be.
     case tooManyLeases(limit: Int)
     /// The session has as many waits as it may have.
     case tooManyWaitersOfSession(limit: Int)
+    /// The user has as many waits as it may have.
+    case tooManyWaitersOfUser(limit: Int)
     /// There are as many waits as there may be.
     case tooManyWaiters(limit: Int)
+    /// There is no room for the request in what may be kept for the user.
+    case tooManyBytesOfUser(limit: Int)
 }
 
 /// Why a lease was lost.

@@ -24,6 +24,9 @@ public enum Event: Hashable, Sendable {
     case sessionEnded(SessionID)
     /// The tokens up to and including this one may be granted: no other run of the daemon will ever grant them.
     case tokensReserved(through: FencingToken)
+    /// So many bytes are buffered for all sessions of the user, outside of the table: what they have sent and what was not taken, what they were told and
+    /// what was not written.
+    case bytesBuffered(UserID, Int)
     /// Some of those who wait may be to be told how that goes, see ``LockTable/nextProgress``; at most ``Limits/reportsPerTurn`` are looked at.
     case progressDue
     /// It is later than it was. The one event that works off what is due, at most ``Limits/endingsPerTurn`` endings of it.

@@ -13,13 +13,16 @@ extension LockTable {
     public mutating func grantAtOnce(_ id: RequestID, _ name: PlainName, at now: MonotonicInstant) -> FencingToken? {
         advance(to: now)
         let session = slot(of: id.session)
-        guard nothingIsDue, !isObserved, id.tag == nil || sessions[session].waitsByTag.isEmpty,
-            let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
+        guard nothingIsDue, !isObserved, let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
-            sessions[session].load < limits.leasesPerSession, leaseCounter + leaseReserve < limits.leases
+            id.tag == nil || sessions[session].waits.isEmpty, sessions[session].load < limits.leasesPerSession,
+            leaseCounter + leaseReserve < limits.leases,
+            let charge = users.charge(sessions[session].user, leases: 1, bytes: Charge.byteCount(of: name))
         else { return nil }
         idleLocks.remove(lock, in: &locks)
-        return makeLease(of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: LockSlots(lock)))
+        return makeLease(
+            of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: LockSlots(lock), charge)
+        )
     }
 
     /// Ends the lease of the session on `name`, if nobody waits for it and all is well, and returns its token.

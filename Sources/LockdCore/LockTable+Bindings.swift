@@ -5,7 +5,10 @@ extension LockTable {
     /// Makes a session of its own of a claim that is about to be granted and is to be bound.
     mutating func adopt(_ claim: Int) {
         guard let holder = bindings.remove(claim) else { return }
-        var session = Session(id: holder.session, peer: holder.peer)
+        // Who has asked for it pays for it.
+        let user = claims[claim].charge.user
+        users.addSession(ofUserAt: user)
+        var session = Session(id: holder.session, peer: holder.peer, user: user)
         // It has no input. It never waits, so it is ready to end.
         (session.state, session.isBound) = (.draining, true)
         let slot = sessions.insert(session)

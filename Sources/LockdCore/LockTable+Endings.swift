@@ -193,7 +193,7 @@ extension LockTable {
         }
         sessions[claims[claim].session].leases.remove(claim, in: &claims)
         leaseCounter -= 1
-        claims.remove(at: claim)
+        remove(claim)
     }
 
     private mutating func removeHolder(
@@ -238,6 +238,7 @@ extension LockTable {
             locks[lock].queue.remove(place)
         }
         sessions[session].waits.remove(claim, in: &claims)
+        endWaitOfUser(claim)
         if !progress.isEmpty { progress.remove(claim) }
         if claims[claim].needsReserve { leaseReserve -= claims[claim].locks.count }
         if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
@@ -384,7 +385,7 @@ extension LockTable {
         endWait(claim, at: instant)
         if !bindings.isEmpty, let holder = bindings.remove(claim) { effects.append(.unbind(holder.session)) }
         if !claims[claim].locks.isSingle { untie(claims[claim].locks) }
-        claims.remove(at: claim)
+        remove(claim)
     }
 
     /// Whether the claim is there and waits still, for this session.
@@ -412,15 +413,18 @@ extension LockTable {
     }
 
     private mutating func clearDeadline(of claim: Int) {
-        guard claims[claim].deadline != nil || hasEnded(claims[claim].session) else { return }
+        let hasEnded = endedSessionCount > 0 && hasEnded(claims[claim].session)
+        guard claims[claim].deadline != nil || hasEnded else { return }
         claims[claim].deadline = nil
         deadlines.remove(claim)
         for lock in claims[claim].locks { locks[lock].deadlines.remove(claim) }
     }
 
     mutating func forget(_ session: Int) {
+        let user = sessions[session].user
         sessionSlots[sessions[session].id] = nil
         sessions.remove(at: session)
+        users.removeSession(ofUserAt: user)
     }
 
     /// Lets a lock rest that nobody holds or waits for, and forgets the one that has rested longest if too many do.

@@ -155,10 +155,13 @@ extension LockTable {
     ) {
         if sessions[session].load >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
+        } else if let refusal = refusalOfUser(request.terms, in: session, waits: false) {
+            refuse(request.id, refusal, &effects)
         } else if leasesToCome + request.terms.names.count > limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            grant(insertClaim(request, in: session, on: takeLocks(on: request.terms.names)), &effects)
+            let charge = charge(request.terms, in: session, waits: false)
+            grant(insertClaim(request, in: session, on: takeLocks(on: request.terms.names), charge), &effects)
         }
     }
 
@@ -175,6 +178,7 @@ extension LockTable {
         if sessions[session].waits.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
+        if let refusal = refusalOfUser(terms, in: session, waits: true) { return refusal }
         let needsReserve = terms.holderLimit != .exclusive || terms.names.count > 1
         if needsReserve, leasesToCome + terms.names.count > limits.leases {
             return .tooManyLeases(limit: limits.leases)
@@ -184,7 +188,8 @@ extension LockTable {
 
     private mutating func enqueue(_ request: AcquireRequest, in session: Int) -> Int {
         let slots = takeLocks(on: request.terms.names)
-        let claim = insertClaim(request, in: session, on: slots)
+        let charge = charge(request.terms, in: session, waits: true)
+        let claim = insertClaim(request, in: session, on: slots, charge)
         for lock in slots { locks[lock].queue.append(claims[claim].place(at: claim)) }
         sessions[session].waits.append(claim, in: &claims)
         if claims[claim].needsReserve { leaseReserve += slots.count }
@@ -194,10 +199,23 @@ extension LockTable {
         return claim
     }
 
-    private mutating func insertClaim(_ request: AcquireRequest, in session: Int, on slots: LockSlots) -> Int {
+    private mutating func insertClaim(
+        _ request: AcquireRequest,
+        in session: Int,
+        on slots: LockSlots,
+        _ charge: Charge
+    ) -> Int {
         let (id, terms) = (request.id, request.terms)
-        let owner = Owner(of: id, terms.owner)
-        let claim = insertClaim(id, owner, terms.note, terms.holderLimit, terms.timeToLive, in: session, on: slots)
+        let claim = insertClaim(
+            id,
+            Owner(of: id, terms.owner),
+            terms.note,
+            terms.holderLimit,
+            terms.timeToLive,
+            in: session,
+            on: slots,
+            charge
+        )
         if let holder = request.boundHolder { bindings.insert(holder, of: claim) }
         return claim
     }
@@ -209,7 +227,8 @@ extension LockTable {
         _ holderLimit: HolderLimit,
         _ timeToLive: Milliseconds?,
         in session: Int,
-        on slots: LockSlots
+        on slots: LockSlots,
+        _ charge: Charge
     ) -> Int {
         lastArrival += 1
         // Nothing but a claim on several locks ties them to one another.
@@ -225,6 +244,7 @@ extension LockTable {
                 note: note,
                 arrival: lastArrival,
                 arrivedAt: lastInstant,
+                charge: charge,
                 since: lastInstant,
                 timeToLive: timeToLive
             )

@@ -36,6 +36,7 @@ public struct LockTable: Sendable {
     var leaseReserve = 0
     var sessions = Slab<Session>()
     var sessionSlots: [SessionID: Int] = [:]
+    var users: Users
     /// How many sessions have ended and have leases still.
     var endedSessionCount = 0
     var deadlines = DeadlineQueue()
@@ -56,6 +57,7 @@ public struct LockTable: Sendable {
         precondition(limits.waitersPerSession <= limits.endingsPerTurn, "all waits of a session end in one turn")
         self.limits = limits
         history = History(limits)
+        users = Users(limits: limits)
         self.nextToken = firstToken
         self.reservedThrough = reservedThrough
     }
@@ -78,6 +80,7 @@ public struct LockTable: Sendable {
         case .inputEnded(let id): endInput(of: id, &effects)
         case .sessionEnded(let id): end(id)
         case .tokensReserved(let through): reserveTokens(through: through)
+        case .bytesBuffered(let user, let count): users.setBuffered(count, for: user, limits: limits)
         case .progressDue: tellProgress(&effects)
         case .timePassed: workOff(&effects)
         }
@@ -107,7 +110,8 @@ public struct LockTable: Sendable {
 
     private mutating func open(_ id: SessionID, _ peer: Peer) {
         precondition(sessionSlots[id] == nil, "session \(id) is open already")
-        sessionSlots[id] = sessions.insert(Session(id: id, peer: peer))
+        let user = users.addSession(of: peer.user, limits: limits)
+        sessionSlots[id] = sessions.insert(Session(id: id, peer: peer, user: user))
     }
 
     private mutating func reserveTokens(through: FencingToken) {

@@ -4,6 +4,8 @@ import LockdModel
 struct Session: Vacatable {
     let id: SessionID
     let peer: Peer
+    /// The slot of its user's account.
+    let user: Int
     var state = SessionState.open
     /// It is a lease that is bound to something else than a connection, and ends with it.
     var isBound = false

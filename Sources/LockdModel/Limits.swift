@@ -17,16 +17,28 @@ public struct Limits: Hashable, Sendable {
     /// How many of ``sessions`` only root and the daemon's own user may use, so that an operator gets in during a
     /// flood.
     public var reservedSessions = 8
+    /// The most sessions of one user.
+    ///
+    /// Like all limits of a user half of what there is, so that one user alone cannot keep everybody else out.
+    public var sessionsPerUser = 4096
     /// The most leases at a time.
     public var leases = 100_000
+    /// The most leases of one user, its waiting requests counted in that are not exclusive.
+    public var leasesPerUser = 50_000
     /// The most leases of one session, its waiting requests counted in: each of them can become a lease at any moment.
     public var leasesPerSession = 10_000
     /// The most waiting requests at a time.
     public var waiters = 100_000
+    /// The most waiting requests of one user.
+    public var waitersPerUser = 50_000
     /// The most waiting requests of one session.
     ///
     /// They all end in one turn, so this is no more than ``endingsPerTurn``.
     public var waitersPerSession = 1000
+    /// The most bytes that are kept for one user: of its leases and waits, and of what is buffered for its sessions.
+    public var bytesPerUser = 64 << 20
+    /// The daemon's own user: like root, it has no limits as a user.
+    public var daemonUser = UserID.root
     /// The most endings (deadlines that passed, leases and waits of ended sessions) that one turn works off.
     public var endingsPerTurn = 1000
     /// The most waiting requests that one turn grants, when a name becomes free for many.
@@ -52,4 +64,9 @@ public struct Limits: Hashable, Sendable {
 
     /// The limits that `docs/protocol.md` states.
     public init() {}
+
+    /// Whether the limits of a user do not apply to this one.
+    ///
+    /// The overflow uid stands for many users, so it is never exempt.
+    public func exempts(_ user: UserID) -> Bool { user == .root || (user == daemonUser && user != .overflow) }
 }

@@ -135,9 +135,12 @@ extension LockService {
         case .stricterLease: WireError(.stricterLease, want: "release-first")
         case .partlyHeld: WireError(.partlyHeld, want: "release-first")
         case .tooManyLeasesOfSession(let limit): WireError(.tooManyLeases, limit: limit, scope: .session)
+        case .tooManyLeasesOfUser(let limit): WireError(.tooManyLeases, limit: limit, scope: .user)
         case .tooManyLeases(let limit): WireError(.tooManyLeases, limit: limit, scope: .daemon)
         case .tooManyWaitersOfSession(let limit): WireError(.tooManyWaiters, limit: limit, scope: .session)
+        case .tooManyWaitersOfUser(let limit): WireError(.tooManyWaiters, limit: limit, scope: .user)
         case .tooManyWaiters(let limit): WireError(.tooManyWaiters, limit: limit, scope: .daemon)
+        case .tooManyBytesOfUser(let limit): WireError(.tooManyBytes, limit: limit, scope: .user)
         }
     }
 }

@@ -20,8 +20,8 @@ extension LockService {
         case .cancel(let tag): apply(.cancelRequested(id, tag: tag), at: now)
         case .revoke(let name, let token, let reason):
             apply(.revokeRequested(id, name, token: token, reason: reason), at: now)
-        case .show(let name, let page): show(name, page, id, at: now)
-        case .list(let prefix, let page): list(prefix, page, id, at: now)
+        case .show(let name, let page): show(name, page.after, lineLimit(of: page, for: session), id, at: now)
+        case .list(let prefix, let page): list(prefix, page.after, lineLimit(of: page, for: session), id, at: now)
         case .history(let name): tellHistory(of: name, id, at: now)
         case .watch(let prefix): watch(prefix, id, in: session)
         case .unwatch: unwatch(id, in: session)
@@ -89,15 +89,25 @@ extension LockService {
         apply(.sessionEnded(session.id), at: now)
     }
 
-    private mutating func show(_ name: LockName, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
+    private mutating func show(
+        _ name: LockName,
+        _ after: Cursor?,
+        _ limit: Int,
+        _ id: RequestID,
+        at now: MonotonicInstant
+    ) {
         apply(.nameInspected(name), at: now)
-        let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
-        answer(id, with: table.lines(of: name, after: page.after, lineLimit: limit, at: now))
+        answer(id, with: table.lines(of: name, after: after, lineLimit: limit, at: now))
     }
 
-    private mutating func list(_ prefix: LockName?, _ page: Request.Page, _ id: RequestID, at now: MonotonicInstant) {
-        let limit = page.lineLimit ?? ProtocolLimits.pageLineCount
-        answer(id, with: table.lines(withPrefix: prefix, after: page.after, lineLimit: limit, at: now))
+    private mutating func list(
+        _ prefix: LockName?,
+        _ after: Cursor?,
+        _ limit: Int,
+        _ id: RequestID,
+        at now: MonotonicInstant
+    ) {
+        answer(id, with: table.lines(withPrefix: prefix, after: after, lineLimit: limit, at: now))
     }
 
     private mutating func answer(_ id: RequestID, with page: (lines: [LockTable.Line], next: Cursor?)) {
@@ -123,6 +133,10 @@ extension LockService {
             ("refused", "\(totals.refused + counts.refusedLines)"), ("sessions-accepted", "\(counts.accepted)"),
             ("sessions-refused", "\(counts.refused)"), ("sessions-limit", "\(limits.sessions)"),
             ("leases-limit", "\(limits.leases)"), ("waiters-limit", "\(limits.waiters)"),
+            ("sessions-per-user-limit", "\(min(limits.sessionsPerUser, limits.sessions))"),
+            ("leases-per-user-limit", "\(min(limits.leasesPerUser, limits.leases))"),
+            ("waiters-per-user-limit", "\(min(limits.waitersPerUser, limits.waiters))"),
+            ("bytes-per-user-limit", "\(limits.bytesPerUser)"),
         ]
         for (key, value) in statistics { answer(id, .statistic(key: key, value: value)) }
         answer(id, .end(next: nil))

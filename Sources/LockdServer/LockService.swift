@@ -22,6 +22,13 @@ public struct LockService {
     let limits: Limits
     var table: LockTable
     var sessions: [SessionID: Session] = [:]
+    var users: [UserID: UserSessions] = [:]
+    /// The users of whom something else is buffered than the table was told.
+    var changedUsers: [UserSessions] = []
+    /// The users of whom as much was kept as may be, and not less than half of that since.
+    var nearlyFullUsers: [UserSessions] = []
+    /// Those of them that were not spoken of yet.
+    var newlyFullUsers: [UserID] = []
     var counts = SessionCounts()
     let startedAt: MonotonicInstant
 
@@ -98,7 +105,8 @@ public struct LockService {
 
     /// Begins a session for `peer`.
     public mutating func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
-        let session = Session(id: makeSessionID(), peer: peer)
+        let session = Session(id: makeSessionID(), peer: peer, user: sessions(of: peer.user))
+        users[peer.user] = session.user
         sessions[session.id] = session
         counts.accepted += 1
         apply(.sessionOpened(session.id, peer), at: now)
@@ -188,6 +196,7 @@ public struct LockService {
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
         if session.watch != nil { catchUp(session) }
+        count(session)
         if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
 
@@ -204,6 +213,7 @@ public struct LockService {
         defer {
             current = nil
             currentID = nil
+            countLater(session)
         }
         while session.mayTakeLine {
             guard session.input.takeLine({ take($0, of: session, at: now) }) else {
@@ -335,7 +345,7 @@ public struct LockService {
         makeRunnable(session)
     }
 
-    private mutating func makeRunnable(_ session: Session) {
+    mutating func makeRunnable(_ session: Session) {
         guard !session.isRunnable else { return }
         session.isRunnable = true
         runnable.append(session)

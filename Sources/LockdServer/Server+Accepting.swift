@@ -88,9 +88,9 @@ extension Server {
             // The process is gone already, so it holds nothing and reads nothing.
             return clientSocket(socket).close()
         }
-        guard hasRoom(for: peer) else {
+        if let refusal = refusal(of: peer) {
             Glibc.close(pidfd)
-            return refuse(socket, peer)
+            return refuse(socket, peer, refusal)
         }
         let session = service.open(peer, at: now)
         let connection = connections.insert { slot, generation in
@@ -111,16 +111,11 @@ extension Server {
         ClientSocket(descriptor: socket, user: user, loose: loose)
     }
 
-    /// Whether one more session of this user is within the limits.
-    private func hasRoom(for peer: Peer) -> Bool {
-        let isOperator = peer.user == .root || peer.user == UserID(geteuid())
-        let reserved = isOperator ? 0 : min(configuration.limits.reservedSessions, sessionLimit - 1)
-        return connections.count < sessionLimit - reserved
-    }
-
-    private func refuse(_ socket: CInt, _ peer: Peer) {
+    private func refuse(_ socket: CInt, _ peer: Peer, _ refusal: WireError) {
         service.countRefusedSession()
-        if !hasWarnedOfSessionLimit {
+        if refusal.scope == .user {
+            warnOfSessions(of: peer)
+        } else if !hasWarnedOfSessionLimit {
             hasWarnedOfSessionLimit = true
             logger.warning(
                 "too many sessions, refusing new ones",
@@ -130,7 +125,7 @@ extension Server {
             )
         }
         var line: [UInt8] = []
-        ReplyEncoder.encode(.error(WireError(.tooManySessions, limit: sessionLimit)), tag: nil, to: &line)
+        ReplyEncoder.encode(.error(refusal), tag: nil, to: &line)
         _ = send(socket, line, line.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
         clientSocket(socket, of: peer.user).close()
     }

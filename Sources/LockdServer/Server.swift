@@ -79,6 +79,7 @@ public final class Server {
         loose = LooseDescriptors(limit: budget.loose)
         var limits = configuration.limits
         limits.sessions = sessionLimit
+        limits.daemonUser = UserID(geteuid())
         let connections = ConnectionTable()
         self.connections = connections
         epoll = try Epoll()
@@ -207,13 +208,14 @@ public final class Server {
             guard let connection = connections[session] else { continue }
             write(to: connection, now)
         }
+        for user in service.settleUsers(at: now) { warnOfBytes(of: user) }
     }
 
     // MARK: One connection
 
     private func receive(from connection: Connection, _ now: MonotonicInstant) {
         guard connection.session.wantsInput else { return watch(connection, forInput: false) }
-        switch connection.read(into: inputBuffer) {
+        switch connection.read(into: inputBuffer(for: connection.session)) {
         case .bytes(let bytes): take(bytes, from: connection, now)
         case .nothing: break
         case .end: hangUp(connection, now)
@@ -237,6 +239,11 @@ public final class Server {
     /// A descriptor belongs to the line with whose bytes it came: when all of them were taken, nobody will claim it any more.
     private func discardUnclaimedDescriptors(of connection: Connection) {
         if connection.session.input.bufferedByteCount == 0 { connection.discardDescriptors() }
+    }
+
+    private func inputBuffer(for session: Session) -> UnsafeMutableRawBufferPointer {
+        guard session.user.isFull else { return inputBuffer }
+        return UnsafeMutableRawBufferPointer(rebasing: inputBuffer[..<UserSessions.inputPerTurnWhenFull])
     }
 
     private func write(to connection: Connection, _ now: MonotonicInstant) {
@@ -287,6 +294,7 @@ public final class Server {
     func close(_ connection: Connection, _ now: MonotonicInstant) {
         guard connections.remove(connection) else { return }
         connection.close()
+        service.close(connection.session)
         if connections.count < sessionLimit / 2 { hasWarnedOfSessionLimit = false }
         if acceptsAgainAt != nil { acceptsAgainAt = now }
     }

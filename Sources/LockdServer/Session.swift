@@ -19,6 +19,8 @@ public final class Session {
     public let id: SessionID
     /// The process that called connect().
     public let peer: Peer
+    /// The sessions of the same user, and what is buffered for all of them.
+    let user: UserSessions
     /// What the client library calls itself, if it said HELLO.
     var client: Text?
     var state = State.open
@@ -40,12 +42,16 @@ public final class Session {
     // would cost a tenth of what a request does.
     @exclusivity(unchecked) var input = LineFramer(limit: ProtocolLimits.lineByteCount)
     @exclusivity(unchecked) var output = OutputBuffer()
+    /// How many bytes were buffered for it when that was last counted for its user.
+    var countedByteCount = 0
     /// Where the connection that carries the session is found, for whoever keeps connections.
     var connectionSlot: Int?
 
-    init(id: SessionID, peer: Peer) {
+    init(id: SessionID, peer: Peer, user: UserSessions) {
         self.id = id
         self.peer = peer
+        self.user = user
+        user.add(id)
     }
 
     /// Leaves the lines behind the present one unread until ``wake()``.
@@ -67,7 +73,12 @@ public final class Session {
     }
 
     /// Whether so many replies wait to be read that nothing more is done for this client before it has read them.
-    var isBackedUp: Bool { output.count > LockService.outputLimit }
+    ///
+    /// What it asked for before it ended is done, whatever is kept for its user.
+    var isBackedUp: Bool { output.count > (state == .open ? user.outputLimit : LockService.outputLimit) }
+
+    /// What it has sent and what was not taken, what it was told and what was not written.
+    var bufferedByteCount: Int { input.bufferedByteCount + output.count }
 
     /// Whether the next line may be taken now.
     var mayTakeLine: Bool { state != .ended && !isBlocked && !isBackedUp }

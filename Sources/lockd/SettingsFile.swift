@@ -12,16 +12,34 @@ struct SettingsFile {
 
     private typealias LimitKey = (name: String, field: WritableKeyPath<Limits, Int>, range: ClosedRange<Int>)
 
+    private typealias ShareKey = (
+        name: String, field: WritableKeyPath<Limits, Int>, total: (name: String, field: WritableKeyPath<Limits, Int>)
+    )
+
     private static let keys = ["socket", "state-dir", "log-level", "limits"]
     private static var limitKeys: [LimitKey] {
         let any = 1_000_000
         return [
             ("sessions", \.sessions, 1...any),
+            ("sessions-per-user", \.sessionsPerUser, 1...any),
             ("reserved-sessions", \.reservedSessions, 0...any),
             ("leases", \.leases, 1...any),
+            ("leases-per-user", \.leasesPerUser, 1...any),
             ("leases-per-session", \.leasesPerSession, 1...any),
             ("waiters", \.waiters, 1...any),
+            ("waiters-per-user", \.waitersPerUser, 1...any),
             ("waiters-per-session", \.waitersPerSession, 1...Limits().endingsPerTurn),
+            // At the least one request with all the names and texts that it can have.
+            ("bytes-per-user", \.bytesPerUser, 65_536...1 << 40),
+        ]
+    }
+
+    /// What one user may have of what there is.
+    private static var shareKeys: [ShareKey] {
+        [
+            ("sessions-per-user", \.sessionsPerUser, ("sessions", \.sessions)),
+            ("leases-per-user", \.leasesPerUser, ("leases", \.leases)),
+            ("waiters-per-user", \.waitersPerUser, ("waiters", \.waiters)),
         ]
     }
 
@@ -64,6 +82,14 @@ struct SettingsFile {
                 )
             }
             limits[keyPath: field] = value
+        }
+        for (name, field, total) in Self.shareKeys {
+            let totalLimit = limits[keyPath: total.field]
+            if let node = limitNodes[name], limits[keyPath: field] > totalLimit {
+                throw SettingsProblem(
+                    "\(place(of: node)): limits.\(name) must be no more than limits.\(total.name), which is \(totalLimit)"
+                )
+            }
         }
         return limits
     }

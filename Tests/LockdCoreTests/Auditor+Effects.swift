@@ -20,7 +20,7 @@ extension Auditor {
             abandonLeases(of: id)
             clients[id] = nil
         case .tokensReserved(let through): reservedThrough = through
-        case .bindingEnded, .progressDue, .timePassed: break
+        case .bytesBuffered, .bindingEnded, .progressDue, .timePassed: break
         }
     }
 
@@ -48,7 +48,7 @@ extension Auditor {
             try requireSettled(LockNames(name))
         case .inputEnded(let id):
             try require(clients[id]?.waits.isEmpty != false, "a session waits that has no input")
-        case .sessionOpened, .sessionEnded, .tokensReserved:
+        case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered:
             try require(effects.isEmpty, "effects of an event that has none: \(effects)")
         case .bindingEnded(let id): try endBinding(of: id)
         case .progressDue: break
@@ -219,10 +219,16 @@ extension Auditor {
                 !obstacles(to: request).isEmpty && limit == limits.waiters && waits.count >= limit,
                 "there are only \(waits.count) waits"
             )
+        // What its user has, the invariants count.
+        case .tooManyLeasesOfUser(let limit): try require(limit == limits.leasesPerUser, "another limit")
+        case .tooManyWaitersOfUser(let limit):
+            try require(!obstacles(to: request).isEmpty && limit == limits.waitersPerUser, "it need not wait")
+        case .tooManyBytesOfUser(let limit): try require(limit == limits.bytesPerUser, "another limit")
         }
         switch refusal {
         case .tagInUse, .stricterLease, .partlyHeld: break
-        case .tooManyLeases, .tooManyLeasesOfSession, .tooManyWaiters, .tooManyWaitersOfSession:
+        case .tooManyLeases, .tooManyLeasesOfSession, .tooManyWaiters, .tooManyWaitersOfSession, .tooManyLeasesOfUser,
+            .tooManyWaitersOfUser, .tooManyBytesOfUser:
             try require(leasesOfItsOwner(request).isEmpty, "refused instead of HELD")
         }
         asking = nil

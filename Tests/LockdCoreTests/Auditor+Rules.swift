@@ -69,7 +69,7 @@ extension Auditor {
         case .inputEnded(let id):
             for wait in clients[id]?.waits ?? [] { subjects.formUnion(waits[wait].map { Array($0.names) } ?? []) }
         case .bindingEnded(let id): subjects = Set(waitBound(to: id).map { Array($0.names) } ?? [])
-        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
+        case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered, .progressDue, .timePassed: break
         }
         tied = subjects.filter { accounts[$0]?.tieCount ?? 0 > 0 }
         perhapsTied = subjects.filter { name in
@@ -123,7 +123,7 @@ extension Auditor {
                 "\(workedOffElsewhereCount) endings on behalf of requests at one instant"
             )
             if !perhapsTied.isEmpty { workedOffCount += workCount }
-        case .sessionOpened, .sessionEnded, .tokensReserved, .progressDue, .timePassed: break
+        case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered, .progressDue, .timePassed: break
         }
     }
 

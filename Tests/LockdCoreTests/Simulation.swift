@@ -435,7 +435,7 @@ extension Event {
             .revokeRequested(let id, _, _, _):
             id.session
         case .sessionOpened, .nameInspected, .bindingEnded, .inputEnded, .sessionEnded, .tokensReserved, .progressDue,
-            .timePassed:
+            .bytesBuffered, .timePassed:
             nil
         }
     }

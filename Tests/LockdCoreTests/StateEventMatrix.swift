@@ -158,6 +158,7 @@ enum Happening: String, CaseIterable, Codable {
     case inputEnded
     case sessionEnded
     case tokensReserved
+    case bytesBuffered
     case bindingEnded
     case progressDue
     case timePassed
@@ -178,6 +179,7 @@ enum Happening: String, CaseIterable, Codable {
         case .inputEnded: .inputEnded(alice.session)
         case .sessionEnded: .sessionEnded(alice.session)
         case .tokensReserved: .tokensReserved(through: 2_000_000)
+        case .bytesBuffered: .bytesBuffered(UserID(1000), 100)
         case .bindingEnded: .bindingEnded(SessionID(1000))
         case .progressDue: .progressDue
         case .timePassed: .timePassed
@@ -199,6 +201,7 @@ enum Happening: String, CaseIterable, Codable {
         case .inputEnded: [.inputEnded]
         case .sessionEnded: [.sessionEnded]
         case .tokensReserved: [.tokensReserved]
+        case .bytesBuffered: [.bytesBuffered]
         case .bindingEnded: [.bindingEnded]
         case .progressDue: [.progressDue]
         case .timePassed: [.timePassed]

@@ -109,6 +109,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .heldByMeBesideAnotherName: [
@@ -131,6 +132,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(2, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(2, 0),
+            .bytesBuffered: .says(2, 0),
             .timePassed: .says(2, 0),
         ],
         .heldByAnotherWithAnotherName: [
@@ -148,6 +150,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .freeWhileWaitingForAnotherName: [
@@ -165,6 +168,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, .cancelled("db mail", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 1),
         ],
         .freeBehindOneWhoWaitsForAnotherName: [
@@ -182,6 +186,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 1, .cancelled("db", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 2),
+            .bytesBuffered: .says(1, 2),
             .timePassed: .says(1, 2),
         ],
         .waitForSeveralDue: [
@@ -204,6 +209,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, timeoutForSeveral),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, timeoutForSeveral),
         ],
         .leaseOnSeveralDue: [
@@ -221,6 +227,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0, expiryOfSeveral),
         ],
         .leaseOnSeveralDueWhileWaiting: [
@@ -251,6 +258,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, expiryOfSeveral, grantOfSeveral),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, expiryOfSeveral, grantOfSeveral),
         ],
         .holderOfSeveralEnded: [
@@ -268,6 +276,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 1),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, grantOfMail),
         ],
         .drainingWithALeaseOnSeveral: [
@@ -290,6 +299,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(1, 0),
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
     ]

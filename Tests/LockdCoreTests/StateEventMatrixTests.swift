@@ -17,7 +17,8 @@ import Testing
         var outcome: Outcome? {
             switch happening {
             // Nobody here has a bound lease or wants reports: as little comes of it as of a reservation. Tests of their own have the rest.
-            case .bindingEnded, .progressDue: Cell(situation: situation, happening: .tokensReserved).written
+            case .bindingEnded, .progressDue:
+                Cell(situation: situation, happening: .tokensReserved).written
             default: written
             }
         }
@@ -29,10 +30,10 @@ import Testing
     }
 
     @Test func everyCellHasItsOutcome() {
-        #expect(Cell.all.count == 27 * 17)
+        #expect(Cell.all.count == 27 * 18)
         #expect(Cell.all.filter { $0.outcome == nil }.isEmpty)
         let counts = [Self.matrix, Self.severalNamesMatrix].joined().map(\.value.count)
-        #expect(counts.reduce(0, +) == 27 * 15)
+        #expect(counts.reduce(0, +) == 27 * 16)
     }
 
     @Test func everyKindOfEventHasItsColumns() {
@@ -89,6 +90,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(0, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .heldByMe: [
@@ -109,6 +111,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .heldByAnotherOwnerOfMine: [
@@ -129,6 +132,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .heldByAnother: [
@@ -144,6 +148,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .waitingAtTheHead: [
@@ -159,6 +164,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, .cancelled("db", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 1),
         ],
         .waitingBehindAnother: [
@@ -180,6 +186,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 1, .cancelled("db", to: waiting)),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 2),
+            .bytesBuffered: .says(1, 2),
             .timePassed: .says(1, 2),
         ],
         .waitDue: [
@@ -195,6 +202,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, ownTimeout),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, ownTimeout),
         ],
         .leaseDue: [
@@ -210,6 +218,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0, expiry),
         ],
         .leaseDueWhileWaiting: [
@@ -238,6 +247,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, expiry, grantFromQueue),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, expiry, grantFromQueue),
         ],
         .ownLeaseDue: [
@@ -253,6 +263,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0, ownExpiry),
         ],
         .holderEnded: [
@@ -268,6 +279,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0),
         ],
         .holderEndedWhileWaiting: [
@@ -289,6 +301,7 @@ extension StateEventMatrixTests {
             .inputEnded: .says(1, 0, grantFromQueue),
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 1),
+            .bytesBuffered: .says(1, 1),
             .timePassed: .says(1, 0, grantFromQueue),
         ],
         .draining: [
@@ -304,6 +317,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(0, 0),
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .drainingWithALease: [
@@ -324,6 +338,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(1, 0),
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .drainingWhileHeldByAnother: [
@@ -339,6 +354,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .says(1, 0),
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(1, 0),
         ],
         .ended: [
@@ -355,6 +371,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .stops,
             .tokensReserved: .says(0, 0),
+            .bytesBuffered: .says(0, 0),
             .timePassed: .says(0, 0),
         ],
         .endedWithALease: [
@@ -370,6 +387,7 @@ extension StateEventMatrixTests {
             .inputEnded: .stops,
             .sessionEnded: .stops,
             .tokensReserved: .says(1, 0),
+            .bytesBuffered: .says(1, 0),
             .timePassed: .says(0, 0),
         ],
     ]

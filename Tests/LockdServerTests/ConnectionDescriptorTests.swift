@@ -17,7 +17,8 @@ import Testing
         let sockets = try ConnectedSockets()
         client = sockets.far
         let socket = ClientSocket(descriptor: sockets.near, user: user, loose: loose)
-        let session = Session(id: SessionID(1), peer: Peer(process: ProcessID(getpid()), user: user))
+        let peer = Peer(process: ProcessID(getpid()), user: user)
+        let session = Session(id: SessionID(1), peer: peer, user: UserSessions(user))
         connection = Connection(
             session: session,
             socket: socket,

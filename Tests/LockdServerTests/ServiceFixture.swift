@@ -56,6 +56,17 @@ final class ServiceFixture {
         service.receive(bytes, from: session, at: now)
     }
 
+    /// A turn of the server, in which these sessions read what they are told; returns what they read.
+    @discardableResult
+    func takeTurn(reading readers: [Session] = []) -> String {
+        resume()
+        _ = takeDirtySessions()
+        let text = readers.map { read($0) }.joined()
+        for session in sessions { service.outputWasWritten(of: session) }
+        _ = settleUsers()
+        return text
+    }
+
     /// Has the session take and give back a lease so many times.
     func grantAndRelease(_ count: Int, to session: Session) {
         for _ in 0..<count {
@@ -72,6 +83,15 @@ final class ServiceFixture {
         service.takeDirtySessions(into: &batch)
         return batch.map(\.id)
     }
+    /// Ends the turn: says of which users all is kept from now on that may be.
+    func settleUsers() -> [UserID] { service.settleUsers(at: now) }
+    func close(_ session: Session) {
+        service.close(session)
+        sessions.removeAll { $0 === session }
+    }
+    func bytesLeft(for user: UInt32) -> Int { service.table.bytesLeft(for: UserID(user)) }
+    var userCount: Int { service.table.userCount }
+    func checkInvariants() { service.table.checkInvariants() }
     func countRefusedSession() { service.countRefusedSession() }
 
     func advance(_ length: Milliseconds) {

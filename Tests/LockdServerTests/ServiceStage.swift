@@ -94,6 +94,8 @@ final class ServiceStage: TranscriptStage {
                 }
                 service.outputWasWritten(of: client.session)
             }
+            for client in clients.values where client.session.state == .ended { service.close(client.session) }
+            _ = service.settleUsers(at: now)
             service.table.checkInvariants()
         } while service.hasRunnableSessions || service.nextDeadline.map { $0 <= now } ?? false
     }

@@ -139,6 +139,8 @@ struct Transcript: Sendable, CustomTestStringConvertible {
         let fields: [String: WritableKeyPath<Limits, Int>] = [
             "sessions": \.sessions, "reserved-sessions": \.reservedSessions, "leases": \.leases,
             "leases-per-session": \.leasesPerSession, "waiters": \.waiters, "waiters-per-session": \.waitersPerSession,
+            "sessions-per-user": \.sessionsPerUser, "leases-per-user": \.leasesPerUser,
+            "waiters-per-user": \.waitersPerUser, "bytes-per-user": \.bytesPerUser,
             "endings-per-turn": \.endingsPerTurn, "locks-per-page": \.locksPerPage, "watchers": \.watchers,
         ]
         for word in words {

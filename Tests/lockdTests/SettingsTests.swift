@@ -37,12 +37,44 @@ import Testing
         #expect(settings.logLevel == .notice)
     }
 
+    @Test func limitsOfAUserComeFromTheFile() throws {
+        let file = try ConfigurationFile(
+            """
+            limits:
+              sessions: 5
+              sessions-per-user: 5
+              leases: 10
+              leases-per-user: 6
+              waiters-per-user: 7
+              bytes-per-user: 100000
+            """
+        )
+        let settings = try Settings(
+            file: file.path,
+            socket: "/tmp/s",
+            stateDirectory: "/tmp/d",
+            logLevel: nil,
+            isForUser: false
+        )
+        #expect(settings.limits.sessionsPerUser == 5)
+        #expect(settings.limits.leasesPerUser == 6)
+        #expect(settings.limits.waitersPerUser == 7)
+        #expect(settings.limits.bytesPerUser == 100_000)
+    }
+
     @Test(arguments: [
         ("sockets: /x\n", ":1: unknown key \"sockets\"; known are socket, state-dir, log-level, limits"),
         ("socket: /x\nlimits:\n  session: 5\n", ":3: unknown key \"limits.session\"; known are limits.sessions,"),
         ("limits:\n  sessions: many\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
         ("limits:\n  sessions: 0\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
         ("limits:\n  waiters-per-session: 1001\n", "must be a whole number from 1 to 1000"),
+        (
+            "limits:\n  leases: 10\n  leases-per-user: 11\n",
+            ":3: limits.leases-per-user must be no more than limits.leases, which is 10"
+        ),
+        ("limits:\n  waiters-per-user: 100001\n", "must be no more than limits.waiters, which is 100000"),
+        ("limits:\n  sessions-per-user: 8193\n", "must be no more than limits.sessions, which is 8192"),
+        ("limits:\n  bytes-per-user: 1000\n", "must be a whole number from 65536 to"),
         ("limits: 5\n", "limits must be a list of lines"),
         ("log-level: loud\n", "log-level is \"loud\"; it can be trace,"),
         ("socket: [a, b]\n", ":1: socket must be one text"), ("- a\n- b\n", "expected lines like"),

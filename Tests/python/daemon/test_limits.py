@@ -74,7 +74,7 @@ def test_sessions_beyond_the_limit_are_refused(tmp_path: pathlib.Path) -> None:
                 assert client.ask("PING") == "PONG"
             for _ in range(10):
                 with daemon.connect() as refused:
-                    assert refused.receive() == "ERROR too-many-sessions limit=3"
+                    assert refused.receive() == "ERROR too-many-sessions limit=3 scope=daemon"
                     assert refused.receive() == END
             clients[0].close()
             wait_until(lambda: is_served(daemon), "there is room again")
@@ -95,7 +95,7 @@ def test_refusal_can_be_read_though_something_was_sent_before(tmp_path: pathlib.
         with daemon.connect() as eager:
             eager.send("HELLO v=1", "ACQUIRE db")
             daemon.process.send_signal(signal.SIGCONT)
-            assert eager.receive() == "ERROR too-many-sessions limit=1"
+            assert eager.receive() == "ERROR too-many-sessions limit=1 scope=daemon"
             assert eager.receive() == END
 
 
@@ -112,13 +112,13 @@ def test_some_sessions_are_kept_back_for_root(tmp_path: pathlib.Path) -> None:
             assert client.ask("PING") == "PONG"
         client, owner = daemon.connect_from_a_process(user=NOBODY)
         with client, owner:
-            assert client.receive() == "ERROR too-many-sessions limit=5"
+            assert client.receive() == "ERROR too-many-sessions limit=5 scope=daemon"
             assert client.receive() == END
         with clients_of(daemon, 2) as operators:
             for operator in operators:
                 assert operator.ask("PING") == "PONG"
             with daemon.connect() as refused:
-                assert refused.receive() == "ERROR too-many-sessions limit=5"
+                assert refused.receive() == "ERROR too-many-sessions limit=5 scope=daemon"
 
 
 @root_only
@@ -203,7 +203,7 @@ def test_limit_of_sessions_is_what_descriptors_allow(tmp_path: pathlib.Path) -> 
         for client in clients:
             assert client.ask("PING") == "PONG"
         with daemon.connect() as refused:
-            assert refused.receive() == "ERROR too-many-sessions limit=10"
+            assert refused.receive() == "ERROR too-many-sessions limit=10 scope=daemon"
 
 
 @contextlib.contextmanager

@@ -277,7 +277,7 @@ def test_reader_of_the_log_may_go_away(tmp_path: pathlib.Path) -> None:
             client.acquire("db")
             # The refusal is worth a warning, which nobody reads.
             with daemon.connect() as refused:
-                assert refused.receive() == "ERROR too-many-sessions limit=1"
+                assert refused.receive() == "ERROR too-many-sessions limit=1 scope=daemon"
             assert client.ask("PING") == "PONG"
         assert daemon.end() == 0
         assert not daemon.socket.exists()
