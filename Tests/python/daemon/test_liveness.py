@@ -138,13 +138,14 @@ def test_half_close_without_a_wait_is_an_end(daemon: Daemon) -> None:
 def test_half_close_with_a_wait_cancels_it(daemon: Daemon) -> None:
     with daemon.connect() as holder, daemon.connect() as waiter:
         holder.acquire("db")
+        holder.acquire("lane")
         waiter.acquire("cache")
-        waiter.send("#1 ACQUIRE db", "ACQUIRE db", "PING", "ACQUIRE db", "RELEASE cache")
+        waiter.send("#1 ACQUIRE lane", "ACQUIRE db", "PING", "ACQUIRE db", "RELEASE cache")
         waiter.send_bytes(b"PI")
-        daemon.wait_until_listed("db", 3)
+        daemon.wait_until_listed("db", 2)
         waiter.shut_down()
         answers = [answer.split() for answer in waiter.receive_to_the_end()]
-        assert [answer[:3] for answer in answers[:1]] == [["#1", "CANCELLED", "db"]]
+        assert [answer[:3] for answer in answers[:1]] == [["#1", "CANCELLED", "lane"]]
         assert [answer[0] for answer in answers[1:]] == ["CANCELLED", "PONG", "BUSY", "RELEASED"]
         assert holder.ask("RELEASE db").startswith("RELEASED db ")
         assert holder.ask("SHOW db") == "END"
