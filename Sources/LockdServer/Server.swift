@@ -15,7 +15,7 @@ public final class Server {
     private let locks: [InstanceLock]
     let listener: Listener
     let epoll: Epoll
-    private let wakeUp: CInt
+    let wakeUp: CInt
     private let tokens: TokenReserver
     // Only the loop's thread comes here, and the service calls nothing of the server's but to flush a connection.
     @exclusivity(unchecked) var service: LockService

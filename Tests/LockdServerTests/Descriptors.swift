@@ -10,6 +10,12 @@ enum CLibrary {
         return function("pipe2", Function.self)(ends, flags)
     }
 
+    /// The kernel's number of the calling thread.
+    static func gettid() -> pid_t {
+        typealias Function = @convention(c) () -> pid_t
+        return function("gettid", Function.self)()
+    }
+
     static func memfdCreate(_ name: String) -> CInt {
         typealias Function = @convention(c) (UnsafePointer<CChar>, CUnsignedInt) -> CInt
         let closeOnExec: CUnsignedInt = 1

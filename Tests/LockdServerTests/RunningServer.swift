@@ -12,6 +12,7 @@ final class RunningServer: @unchecked Sendable {
     let server: Server
     private let clock: SteppedClock
     private let hasEnded = DispatchSemaphore(value: 0)
+    private let thread = Locked<pid_t>(0)
 
     var socketPath: String { directory.path + "/lockd.sock" }
 
@@ -40,7 +41,8 @@ final class RunningServer: @unchecked Sendable {
                 return !server.value.service.hasRunnableSessions && !isDue
             }
         )
-        let thread = Thread { [hasEnded] in
+        let thread = Thread { [hasEnded, thread = self.thread] in
+            thread.withLock { $0 = CLibrary.gettid() }
             do { try server.value.run() } catch { fatalError("the server has failed: \(error)") }
             hasEnded.signal()
         }
@@ -50,6 +52,18 @@ final class RunningServer: @unchecked Sendable {
     /// Waits until the server has done everything about what was sent, closed or connected before.
     func settle() {
         clock.awaitTurns()
+        // A wake-up that was not needed any more would cost it one more turn, some time, and let it see a clock that was moved unnoticed.
+        var count: eventfd_t = 0
+        while eventfd_read(server.wakeUp, &count) == 0 {}
+        while !isAsleep {}
+    }
+
+    /// Whether the server's thread is in the kernel and waits for something to happen.
+    private var isAsleep: Bool {
+        let path = "/proc/self/task/\(thread.withLock { $0 })/syscall"
+        guard let line = try? String(contentsOfFile: path, encoding: .utf8) else { return true }
+        // Of a thread that is at work, or about to be, it says that it runs.
+        return !line.hasPrefix("running")
     }
 
     /// Moves the clock.
