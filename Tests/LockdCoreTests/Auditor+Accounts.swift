@@ -10,6 +10,8 @@ extension Auditor {
         var timeToLive: Milliseconds?
         var deadline: MonotonicInstant?
         var grantedAt: MonotonicInstant
+        /// The user that it counts for.
+        var payer: UserID
 
         var names: LockNames { request.names }
         /// The session that it ends with.
@@ -26,6 +28,8 @@ extension Auditor {
         var openSince: MonotonicInstant?
         /// Whether there was a turn that had granted as many as one may while this one could have been granted.
         var isPutOff = false
+        /// The user that it counts for.
+        var payer = UserID.overflow
         /// Whether its owner does nothing else meanwhile.
         var holdsUpOwner = false
         /// What it was told last of how it goes, and when.
@@ -73,7 +77,9 @@ extension Auditor {
     /// A lease whose session has ended.
     struct SilentLease {
         var at: MonotonicInstant
-        var names: LockNames
+        var holder: Holder
+
+        var names: LockNames { holder.names }
     }
 
     struct Client {
@@ -100,7 +106,8 @@ extension Auditor {
 extension Auditor {
     mutating func enqueue(_ request: AcquireRequest) {
         lastArrival += 1
-        let wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
+        var wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
+        wait.payer = payer(of: request)
         waits[wait.number] = wait
         noteWhomItHoldsUp(wait)
         for name in request.names {
@@ -187,7 +194,8 @@ extension Auditor {
             token: token,
             timeToLive: request.timeToLive,
             deadline: deadline,
-            grantedAt: now
+            grantedAt: now,
+            payer: payer(of: request)
         )
         if let deadline { insert(Due(instant: deadline, isOfWait: false)) }
         for name in request.names {
@@ -248,7 +256,7 @@ extension Auditor {
             if hasExpired { totals.expired += 1 } else { totals.ended += 1 }
             let instant = hasExpired ? lease.deadline ?? now : now
             abandon(lease, hasExpired ? .expired : .ended, at: instant, isTold: false)
-            silent[lease.token] = SilentLease(at: instant, names: lease.names)
+            silent[lease.token] = SilentLease(at: instant, holder: lease)
             silentCount += 1
         }
     }

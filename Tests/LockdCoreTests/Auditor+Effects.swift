@@ -20,7 +20,8 @@ extension Auditor {
             abandonLeases(of: id)
             clients[id] = nil
         case .tokensReserved(let through): reservedThrough = through
-        case .bytesBuffered, .bindingEnded, .progressDue, .timePassed: break
+        case .bytesBuffered(let user, let count): buffered[user] = count
+        case .bindingEnded, .progressDue, .timePassed: break
         }
     }
 
@@ -39,6 +40,7 @@ extension Auditor {
             if limits.deadlockSearch > 1000, waits.count < 50 || lastArrival % 50 == 0 {
                 try require(!isHopeless(request), "a request waits for ever")
             }
+            try requireRoomOfUser(for: request, waits: true)
             enqueue(request)
             try noteFirstReport(of: lastArrival)
             try requireLimits(of: request.id.session)
@@ -219,11 +221,8 @@ extension Auditor {
                 !obstacles(to: request).isEmpty && limit == limits.waiters && waits.count >= limit,
                 "there are only \(waits.count) waits"
             )
-        // What its user has, the invariants count.
-        case .tooManyLeasesOfUser(let limit): try require(limit == limits.leasesPerUser, "another limit")
-        case .tooManyWaitersOfUser(let limit):
-            try require(!obstacles(to: request).isEmpty && limit == limits.waitersPerUser, "it need not wait")
-        case .tooManyBytesOfUser(let limit): try require(limit == limits.bytesPerUser, "another limit")
+        case .tooManyLeasesOfUser, .tooManyWaitersOfUser, .tooManyBytesOfUser:
+            try requireNoRoomOfUser(for: request, refusal)
         }
         switch refusal {
         case .tagInUse, .stricterLease, .partlyHeld: break

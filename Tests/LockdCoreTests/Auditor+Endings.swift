@@ -33,6 +33,7 @@ extension Auditor {
                 try require(account.admits(request.holderLimit), "granted \(names) while \(tokens) hold \(name)")
             }
             try require(leasesOfItsOwner(request).isEmpty, "GRANTED instead of HELD")
+            try requireRoomOfUser(for: request, waits: false)
         }
         try require(token > lastToken && token <= reservedThrough, "token \(token) after \(lastToken)")
         lastToken = token

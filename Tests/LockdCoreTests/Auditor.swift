@@ -22,6 +22,8 @@ struct Auditor {
     var lastArrival = 0
     /// What is watched because leases or waits are bound to it.
     var bindings: Set<SessionID> = []
+    /// What is buffered for the sessions of each user.
+    var buffered: [UserID: Int] = [:]
     /// The deadlines of all leases and waits, in ascending order.
     var deadlines: [Due] = []
     /// The waits that could be granted, and were not yet.
@@ -157,7 +159,7 @@ struct Auditor {
         let endings = totals.released + totals.expired + totals.revoked + totals.ended
         try require(totals.granted == endings, "\(totals.granted) leases began, \(endings) ended")
         try require(
-            (table.lockCount, table.leaseCount, table.waiterCount) == (0, 0, 0),
+            (table.lockCount, table.leaseCount, table.waiterCount, table.userCount) == (0, 0, 0, 0),
             "something is left in the table"
         )
     }

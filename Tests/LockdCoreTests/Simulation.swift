@@ -42,7 +42,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         SimulationPlan(name: "readers", sessionCount: 400, nameCount: 4, clockMoves: 50, churn: 10, shared: 900),
         SimulationPlan(name: "exclusive", sessionCount: 300, nameCount: 20, clockMoves: 100, shared: 0, counted: 0),
         SimulationPlan(name: "singles", sessionCount: 200, nameCount: 40, clockMoves: 200, sets: 0),
-        philosophers, slices, limited, fewGrants, overloaded, crowded,
+        philosophers, slices, limited, fewGrants, overloaded, crowded, quotas,
     ]
 
     /// Few names, of which most requests want two or three.
@@ -120,6 +120,22 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         return plan
     }
 
+    /// The limits of each user are met all the time.
+    private static var quotas: SimulationPlan {
+        var plan = SimulationPlan(
+            name: "users",
+            sessionCount: 60,
+            nameCount: 60,
+            clockMoves: 100,
+            tellings: 500,
+            sets: 200
+        )
+        plan.limits.leasesPerUser = 12
+        plan.limits.waitersPerUser = 8
+        plan.limits.bytesPerUser = 20_000
+        return plan
+    }
+
     /// Every limit is met all the time.
     private static var limited: SimulationPlan {
         var plan = SimulationPlan(name: "limited", sessionCount: 60, nameCount: 80, clockMoves: 100, tellings: 500)
@@ -155,6 +171,7 @@ struct Simulation {
     /// How often a request has gone the short way.
     private(set) var shortWayCount = 0
 
+    private static let users = [UserID.root, UserID(1000), UserID(1001), .overflow]
     private static let tags = (0..<8).map { Tag($0) }
     private static let owners: [Text] = ["reader", "writer", "sweeper"]
 
@@ -177,6 +194,7 @@ struct Simulation {
         for id in open { try apply(.inputEnded(id)) }
         for id in open + draining { try apply(.sessionEnded(id)) }
         for id in bound { try apply(.bindingEnded(id)) }
+        for user in Self.users { try apply(.bytesBuffered(user, 0)) }
         try workOff()
         try auditor.observeEnd(of: table)
         table.checkInvariants()
@@ -319,6 +337,8 @@ extension Simulation {
         case 93..<95: return .nameInspected(name())
         case 95..<97: return bound.isEmpty ? .progressDue : .bindingEnded(element(of: bound))
         case 97..<98: return .progressDue
+        case 98..<99 where plan.limits.bytesPerUser < 1 << 20:
+            return .bytesBuffered(element(of: Self.users), chance(500) ? 0 : below(2 * plan.limits.bytesPerUser))
         default: return .timePassed
         }
     }
@@ -343,7 +363,7 @@ extension Simulation {
         sessionCount += 1
         let id = SessionID(sessionCount)
         open.append(id)
-        return .sessionOpened(id, user: element(of: [UserID.root, UserID(1000), UserID(1001), .overflow]))
+        return .sessionOpened(id, user: element(of: Self.users))
     }
 
     private mutating func acquireRequest(_ id: RequestID, _ names: LockNames) -> AcquireRequest {
@@ -373,7 +393,7 @@ extension Simulation {
         bindingCount += 1
         let id = SessionID(1_000_000 + bindingCount)
         bound.append(id)
-        let user = element(of: [UserID.root, UserID(1000), UserID(1001), .overflow])
+        let user = element(of: Self.users)
         return BoundHolder(session: id, peer: Peer(process: 7, user: user, command: "bound"))
     }
 
