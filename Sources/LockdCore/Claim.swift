@@ -48,7 +48,7 @@ struct Claim: Linked {
     mutating func vacate() {
         owner = .session
         note = nil
-        locks = LockSlots(locks.first)
+        if !locks.isSingle { locks = LockSlots(locks.first) }
     }
 }
 

@@ -14,15 +14,12 @@ package struct Fingerprint: Hashable, Sendable {
         let (seed, factor) = Self.secrets
         var state = seed ^ UInt64(truncatingIfNeeded: bytes.count)
         var index = 0
-        while index + 8 <= bytes.count {
-            state = Self.mix(state ^ bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self), factor)
+        while index + 8 < bytes.count {
+            state = Self.mix(state ^ bytes.eight(from: index), factor)
             index += 8
         }
-        var last: UInt64 = 0
-        while index < bytes.count {
-            last = last << 8 | UInt64(bytes[index])
-            index += 1
-        }
+        // Those that are left; where there are eight to be read, together with some before them.
+        let last = bytes.count >= 8 ? bytes.eight(from: bytes.count - 8) : bytes.reduce(0) { $0 << 8 | UInt64($1) }
         value = Self.mix(Self.mix(state ^ last, factor), seed)
     }
 

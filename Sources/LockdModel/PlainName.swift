@@ -21,45 +21,42 @@ public struct PlainName {
 extension UnsafeRawBufferPointer {
     /// Whether all of these stand for themselves in a name, as ``ByteSet/plainInNames`` says; looks at eight at a time.
     fileprivate var arePlainInNames: Bool {
+        guard count >= 8 else { return ByteSet.plainInNames.containsAll(self) }
         var index = 0
-        while index + 8 <= count {
-            if !Self.arePlainInNames(loadUnaligned(fromByteOffset: index, as: UInt64.self)) { return false }
+        while index < count - 8 {
+            if !Self.arePlainInNames(eight(from: index)) { return false }
             index += 8
         }
-        while index < count {
-            if !ByteSet.plainInNames.contains(self[index]) { return false }
-            index += 1
-        }
-        return true
+        // The last eight: some of them for the second time.
+        return Self.arePlainInNames(eight(from: count - 8))
     }
 
-    /// The same of eight bytes: in each of the sums below, the top bit of a byte tells whether that is one that does not.
+    /// The eight bytes from `index` on.
+    @inline(__always)
+    func eight(from index: Int) -> UInt64 { loadUnaligned(fromByteOffset: index, as: UInt64.self) }
+
+    /// The same of eight bytes: the top bit of a byte of each sum below tells whether that byte of the word is at least so large, unless it has a top bit itself.
     @inline(__always)
     private static func arePlainInNames(_ word: UInt64) -> Bool {
         let ones: UInt64 = 0x0101_0101_0101_0101
         let tops = ones << 7
-        // With its top bit set, no byte borrows from the next one.
-        func isBelow(_ byte: UInt64, _ word: UInt64) -> UInt64 { ~((word | tops) &- byte &* ones) }
-        func isEqual(to byte: UInt64) -> UInt64 { isBelow(1, word ^ byte &* ones) }
-        // 0x7F is the one byte without top bit that has it when one is added.
-        let isOutside = word | (word &+ ones) | isBelow(0x21, word)
-        let isSpecial = isEqual(to: UInt64(UInt8(ascii: "#"))) | isEqual(to: UInt64(UInt8(ascii: "%")))
-        return (isOutside | isSpecial | isEqual(to: UInt64(UInt8(ascii: "=")))) & tops == 0
+        // Only a byte with a top bit carries over into the next one, and then the word is not plain, whatever is found in that.
+        func isAtLeast(_ byte: UInt64, _ word: UInt64) -> UInt64 { word &+ (0x80 - byte) &* ones }
+        func differs(from byte: UInt8) -> UInt64 { isAtLeast(1, word ^ UInt64(byte) &* ones) }
+        let isInside = isAtLeast(0x21, word) & ~(word | isAtLeast(0x7F, word))
+        let isOrdinary = differs(from: UInt8(ascii: "#")) & differs(from: UInt8(ascii: "%"))
+        return isInside & isOrdinary & differs(from: UInt8(ascii: "=")) & tops == tops
     }
 
     /// Whether both are the same bytes; compares eight at a time.
     func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
         guard count == other.count else { return false }
+        guard count >= 8 else { return elementsEqual(other) }
         var index = 0
-        while index + 8 <= count {
-            let ours = loadUnaligned(fromByteOffset: index, as: UInt64.self)
-            if ours != other.loadUnaligned(fromByteOffset: index, as: UInt64.self) { return false }
+        while index < count - 8 {
+            if eight(from: index) != other.eight(from: index) { return false }
             index += 8
         }
-        while index < count {
-            if self[index] != other[index] { return false }
-            index += 1
-        }
-        return true
+        return eight(from: count - 8) == other.eight(from: count - 8)
     }
 }

@@ -21,10 +21,17 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
 
     /// The tag with these characters, or nothing if they are not a tag's.
     public init?(parsing characters: UnsafeRawBufferPointer) {
-        guard (1...Self.maximumByteCount).contains(characters.count), ByteSet.tagCharacters.containsAll(characters)
-        else { return nil }
+        guard (1...Self.maximumByteCount).contains(characters.count) else { return nil }
         count = UInt8(characters.count)
-        withUnsafeMutableBytes(of: &storage.words) { $0.copyMemory(from: characters) }
+        // Looked at and copied in one go: most are so short that a call costs more than the rest.
+        let isTag = withUnsafeMutableBytes(of: &storage.words) { memory in
+            for index in characters.indices {
+                guard ByteSet.tagCharacters.contains(characters[index]) else { return false }
+                memory[index] = characters[index]
+            }
+            return true
+        }
+        guard isTag else { return nil }
     }
 
     /// The tag that is the decimal spelling of `number`.

@@ -21,9 +21,8 @@ public struct BareRequest {
     public init?(_ line: UnsafeRawBufferPointer) {
         var rest = line
         if line.first == UInt8(ascii: "#") {
-            guard let space = line.offset(of: UInt8(ascii: " ")), let tag = Tag(word: line.upTo(space)) else {
-                return nil
-            }
+            guard let space = line.offset(of: UInt8(ascii: " ")), let tag = Tag(parsing: line.upTo(space).from(1))
+            else { return nil }
             self.tag = tag
             rest = line.from(space + 1)
         } else {
@@ -39,10 +38,12 @@ public struct BareRequest {
         self.name = name
     }
 
-    // The words with their space, as the machine loads them: no byte is compared alone.
-    private static let acquire = word("ACQUIRE ")
-    private static let release = word("RELEASE ")
+    // The words with their space, as the machine loads them: no byte is compared alone. The compiler makes numbers of them; what is kept it looks
+    // up by a call.
+    private static var acquire: UInt64 { word("ACQUIRE ") }
+    private static var release: UInt64 { word("RELEASE ") }
 
+    @inline(__always)
     private static func word(_ spelling: StaticString) -> UInt64 {
         UnsafeRawPointer(spelling.utf8Start).loadUnaligned(as: UInt64.self)
     }

@@ -46,12 +46,13 @@ struct LineWriter {
         write(bytes: UnsafeRawBufferPointer(start: literal.utf8Start, count: literal.utf8CodeUnitCount))
     }
 
-    mutating func write(_ spelling: String) {
+    // With a label, because a literal would be taken for a string otherwise.
+    mutating func write(spelling: String) {
         let written: Void? = spelling.utf8.withContiguousStorageIfAvailable { write(bytes: UnsafeRawBufferPointer($0)) }
         precondition(written != nil, "a string that was not made by Swift")
     }
 
-    mutating func write(_ name: LockName) { write(name.spelling) }
+    mutating func write(_ name: LockName) { write(spelling: name.spelling) }
     mutating func write(_ names: LockNames) {
         write(names.first)
         for name in names.others {
@@ -67,7 +68,7 @@ struct LineWriter {
         write(prefix)
     }
 
-    mutating func write(_ text: Text) { write(text.spelling) }
+    mutating func write(_ text: Text) { write(spelling: text.spelling) }
 
     mutating func write(_ tag: Tag) {
         write(byte: UInt8(ascii: "#"))
@@ -82,42 +83,52 @@ struct LineWriter {
     }
 
     mutating func write(_ number: UInt64) {
-        // From behind, as far to the right as the longest number would end, and then to where it belongs: faster than counting the digits.
-        let mostDigits = 20
-        precondition(end - next >= mostDigits, "a line is longer than any line can be")
-        let behind = next + mostDigits
-        var place = behind
-        var rest = number
-        while rest >= 10_000 {
-            let four = rest % 10_000
-            place -= 4
-            place.copyMemory(from: Self.twoDigits(four / 100), byteCount: 2)
-            (place + 2).copyMemory(from: Self.twoDigits(four % 100), byteCount: 2)
-            rest /= 10_000
-        }
-        while rest >= 100 {
-            place -= 2
-            place.copyMemory(from: Self.twoDigits(rest % 100), byteCount: 2)
-            rest /= 100
-        }
-        if rest >= 10 {
-            place -= 2
-            place.copyMemory(from: Self.twoDigits(rest), byteCount: 2)
+        precondition(end - next >= 3 * 8, "a line is longer than any line can be")
+        let (head, lastEight) = number.quotientAndRemainder(dividingBy: 100_000_000)
+        if head == 0 { return writeLeading(lastEight) }
+        if head < 100_000_000 {
+            writeLeading(head)
         } else {
-            place -= 1
-            place.storeBytes(of: UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+            let (first, nextEight) = head.quotientAndRemainder(dividingBy: 100_000_000)
+            writeLeading(first)
+            writeEightDigits(nextEight)
         }
-        next.copyMemory(from: place, byteCount: behind - place)
-        next += behind - place
+        writeEightDigits(lastEight)
     }
 
-    /// The digits of a number below 100, two of them.
-    private static func twoDigits(_ number: UInt64) -> UnsafePointer<UInt8> {
-        let all: StaticString = """
-            00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748495051525354\
-            555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899
-            """
-        return all.utf8Start + Int(number) * 2
+    /// Writes a number below 10^8 without leading zeros; there must be room for eight digits.
+    @inline(__always)
+    private mutating func writeLeading(_ number: UInt64) {
+        let digits = Self.eightDigits(number)
+        // Of 0, the last zero is left.
+        let zeroCount = min(digits.trailingZeroBitCount / 8, 7)
+        store((digits | Self.zeros) >> UInt64(8 * zeroCount), 8 - zeroCount)
+    }
+
+    /// Writes the last eight digits of a number, leading zeros and all; there must be room for them.
+    @inline(__always)
+    private mutating func writeEightDigits(_ number: UInt64) { store(Self.eightDigits(number) | Self.zeros, 8) }
+
+    @inline(__always)
+    private mutating func store(_ bytes: UInt64, _ count: Int) {
+        next.storeBytes(of: bytes.littleEndian, as: UInt64.self)
+        next += count
+    }
+
+    /// Eight times the digit 0.
+    private static var zeros: UInt64 { 0x3030_3030_3030_3030 }
+
+    /// The digits of a number below 10^8 as the values of eight bytes, the first one in the lowest.
+    ///
+    /// All of them at once: the number is cut into two of four digits, these into two of two each, and so on. To multiply by the fractions and shift is to
+    /// divide by 100, and by 10, exactly for numbers that are so small.
+    @inline(__always)
+    private static func eightDigits(_ number: UInt64) -> UInt64 {
+        let fours = number / 10_000 | (number % 10_000) << 32
+        let hundreds = (fours &* 5243) >> 19 & 0x0000_007F_0000_007F
+        let twos = hundreds | (fours &- hundreds &* 100) << 16
+        let tens = (twos &* 103) >> 10 & 0x000F_000F_000F_000F
+        return tens | (twos &- tens &* 10) << 8
     }
 
     /// Writes a duration that somebody asked for, in the largest unit that says it exactly.
@@ -191,7 +202,7 @@ extension LineWriter {
     mutating func writeField(_ key: StaticString, _ binding: Binding?) {
         guard let binding else { return }
         write(key)
-        write(binding.rawValue)
+        write(spelling: binding.rawValue)
     }
 
     mutating func writeField(_ key: StaticString, given duration: Milliseconds?) {

@@ -34,7 +34,7 @@ extension ReplyEncoder {
     static func write(_ line: Reply.HoldLine, to writer: inout LineWriter) {
         write("HOLD ", LockNames(line.name), line.token, nil, to: &writer)
         writer.write(" outcome=")
-        writer.write(line.outcome.rawValue)
+        writer.write(spelling: line.outcome.rawValue)
         write(line.peer, to: &writer)
         writer.writeField(" waited=", measured: line.waited)
         writer.writeField(" held=", measured: line.held)
@@ -92,7 +92,7 @@ extension ReplyEncoder {
             write(peer, to: &writer)
             writer.writeField(" waited=", measured: waited)
             writer.write(" reason=")
-            writer.write(reason.rawValue)
+            writer.write(spelling: reason.rawValue)
         case .granted(let names, let peer, let token, let waited, let note):
             write("* GRANTED ", names, token, nil, to: &writer)
             write(peer, to: &writer)

@@ -20,15 +20,19 @@ public enum ReplyEncoder {
 
     /// Appends the line of the reply that grants the lock, or of the one that confirms its release, to `bytes`.
     public static func encode(answerTo request: BareRequest, _ token: FencingToken, to bytes: inout [UInt8]) {
-        let verb: StaticString = request.verb == .acquire ? "GRANTED " : "RELEASED "
         LineWriter.appendLine(to: &bytes, capacity: LineWriter.capacity(for: request.name.bytes.count)) { writer in
             if let tag = request.tag {
                 writer.write(tag)
                 writer.write(" ")
             }
-            writer.write(verb)
+            // Each word alone, so that the compiler knows how long it is.
+            switch request.verb {
+            case .acquire: writer.write("GRANTED ")
+            case .release: writer.write("RELEASED ")
+            }
             writer.write(bytes: request.name.bytes)
-            writer.writeField(" token=", token.value)
+            writer.write(" token=")
+            writer.write(token.value)
         }
     }
 
@@ -88,9 +92,9 @@ public enum ReplyEncoder {
             writer.writeField(" uid=", UInt64(holder.value))
         case .statistic(let key, let value):
             writer.write("STAT ")
-            writer.write(key)
+            writer.write(spelling: key)
             writer.write("=")
-            writer.write(value)
+            writer.write(spelling: value)
         case .pong: writer.write("PONG")
         case .bye: writer.write("BYE")
         case .error(let error): write(error, to: &writer)
@@ -118,7 +122,7 @@ public enum ReplyEncoder {
 
     private static func write(_ abandonment: Abandonment, to writer: inout LineWriter) {
         writer.write(" previous=")
-        writer.write(abandonment.ending.rawValue)
+        writer.write(spelling: abandonment.ending.rawValue)
         writer.writeField(" previous-token=", abandonment.token.value)
         writer.writeField(" previous-pid=", abandonment.process)
         writer.writeField(" previous-uid=", abandonment.user)
@@ -139,29 +143,29 @@ public enum ReplyEncoder {
 
     private static func write(_ welcome: Reply.Welcome, to writer: inout LineWriter) {
         writer.write("WELCOME lockd=")
-        writer.write(welcome.daemonVersion)
+        writer.write(spelling: welcome.daemonVersion)
         writer.writeField(" v=", welcome.version)
         writer.writeField(" session=", welcome.session.value)
         writer.writeField(" pid=", welcome.process)
         writer.write(" features=")
-        writer.write(welcome.features.joined(separator: ","))
+        writer.write(spelling: welcome.features.joined(separator: ","))
         writer.writeField(" line=", UInt64(welcome.lineByteCount))
         writer.writeField(" name=", UInt64(welcome.nameByteCount))
     }
 
     private static func write(_ error: WireError, to writer: inout LineWriter) {
         writer.write("ERROR ")
-        writer.write(error.code.rawValue)
+        writer.write(spelling: error.code.rawValue)
         writer.writeField(" key=", error.key)
         writer.writeField(" got=", error.got)
         if let want = error.want {
             writer.write(" want=")
-            writer.write(want)
+            writer.write(spelling: want)
         }
         writer.writeField(" limit=", error.limit.map(UInt64.init))
         if let scope = error.scope {
             writer.write(" scope=")
-            writer.write(scope.rawValue)
+            writer.write(spelling: scope.rawValue)
         }
     }
 

@@ -71,9 +71,11 @@ extension UnsafeRawBufferPointer {
     }
 
     /// The bytes before `offset`.
+    @inline(__always)
     func upTo(_ offset: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[..<offset]) }
 
     /// The bytes at and behind `offset`.
+    @inline(__always)
     func from(_ offset: Int) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: self[offset...]) }
 }
 
