@@ -18,8 +18,9 @@ LEASES_OF_A_SESSION = 10_000
 MOST_EDGES = 500
 # Enough for 10,000 waiters and their holder, and as many for a queue of 10, so that all queues are made alike.
 QUEUE_SESSIONS = 11
-# How fast leases can be taken at the least, so that none ends before all are there.
+# How long it may take until all leases are there of which none may have ended by then.
 LEASES_A_SECOND = 20_000
+SECONDS_TO_SPARE = 1
 
 PING = (b"PING\n", b"PONG")
 
@@ -276,7 +277,7 @@ class Storm:
         self.operation = round_trips(
             self._probe, (b"ACQUIRE free\n", b"GRANTED free token="), (b"RELEASE free\n", b"RELEASED free token=")
         )
-        self._begin = time.monotonic() + self._names / LEASES_A_SECOND + 2 * bench.scale.seconds
+        self._begin = time.monotonic() + self._names / LEASES_A_SECOND + SECONDS_TO_SPARE + bench.scale.seconds
         sessions = -(-self._names // LEASES_OF_A_SESSION)
         self._losers = bench.sessions(self.running, sessions)
         for number, batch in enumerate(batches(range(self._names))):
@@ -297,7 +298,6 @@ class Storm:
         """
         read: list[list[bytes]] = [[] for _ in self._losers]
         missing = self._names
-        turns = itertools.cycle(range(len(self._losers)))
         with (
             contextlib.closing(Latencies(self.running)) as before,
             contextlib.closing(Latencies(self.running)) as during,
@@ -308,10 +308,10 @@ class Storm:
             cpu.append(self.running.cpu_nanoseconds())
             while missing > 0:
                 during.add(self.operation)
-                number = next(turns)
-                arrived = self._losers[number].arrived()
-                read[number].append(arrived)
-                missing -= arrived.count(b"\n")
+                for number, loser in enumerate(self._losers):
+                    arrived = loser.arrived()
+                    read[number].append(arrived)
+                    missing -= arrived.count(b"\n")
             ended = time.monotonic() - self._begin
             cpu.append(self.running.cpu_nanoseconds())
             self._check(b"".join(itertools.chain(*read)).splitlines())

@@ -114,6 +114,7 @@ def conditions(scale: Scale, servers: dict[str, Server], cpus: tuple[int | None,
         **general,
         "server on CPU": cpus[0],
         "client (this program, in Python) on CPU": cpus[1],
+        "scheduling": "usual" if os.sched_getscheduler(0) == os.SCHED_OTHER else "real-time",
         "load average before": f"{os.getloadavg()[0]:.1f}",
         "Redis": "measured" if "redis" in servers else "not installed, not measured",
     }

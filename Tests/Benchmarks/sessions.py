@@ -128,21 +128,16 @@ class Queueing:
     """
 
     def __init__(self, running: RunningServer) -> None:
-        self._tasks = [f"/proc/{running.process.pid}/task", "/proc/self/task"]
-        self._files: list[int] = []
-        self._open()
-
-    def _open(self) -> None:
-        self._files = [os.open(path, os.O_RDONLY) for task in self._tasks for path in Path(task).glob("*/schedstat")]
+        tasks = [f"/proc/{running.process.pid}/task", "/proc/self/task"]
+        self._files = [os.open(path, os.O_RDONLY) for task in tasks for path in Path(task).glob("*/schedstat")]
+        self._last = dict.fromkeys(self._files, 0)
 
     def nanoseconds(self) -> int:
-        try:
-            return sum(int(os.pread(file, 100, 0).split()[1]) for file in self._files)
-        except ProcessLookupError:
-            # A thread has ended.
-            self.close()
-            self._open()
-            return self.nanoseconds()
+        for file in self._files:
+            # A thread that has ended waits no more.
+            with contextlib.suppress(ProcessLookupError):
+                self._last[file] = int(os.pread(file, 100, 0).split()[1])
+        return sum(self._last.values())
 
     def close(self) -> None:
         for file in self._files:
