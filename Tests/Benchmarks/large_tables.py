@@ -240,6 +240,28 @@ def queueing_request(session: Session, owner: bytes) -> Callable[[], int]:
     return operation
 
 
+def long_queue(bench: Bench, lockd: Server, waiters: int, holding: bool) -> tuple[RunningServer, Session]:
+    """A queue in front of a session whose owner `holder` holds what somebody waits for. So may each of the waiters hold a name."""
+    running = bench.start(lockd)
+    session, other = bench.sessions(running, 2)
+    other.ask(b"ACQUIRE long\n", b"GRANTED long token=")
+    for start in range(0, waiters, WAITS_OF_A_SESSION):
+        numbers = range(start, min(waiters, start + WAITS_OF_A_SESSION))
+        waiting = bench.session(running)
+        if holding:
+            names = [(number, b"own/%d" % number) for number in numbers]
+            waiting.ask_all(
+                (b"#%d ACQUIRE %b owner=o%d\n" % (number, name, number), b"#%d GRANTED %b token=" % (number, name))
+                for number, name in names
+            )
+            waiting.wait_for_all(b"#%d ACQUIRE long owner=o%d\n" % (number, number) for number in numbers)
+        else:
+            waiting.wait_for_all(b"#%d ACQUIRE long\n" % number for number in numbers)
+    session.ask(b"#0 ACQUIRE wanted owner=holder\n", b"#0 GRANTED wanted token=")
+    other.wait_for_all([b"#0 ACQUIRE wanted\n"])
+    return running, session
+
+
 def deadlocks(bench: Bench, lockd: Server) -> Iterator[Result]:
     cases: list[Case] = []
     first = f"cycle of {bench.scale.chains[0]:,} owners"
@@ -253,17 +275,12 @@ def deadlocks(bench: Bench, lockd: Server) -> Iterator[Result]:
             cases.append(Case("a try instead: BUSY", running, round_trips(session, attempt)))
         cases.append(Case(f"cycle of {chain:,} owners", running, operation, first))
     for waiters in bench.scale.searched_queues:
-        running = bench.start(lockd)
-        session, other = bench.sessions(running, 2)
-        other.ask(b"ACQUIRE long\n", b"GRANTED long token=")
-        for start in range(0, waiters, WAITS_OF_A_SESSION):
-            numbers = range(start, min(waiters, start + WAITS_OF_A_SESSION))
-            bench.session(running).wait_for_all(b"#%d ACQUIRE long\n" % number for number in numbers)
-        session.ask(b"#0 ACQUIRE wanted owner=holder\n", b"#0 GRANTED wanted token=")
-        other.wait_for_all([b"#0 ACQUIRE wanted\n"])
+        running, session = long_queue(bench, lockd, waiters, holding=False)
         none = f"behind {waiters:,}, no search"
         cases.append(Case(none, running, queueing_request(session, b"newcomer"), none))
         cases.append(Case(f"behind {waiters:,}, search", running, queueing_request(session, b"holder"), none))
+        running, session = long_queue(bench, lockd, waiters, holding=True)
+        cases.append(Case(f"behind {waiters:,} holders, search", running, queueing_request(session, b"holder"), none))
     return bench.take_turns("deadlocks", cases)
 
 

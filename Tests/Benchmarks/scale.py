@@ -73,16 +73,16 @@ class Tables:
         columns = [column for column in COLUMNS if any(column in result.figures for result in results)]
         ratios = ["p50 us", "CPU us"] if any(result.beside for result in results) else []
         heads = [*columns, *(f"{column.split()[0]} ratio" for column in ratios)]
-        lines = [f"{benchmark:<30}" + "".join(f"{head:>{width(head)}}" for head in heads)]
+        lines = [f"{benchmark:<34}" + "".join(f"{head:>{width(head)}}" for head in heads)]
         for case in dict.fromkeys(result.case for result in results):
             cells = [written(self.figure(benchmark, case, column), COLUMNS[column]) for column in columns]
             cells += [written(self.ratio(benchmark, case, column), ".2f") for column in ratios]
-            lines.append(f"  {case:<28}" + "".join(f"{cell:>{width(head)}}" for cell, head in zip(cells, heads)))
+            lines.append(f"  {case:<32}" + "".join(f"{cell:>{width(head)}}" for cell, head in zip(cells, heads)))
         return "\n".join(lines)
 
 
 def width(head: str) -> int:
-    return max(10, len(head) + 2)
+    return max(12, len(head) + 2)
 
 
 def written(value: float | None, how: str) -> str:
