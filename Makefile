@@ -52,10 +52,11 @@ demo: release ## gunicorn workers that lose updates, and then do not
 	@$(python) Tests/Demo/demo.py
 
 .PHONY: bench
-bench: release ## measure lockd beside the limit of the machine and beside Redis, if that is installed
+bench: release ## measure lockd beside the limit of the machine and beside Redis, if that is installed, and in large tables
 	swift build --package-path Tests/Benchmarks --configuration release
 	$(pytest) Tests/Benchmarks
 	$(python) Tests/Benchmarks/run.py
+	$(python) Tests/Benchmarks/scale.py
 
 ##### Test
 
