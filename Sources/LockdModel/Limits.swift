@@ -43,7 +43,8 @@ public struct Limits: Hashable, Sendable {
     public var endingsPerTurn = 1000
     /// The most waiting requests that one turn grants, when a name becomes free for many.
     public var grantsPerTurn = 1000
-    /// The most claims that a search for deadlocks looks at; a request that would need more is let wait.
+    /// The most claims that a search for deadlocks looks at, those counted twelve times whose owners hold or wait for other names as well; a request
+    /// that would need more is let wait.
     public var deadlockSearch = 100_000
     /// The most edges that a refused request is told of.
     public var deadlockEdges = 500

@@ -153,13 +153,14 @@ public final class Server {
         acceptAgainIfDue(now)
         // What is due has ended before anything is looked at that was read now.
         service.passTime(at: now)
+        let isBehind = service.nextDeadline.map { $0 <= now } ?? false
         for index in 0..<readyCount {
             let (key, interest) = epoll.readiness(at: index)
             handle(key, interest, now)
         }
         service.resume(at: now)
-        // What has ended by that.
-        service.passTime(at: now)
+        // What has ended by that, unless that was as much as one turn ends.
+        if !isBehind { service.passTime(at: now) }
         writeOutputs(now)
     }
 

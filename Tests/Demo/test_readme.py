@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +62,14 @@ def test_the_swift_example_is_the_one_that_is_compiled() -> None:
     assert block("swift", "import LockdClient") == (processes.ROOT / "docs/examples/with_lease/main.swift").read_text()
 
 
+def watching(daemon: Path) -> bool:
+    """Whether somebody watches."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(daemon))
+        client.sendall(b"STATS\nQUIT\n")
+        return "STAT watchers=1" in client.makefile("r").read()
+
+
 def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text("report:\n\t@echo made\n")
     environment = os.environ | {"LOCKD_SOCKET": str(daemon)}
@@ -70,10 +79,24 @@ def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: P
         return subprocess.run(line.split(), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     commands = [line.strip() for line in README.splitlines() if line.startswith("    lockctl")]
-    wait, bounded, queue, limited, ls = commands
+    wait, bounded, queue, limited, both, acquire, ls, watch = commands
     assert run(wait).stdout == "made\n"
     assert run(queue).stdout == "made\n"
     assert run(limited).stdout == "made\n"
+    assert run(both.partition(" -- ")[0] + " -- echo made").stdout == "made\n"
+    token = run(acquire.replace("$$", str(os.getpid()))).stdout.strip()
+    assert f"{os.getpid()}" in run(ls).stdout
+    assert run(f"lockctl release reports/nightly --token {token}").returncode == 0
+    watcher = subprocess.Popen(
+        [processes.LOCKCTL, *watch.partition("#")[0].split()[1:]], env=environment, stdout=subprocess.PIPE, text=True
+    )
+    with watcher:
+        assert watcher.stdout is not None
+        processes.wait_for(lambda: run(wait).stdout == "made\n" and watching(daemon), "a watcher")
+        run(wait)
+        assert "reports/nightly" in watcher.stdout.readline()
+        watcher.terminate()
+    assert "reports/nightly" in run("lockctl history reports/nightly").stdout
     assert "10s" in bounded
     holder = subprocess.Popen(
         [processes.LOCKCTL, "run", "reports/nightly", "--", "sh", "-c", "echo held; exec sleep 60"],

@@ -17,7 +17,7 @@ extension Auditor {
 
     /// Checks that a new request that is taken in, to be granted or to wait, is within what its user may have.
     func requireRoomOfUser(for request: AcquireRequest, waits: Bool) throws(Complaint) {
-        guard let user = clients[request.id.session]?.peer.user, user != .root else { return }
+        guard let user = clients[request.id.session]?.peer.user, !isExempt(user) else { return }
         let usage = usage(of: user, withSilent: false)
         let leases = Self.leaseCount(of: request, waits: waits)
         try require(leases == 0 || usage.leases + leases <= limits.leasesPerUser, "user \(user) has too many leases")
@@ -29,7 +29,7 @@ extension Auditor {
     /// Checks that a request was refused because of its user with good reason.
     func requireNoRoomOfUser(for request: AcquireRequest, _ refusal: Refusal) throws(Complaint) {
         guard let user = clients[request.id.session]?.peer.user else { return }
-        try require(user != .root, "root has limits")
+        try require(!isExempt(user), "user \(user) has limits")
         // Leases whose end the table has not noticed yet, perhaps, may count still.
         let usage = usage(of: user, withSilent: true)
         let mayBeGranted = obstacles(to: request).isEmpty || request.names.contains(where: mayHaveSilent)
@@ -67,6 +67,10 @@ extension Auditor {
             usage.add(lease.holder.request, leases: lease.names.count)
         }
         return usage
+    }
+
+    private func isExempt(_ user: UserID) -> Bool {
+        user == .root || user == limits.daemonUser && user != .overflow
     }
 
     /// Who pays for a request: whoever sends it.
