@@ -12,7 +12,8 @@ struct ProgressReports: Sendable {
     private struct Report: Sendable {
         let interval: Milliseconds
         let arrival: UInt64
-        var told: WaitSituation
+        /// Nothing if it is to be told whatever it was told before.
+        var told: WaitSituation?
         /// It is not told again before.
         var nextInstant: MonotonicInstant
         /// The locks where it listens.
@@ -133,6 +134,14 @@ struct ProgressReports: Sendable {
         reports[claim]?.told = situation
         reports[claim]?.nextInstant = now + report.interval
         return true
+    }
+
+    /// Has a claim told anew, because the last report did not reach it.
+    mutating func forgetTold(_ claim: Int, at now: MonotonicInstant) {
+        guard let report = reports[claim] else { return }
+        reports[claim]?.told = nil
+        reports[claim]?.nextInstant = now
+        due.set(Deadline(instant: now, isOfWait: true, number: report.arrival, claim: claim))
     }
 
     private mutating func listen(_ claim: Int, to slots: LockSlots) {

@@ -196,6 +196,10 @@ public struct LockService {
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
         if session.watch != nil { catchUp(session) }
+        if !session.droppedReports.isEmpty, !session.isBackedUp {
+            for id in session.droppedReports { table.reportWasDropped(id) }
+            session.droppedReports.removeAll()
+        }
         count(session)
         if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
