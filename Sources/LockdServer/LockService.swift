@@ -165,6 +165,8 @@ public struct LockService {
         runnable.removeAll(keepingCapacity: true)
         for session in batch {
             session.isRunnable = false
+            // What it was told and has not read is no longer counted then.
+            if session.state == .ended { continue }
             takeLines(of: session, at: now)
             // Perhaps nothing was to be said; its socket is to be read again all the same.
             markDirty(session)
