@@ -38,9 +38,9 @@ struct DeadlockSearch {
 
         var headPlace: Place? { head < queue.count ? queue[head] : nil }
 
-        /// Whether the head of the queue is this claim, and it is admitted.
-        func admits(_ wait: Int, _ limit: HolderLimit) -> Bool {
-            if case .claim(wait) = headPlace { admits(limit) } else { false }
+        /// Whether the head of the queue is this claim.
+        func isHead(_ wait: Int) -> Bool {
+            if case .claim(wait) = headPlace { true } else { false }
         }
 
         func admits(_ limit: HolderLimit) -> Bool {
@@ -225,19 +225,25 @@ struct DeadlockSearch {
     /// Grants a lock to the claims at the head of its queue.
     private mutating func check(_ lock: Int, in table: inout LockTable) {
         while let head = locks[lock]?.headPlace {
-            steps += 1 + (locks[lock]?.limits.count ?? 0)
+            steps += 1
             switch head {
             case .run(_, let limit):
-                guard locks[lock]?.admits(limit) == true else { return }
+                guard admits(lock, limit) else { return }
                 locks[lock]?.head += 1
             case .claim(let wait):
                 let limit = holderLimit(of: wait, in: &table)
-                guard lockSlots(of: wait, in: &table).allSatisfy({ locks[$0]?.admits(wait, limit) == true }) else {
-                    return
+                for lock in lockSlots(of: wait, in: &table) {
+                    guard locks[lock]?.isHead(wait) == true, admits(lock, limit) else { return }
                 }
                 grant(wait, limit, in: &table)
             }
         }
+    }
+
+    /// Whether a lock admits whoever comes next: all the limits of its holders are looked at.
+    private mutating func admits(_ lock: Int, _ limit: HolderLimit) -> Bool {
+        steps += locks[lock]?.limits.count ?? 0
+        return locks[lock]?.admits(limit) == true
     }
 
     private mutating func grant(_ wait: Int, _ limit: HolderLimit, in table: inout LockTable) {

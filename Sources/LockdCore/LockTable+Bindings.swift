@@ -44,10 +44,15 @@ extension LockTable {
 
     /// The bound lease on the lock with this token, if the user has the right to end it.
     mutating func boundLease(on lock: Int, _ token: FencingToken, for user: UserID) -> Int? {
-        locks[lock].holders.places.first { place in
-            let session = claims[place.claim].session
-            return place.number == token.value && sessions[session].isBound && !isOver(place.claim)
-                && user.mayAct(for: sessions[session].peer.user)
-        }?.claim
+        // There may be many others, so it is not looked for among all of them.
+        let places = locks[lock].holders.places
+        guard token.value > 0, let place = places.elements(above: Place(number: token.value - 1, claim: -1)).first,
+            place.number == token.value
+        else { return nil }
+        let session = claims[place.claim].session
+        guard sessions[session].isBound, !isOver(place.claim), user.mayAct(for: sessions[session].peer.user) else {
+            return nil
+        }
+        return place.claim
     }
 }

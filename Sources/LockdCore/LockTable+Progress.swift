@@ -26,6 +26,17 @@ extension LockTable {
         }
     }
 
+    /// Takes note that the latest report to a request was not sent: if that waits still, it is told anew, as it is then.
+    public mutating func reportWasDropped(_ id: RequestID) {
+        guard let session = sessionSlots[id.session] else { return }
+        let wait = id.tag.map { sessions[session].waitsByTag[$0] } ?? untaggedWait(of: session)
+        if let wait { progress.forgetTold(wait, at: lastInstant) }
+    }
+
+    private mutating func untaggedWait(of session: Int) -> Int? {
+        sessions[session].waits.slots(in: claims).first { claims[$0].id.tag == nil }
+    }
+
     private mutating func situation(ofWait wait: Int) -> WaitSituation {
         let lock = obstacle(of: wait)
         let index = locks[lock].queue.index(of: claims[wait].place(at: wait))

@@ -12,7 +12,8 @@ struct ProgressReports: Sendable {
     private struct Report: Sendable {
         let interval: Milliseconds
         let arrival: UInt64
-        var told: WaitSituation
+        /// Nothing if it is to be told whatever it was told before.
+        var told: WaitSituation?
         /// It is not told again before.
         var nextInstant: MonotonicInstant
         /// The locks where it listens.
@@ -21,16 +22,22 @@ struct ProgressReports: Sendable {
 
     /// What is kept of a lock.
     private struct Audience: Sendable {
-        /// Who has been told of everything; some may have gone since.
+        /// Who has been told of everything; some have gone since.
         var listeners: Deque<Place> = []
+        /// How many of them have.
+        var goneCount = 0
+        /// It is in the list of locks with news.
         var hasNews = false
     }
 
     private var reports: [Int: Report] = [:]
     private var audiences: [Int: Audience] = [:]
     private var due = DeadlineQueue()
-    /// The locks with news that not all listeners have been moved for; some may be forgotten since.
+    /// The locks with news that not all listeners have been moved for, each once; some may be forgotten since.
     private var locksWithNews: Deque<Int> = []
+
+    /// So many listeners of a lock that have gone are never worth a sweep.
+    private static let goneLimit = 16
 
     /// Whether nobody wants to hear anything.
     var isEmpty: Bool { reports.isEmpty }
@@ -56,8 +63,19 @@ struct ProgressReports: Sendable {
 
     /// Forgets a claim that waits no longer.
     mutating func remove(_ claim: Int) {
-        guard reports.removeValue(forKey: claim) != nil else { return }
+        guard let report = reports.removeValue(forKey: claim) else { return }
         if due.deadline(of: claim) != nil { due.remove(claim) }
+        for lock in report.listensTo { noteGoneListener(of: lock) }
+    }
+
+    /// Takes note that a listener has gone, and sweeps out all who have once they are most: without news nobody would.
+    private mutating func noteGoneListener(of lock: Int) {
+        audiences[lock]?.goneCount += 1
+        let goneCount = audiences[lock]?.goneCount ?? 0
+        guard goneCount > Self.goneLimit, 2 * goneCount > audiences[lock]?.listeners.count ?? 0 else { return }
+        let reports = reports
+        audiences[lock]?.listeners.removeAll { reports[$0.claim]?.arrival != $0.number }
+        audiences[lock]?.goneCount = 0
     }
 
     /// Takes note that a lock has other holders, or that somebody has left its queue.
@@ -70,15 +88,17 @@ struct ProgressReports: Sendable {
     /// Forgets a lock that nobody waits for.
     mutating func forget(lock: Int) {
         // Asked for at nearly every release; nearly always there is nothing.
-        if !audiences.isEmpty { audiences[lock] = nil }
+        guard let hasNews = audiences.isEmpty ? nil : audiences[lock]?.hasNews else { return }
+        // As long as it is in the list it is not to get there again.
+        audiences[lock] = hasNews ? Audience(hasNews: true) : nil
     }
 
     /// Moves listeners of locks with news to the reports that are due, one step for each of them, and no more than `steps`, which it counts down.
     mutating func takeNews(_ steps: inout Int, at now: MonotonicInstant) {
         while steps > 0, let lock = locksWithNews.first {
             steps -= 1
-            guard audiences[lock]?.hasNews == true, let listener = audiences[lock]?.listeners.popFirst() else {
-                audiences[lock]?.hasNews = false
+            guard let listener = audiences[lock]?.listeners.popFirst() else {
+                audiences[lock] = nil
                 locksWithNews.removeFirst()
                 continue
             }
@@ -88,7 +108,10 @@ struct ProgressReports: Sendable {
 
     private mutating func schedule(_ listener: Place, from lock: Int, _ now: MonotonicInstant) {
         // Another claim may have the slot of one that has gone.
-        guard let report = reports[listener.claim], report.arrival == listener.number else { return }
+        guard let report = reports[listener.claim], report.arrival == listener.number else {
+            audiences[lock]?.goneCount -= 1
+            return
+        }
         reports[listener.claim]?.listensTo.remove(lock)
         guard due.deadline(of: listener.claim) == nil else { return }
         let instant = max(report.nextInstant, now)
@@ -111,6 +134,14 @@ struct ProgressReports: Sendable {
         reports[claim]?.told = situation
         reports[claim]?.nextInstant = now + report.interval
         return true
+    }
+
+    /// Has a claim told anew, because the last report did not reach it.
+    mutating func forgetTold(_ claim: Int, at now: MonotonicInstant) {
+        guard let report = reports[claim] else { return }
+        reports[claim]?.told = nil
+        reports[claim]?.nextInstant = now
+        due.set(Deadline(instant: now, isOfWait: true, number: report.arrival, claim: claim))
     }
 
     private mutating func listen(_ claim: Int, to slots: LockSlots) {

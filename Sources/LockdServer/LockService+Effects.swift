@@ -28,7 +28,11 @@ extension LockService {
         case .sendQueued(let id, let names, let queueing):
             // No answer yet: an untagged request still holds back what follows it.
             guard let session = sessions[id.session] else { return }
-            say(describe(names, queueing), tag: id.tag, to: session)
+            if session.isBackedUp {
+                session.droppedReports.insert(id)
+            } else {
+                say(describe(names, queueing), tag: id.tag, to: session)
+            }
         case .sendDeadlock(let id, let names, let edges):
             if let session = sessions[id.session] {
                 for edge in edges { say(.edge(describe(edge)), tag: id.tag, to: session) }

@@ -44,7 +44,7 @@ extension LockService {
         session.isBlocked = id.tag == nil
         apply(.acquireRequested(request), at: now)
         // Others first, before this one can make the table search as long again.
-        if table.searchCost > Self.searchCostPerTurn { restUntilNextTurn(session) }
+        countSearch(table.searchCost, of: session)
     }
 
     private mutating func bind(_ binding: Binding, for session: Session) throws(WireError) -> BoundHolder {

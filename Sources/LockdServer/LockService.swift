@@ -9,7 +9,8 @@ public struct LockService {
     /// How many bytes of replies may wait for a session before its requests are left unread.
     public static let outputLimit = 64 * 1024
 
-    /// After a search for a deadlock that has looked at more than so many claims, about a millisecond, the session is left alone until the next turn.
+    /// Once the searches of a user for deadlocks have looked at more than so many claims in one turn, about a millisecond, its sessions are left alone
+    /// until the next one.
     static let searchCostPerTurn = 10_000
 
     /// What this daemon can do, as WELCOME says it.
@@ -47,8 +48,10 @@ public struct LockService {
     private var effects: [Effect] = []
     private var dirty: [Session] = []
     private var runnable: [Session] = []
-    /// Those of them that rest until the next turn.
+    /// Sessions that may go on in the next turn too, but after all of those: they have made the table search.
     private var resting: [Session] = []
+    /// The users whose sessions have made the table search in this turn.
+    private var searchingUsers: [UserSessions] = []
     /// The session whose lines are being taken: whoever has them taken keeps it alive, so nobody here needs to.
     private var current: Unmanaged<Session>?
     private var currentID: SessionID?
@@ -158,13 +161,19 @@ public struct LockService {
     ///
     /// Sessions that can go on only because of this are left for the next call.
     public mutating func resume(at now: MonotonicInstant) {
-        if runnable.isEmpty { return }
-        resting.forEach { $0.wake() }
-        resting.removeAll(keepingCapacity: true)
-        let batch = runnable
+        if !searchingUsers.isEmpty {
+            for user in searchingUsers { user.searchCost = 0 }
+            searchingUsers.removeAll(keepingCapacity: true)
+        }
+        if !hasRunnableSessions { return }
+        let batch = runnable + resting
         runnable.removeAll(keepingCapacity: true)
+        resting.removeAll(keepingCapacity: true)
         for session in batch {
             session.isRunnable = false
+            session.wake()
+            // What it was told and has not read is no longer counted then.
+            if session.state == .ended { continue }
             takeLines(of: session, at: now)
             // Perhaps nothing was to be said; its socket is to be read again all the same.
             markDirty(session)
@@ -178,7 +187,7 @@ public struct LockService {
     }
 
     /// Whether some session can go on with lines that it has.
-    public var hasRunnableSessions: Bool { !runnable.isEmpty }
+    public var hasRunnableSessions: Bool { !runnable.isEmpty || !resting.isEmpty }
 
     /// The earliest instant at which ``passTime(at:)`` has something to do.
     public var nextDeadline: MonotonicInstant? {
@@ -196,6 +205,10 @@ public struct LockService {
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
         if session.watch != nil { catchUp(session) }
+        if !session.droppedReports.isEmpty, !session.isBackedUp {
+            for id in session.droppedReports { table.reportWasDropped(id) }
+            session.droppedReports.removeAll()
+        }
         count(session)
         if session.state == .open, session.mayTakeLine, session.hasLinesLeft { makeRunnable(session) }
     }
@@ -214,6 +227,11 @@ public struct LockService {
             current = nil
             currentID = nil
             countLater(session)
+        }
+        if session.user.searchCost > Self.searchCostPerTurn, session.state == .open, session.mayTakeLine {
+            // Another session of the user has searched enough for this turn.
+            session.rest()
+            return makeRunnable(session)
         }
         while session.mayTakeLine {
             guard session.input.takeLine({ take($0, of: session, at: now) }) else {
@@ -336,13 +354,16 @@ public struct LockService {
         dirty.append(session)
     }
 
-    /// Leaves the lines of a session that may go on until ``resume(at:)``.
-    mutating func restUntilNextTurn(_ session: Session) {
-        // Else it waits for an answer, and goes on when that comes.
-        guard !session.isBlocked else { return }
+    /// Takes note of a search that the session has caused; if its user has had its share of them, leaves its lines until ``resume(at:)``.
+    mutating func countSearch(_ cost: Int, of session: Session) {
+        if cost == 0 { return }
+        if session.user.searchCost == 0 { searchingUsers.append(session.user) }
+        session.user.searchCost += cost
+        // If it is blocked it waits for an answer, and goes on when that comes.
+        guard session.user.searchCost > Self.searchCostPerTurn, !session.isBlocked, !session.isRunnable else { return }
         session.rest()
+        session.isRunnable = true
         resting.append(session)
-        makeRunnable(session)
     }
 
     mutating func makeRunnable(_ session: Session) {

@@ -1,3 +1,4 @@
+import LockdCore
 public import LockdModel
 import LockdWire
 
@@ -36,6 +37,8 @@ public final class Session {
     var isDirty = false
     /// In the list of those that may go on with the lines that they have.
     var isRunnable = false
+    /// The requests that wait and were not told how that goes, because so much lay unread.
+    var droppedReports: Set<RequestID> = []
     /// What it is told of what happens to others, if it has asked for that.
     var watch: Watch?
     // One thread owns a session, and nothing that fills or empties these comes back to them meanwhile; checking that at every access

@@ -16,6 +16,8 @@ final class UserSessions {
     var isFull = false { didSet { outputLimit = isFull ? 0 : LockService.outputLimit } }
     /// How many bytes of replies may wait for a session before its requests are left unread.
     private(set) var outputLimit = LockService.outputLimit
+    /// How much the searches for deadlocks have looked at in this turn that they have caused.
+    var searchCost = 0
     /// Somebody was told that there are as many sessions as may be, and they have not become much fewer since.
     var hasWarnedOfSessions = false
 

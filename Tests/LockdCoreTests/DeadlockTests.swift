@@ -219,3 +219,30 @@ import Testing
         )
     }
 }
+
+/// How much a search looks at.
+@Suite struct SearchCostTests {
+    /// Each of many owners waits for a name, is granted it in the play, and lets go of its share of `a` then. At the head of the queue of `a` is a
+    /// request for `a` and `b`, which is looked at each time, together with the many different limits of those who hold `b`.
+    @Test func limitsOfOtherNamesAreCounted() {
+        let table = TableFixture()
+        let (waits, limits) = (30, 200)
+        table.open(dave, user: UserID(1000))
+        for number in 0..<waits {
+            let owner = Text(stringLiteral: "o\(number)")
+            table.acquire(names(number), by: carol.tagged(Tag(stringLiteral: "x\(number)")))
+            table.acquire("a", by: bob.tagged(Tag(stringLiteral: "a\(number)")), limit: HolderLimit(1000), owner: owner)
+            table.acquire(names(number), by: bob.tagged(Tag(stringLiteral: "w\(number)")), owner: owner)
+        }
+        // Alice will hold up all of these.
+        for number in 0..<limits {
+            let tag = Tag(stringLiteral: "b\(number)")
+            table.acquire("b", by: alice.tagged(tag), limit: HolderLimit(1000 + number))
+        }
+        table.acquire("a b", by: dave, limit: HolderLimit(100))
+        #expect(table.acquire("a", by: alice).count == 1)
+        #expect(table.searchCost > waits * limits)
+    }
+
+    private func names(_ number: Int) -> LockNames { LockNames(LockName(stringLiteral: "n\(number)")) }
+}

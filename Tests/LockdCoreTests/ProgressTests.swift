@@ -133,4 +133,35 @@ import Testing
         #expect(turns.reduce(0, +) == 10)
         #expect(turns.allSatisfy { $0 <= 3 })
     }
+
+    /// Carol waits, and is told in the very next event that tells anything.
+    private func expectCarolIsToldAtOnce(in table: TableFixture) {
+        table.acquire("z", by: alice, limit: .shared)
+        table.acquire("z", by: bob, limit: .shared)
+        table.apply(.acquireRequested(AcquireRequest(carol, "z", progress: Milliseconds(100))))
+        table.release("z", by: alice)
+        table.moveClock(.seconds(1))
+        #expect(table.apply(.progressDue).count == 1)
+    }
+
+    @Test func whoeverHasGoneHoldsUpNoReports() {
+        let table = TableFixture { $0.reportsPerTurn = 100 }
+        table.acquire("a", by: bob)
+        for _ in 0..<1000 {
+            table.apply(.acquireRequested(AcquireRequest(alice.tagged("1"), "a", progress: .seconds(1))))
+            table.apply(.cancelRequested(alice, tag: "1"))
+        }
+        expectCarolIsToldAtOnce(in: table)
+    }
+
+    @Test func locksThatHaveRestedHoldUpNoReports() {
+        let table = TableFixture { $0.reportsPerTurn = 100 }
+        for _ in 0..<1000 {
+            table.acquire("a", by: bob)
+            table.apply(.acquireRequested(AcquireRequest(alice, "a", progress: .seconds(1))))
+            table.release("a", by: bob)
+            table.release("a", by: alice)
+        }
+        expectCarolIsToldAtOnce(in: table)
+    }
 }

@@ -190,4 +190,20 @@ import Testing
         fixture.send("ACQUIRE db", from: root)
         #expect(fixture.read(root).contains("GRANTED db"))
     }
+
+    @Test func whatWasNotReadIsNotCountedWhenASessionIsClosedThatCouldGoOn() {
+        let (alice, bob) = (fixture.open(), fixture.open(user: 1001))
+        fixture.send("ACQUIRE db", from: bob)
+        while alice.output.count <= UserSessions.outputPerTurn { fixture.send(Self.question, from: alice) }
+        fixture.send("ACQUIRE db", "PING", from: alice)
+        fixture.takeTurn(reading: [bob])
+        fixture.send("RELEASE db", from: bob)
+        fixture.end(alice)
+        fixture.close(alice)
+        fixture.takeTurn(reading: [bob])
+        // The lease that it was granted ends.
+        fixture.advance(Milliseconds(0))
+        fixture.takeTurn()
+        #expect(fixture.bytesLeft(for: 1000) == 20_000)
+    }
 }
