@@ -18,7 +18,7 @@ extension LockTable {
         let terms = request.terms
         let found = settledLocks(on: terms.names, &effects)
         let held = leases(of: Owner(of: request.id, terms.owner), in: session, on: found)
-        if !held.isEmpty { return answer(request, of: held, &effects) }
+        if !held.isEmpty { return answer(request, of: held, on: found, &effects) }
         guard let obstacle = found.first(where: { !locks[$0].isFree(for: terms.holderLimit) }) else {
             return acquireFree(request, in: session, &effects)
         }
@@ -55,12 +55,15 @@ extension LockTable {
         return isHopeless ? search.edges(limit: limits.deadlockEdges, in: &self) : nil
     }
 
-    /// Answers a request of an owner that holds some of the names already, or all, with the leases `held`.
-    private mutating func answer(_ request: AcquireRequest, of held: [Int], _ effects: inout [Effect]) {
-        let covering = held.filter { lease in
-            let names = Set(names(of: lease))
-            return request.terms.names.allSatisfy(names.contains)
-        }
+    /// Answers a request of an owner that holds some of the names already, or all, with the leases `held`; there are locks on some of the names.
+    private mutating func answer(
+        _ request: AcquireRequest,
+        of held: [Int],
+        on slots: [Int],
+        _ effects: inout [Effect]
+    ) {
+        let areAllThere = slots.count == request.terms.names.count
+        let covering = held.filter { areAllThere && slots.allSatisfy(claims[$0].locks.contains) }
         // The strictest; the first of those that are equal.
         guard let lease = covering.min(by: { claims[$0].holderLimit < claims[$1].holderLimit }) else {
             // Behind its own lease it would wait for itself.
@@ -290,7 +293,8 @@ extension LockTable {
         var found: [Int] = []
         for lock in slots where !locks[lock].holders.isEmpty {
             for claim in leases(of: session, on: lock) where claims[claim].owner.isSame(as: owner) {
-                if !found.contains(claim) { found.append(claim) }
+                // Those that are on an earlier one are there already.
+                if slots.first(where: claims[claim].locks.contains) == lock { found.append(claim) }
             }
         }
         return found
