@@ -222,8 +222,10 @@ import Testing
 
 /// How much a search looks at.
 @Suite struct SearchCostTests {
-    /// Each of many owners waits for a name, is granted it in the play, and lets go of its share of `a` then. At the head of the queue of `a` is a
-    /// request for `a` and `b`, which is looked at each time, together with the many different limits of those who hold `b`.
+    /// Each of many owners waits for a name, is granted it in the play, and lets go of its share of `a` then.
+    ///
+    /// At the head of the queue of `a` is a request for `a` and `b`, which is looked at each time, together with the many different limits of those
+    /// who hold `b`.
     @Test func limitsOfOtherNamesAreCounted() {
         let table = TableFixture()
         let (waits, limits) = (30, 200)
