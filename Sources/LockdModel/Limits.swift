@@ -60,6 +60,8 @@ public struct Limits: Hashable, Sendable {
     public var holdTextBytes = 16 * 1024 * 1024
     /// The most sessions that watch.
     public var watchers = 64
+    /// How many of ``watchers`` one user may have.
+    public var watchersPerUser = 32
     /// The most locks that one page of LIST looks at.
     public var locksPerPage = 4096
 

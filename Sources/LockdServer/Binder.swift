@@ -18,10 +18,14 @@ final class DescriptorBinder: Binder {
     private let connections: ConnectionTable
     private let bounds: BoundTable
     private let loose: LooseDescriptors
+    private let limits: Limits
     private var ids: [SessionID: BoundID] = [:]
     private var sessions: [BoundID: SessionID] = [:]
+    /// How many there are on behalf of each user.
+    private var counts: [UserID: Int] = [:]
 
-    init(_ connections: ConnectionTable, _ bounds: BoundTable, _ loose: LooseDescriptors) {
+    init(_ connections: ConnectionTable, _ bounds: BoundTable, _ loose: LooseDescriptors, limits: Limits) {
+        self.limits = limits
         self.connections = connections
         self.bounds = bounds
         self.loose = loose
@@ -34,9 +38,10 @@ final class DescriptorBinder: Binder {
         let descriptor = connections[session]?.takeDescriptor()
         do {
             let bound = try BoundDescriptor(checking: descriptor, as: binding, from: session.peer)
-            guard !bounds.isFull else { throw WireError(.tooManyDescriptors, limit: bounds.limit, scope: .daemon) }
+            try requireRoom(for: bound.user)
             let boundID = try bounds.insert(bound)
             (ids[id], sessions[boundID]) = (boundID, id)
+            counts[bound.user, default: 0] += 1
             return bound.peer
         } catch {
             if let descriptor { loose.add(1, of: session.peer.user); loose.close(descriptor, of: session.peer.user) }
@@ -49,8 +54,21 @@ final class DescriptorBinder: Binder {
         }
     }
 
+    /// One user may have half of what there may be, so that it cannot keep everybody else out.
+    private func requireRoom(for user: UserID) throws(WireError) {
+        let limitOfUser = limits.exempts(user) ? .max : max(1, bounds.limit / 2)
+        if counts[user, default: 0] >= limitOfUser {
+            throw WireError(.tooManyDescriptors, limit: limitOfUser, scope: .user)
+        }
+        if bounds.isFull { throw WireError(.tooManyDescriptors, limit: bounds.limit, scope: .daemon) }
+    }
+
     func unbind(_ id: SessionID) {
         guard let boundID = ids.removeValue(forKey: id) else { return }
+        if let user = bounds[boundID]?.user {
+            let count = counts[user, default: 1] - 1
+            counts[user] = count == 0 ? nil : count
+        }
         sessions[boundID] = nil
         bounds.release(boundID)
     }

@@ -26,11 +26,19 @@ extension LockService {
         answer(id, .end(next: nil))
     }
 
+    private func refusalToWatch(by user: UserID) -> WireError? {
+        let limitOfUser = limits.exempts(user) ? .max : limits.watchersPerUser
+        if watchers.count(where: { $0.peer.user == user }) >= limitOfUser {
+            return WireError(.tooManyWatchers, limit: limitOfUser, scope: .user)
+        }
+        if watchers.count < limits.watchers { return nil }
+        return WireError(.tooManyWatchers, limit: limits.watchers, scope: .daemon)
+    }
+
     /// Tells a session of what happens from now on, in place of what it was told of before.
     mutating func watch(_ prefix: LockName?, _ id: RequestID, in session: Session) {
-        guard session.watch != nil || watchers.count < limits.watchers else {
-            let error = WireError(.tooManyWatchers, limit: limits.watchers, scope: .daemon)
-            return refuse(error, tag: id.tag, to: session)
+        if session.watch == nil, let refusal = refusalToWatch(by: session.peer.user) {
+            return refuse(refusal, tag: id.tag, to: session)
         }
         if session.watch == nil { watchers.append(session) }
         tellMissed(to: session)

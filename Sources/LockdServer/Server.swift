@@ -84,7 +84,7 @@ public final class Server {
         self.connections = connections
         epoll = try Epoll()
         bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
-        binder = DescriptorBinder(connections, bounds, loose)
+        binder = DescriptorBinder(connections, bounds, loose, limits: limits)
         service = LockService(
             identity: .init(version: configuration.version, process: ProcessID(getpid())),
             limits: limits,

@@ -74,6 +74,16 @@ import Testing
         #expect(fixture.lines(bob) == [])
     }
 
+    @Test func oneUserIsNotAllThatMayWatch() {
+        var limits = Limits()
+        limits.watchersPerUser = 1
+        let fixture = ServiceFixture(limits: limits)
+        let sessions = [1000, 1000, 1001, 0, 0].map { fixture.open(user: $0) }
+        for session in sessions { fixture.send("WATCH", from: session) }
+        #expect(fixture.lines(sessions[1]) == ["ERROR too-many-watchers limit=1 scope=user"])
+        #expect([0, 2, 3, 4].map { fixture.lines(sessions[$0]) } == Array(repeating: ["WATCHING"], count: 4))
+    }
+
     @Test func moreThanMayWatchAreRefused() {
         var limits = Limits()
         limits.watchers = 2
