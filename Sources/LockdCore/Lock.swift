@@ -13,8 +13,6 @@ struct Lock: Linked {
     var setClaimCount = 0
     /// When which of the leases and waits ends.
     var deadlines = DeadlineQueue()
-    /// Since when the claim at the head of the queue is admitted, as far as this lock is concerned, if it is: a wait that was over before is over.
-    var admitsHeadSince = MonotonicInstant(nanoseconds: .min)
     /// Since when the claim at the head of the queue could have been granted, if that has not been done yet.
     var grantsAreDueSince: MonotonicInstant?
     /// What the next one to be granted is told of whoever held the name before.
@@ -42,11 +40,6 @@ struct Lock: Linked {
 
     /// Whether the claim `wait`, which waits and tolerates so many holders, is the next one to be granted and they admit it.
     func admits(_ wait: Int, _ limit: HolderLimit) -> Bool { queue.first?.claim == wait && holders.admit(limit) }
-
-    /// Whether this is so of the claim in the slot `wait`, and was before its wait was over.
-    func admitsInTime(_ wait: Int, _ claim: Claim) -> Bool {
-        admits(wait, claim.holderLimit) && claim.deadline.map { admitsHeadSince <= $0 } ?? true
-    }
 
     /// Whether a new request that tolerates so many holders need not wait.
     func isFree(for limit: HolderLimit) -> Bool { queue.isEmpty && holders.admit(limit) }

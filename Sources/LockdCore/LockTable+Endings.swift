@@ -81,7 +81,7 @@ extension LockTable {
         while let head = locks[lock].queue.first, isAdmitted(head.claim) {
             if grantsLeft == 0 { return putOffGrants(of: head.claim, since: instant) }
             grantsLeft -= 1
-            endWait(head.claim, at: instant)
+            endWait(head.claim)
             grant(head.claim, &effects)
             if claims[head.claim].locks.isSingle { continue }
             // Whoever is next for the other names may be admitted there as well.
@@ -96,9 +96,9 @@ extension LockTable {
 
     /// Whether a claim that waits is the first for each of its locks, and all of them admit it.
     mutating func isAdmitted(_ wait: Int) -> Bool {
-        guard locks[claims[wait].locks.first].admitsInTime(wait, claims[wait]) else { return false }
-        if claims[wait].locks.isSingle { return true }
-        return claims[wait].locks.others.allSatisfy { locks[$0].admitsInTime(wait, claims[wait]) }
+        let limit = claims[wait].holderLimit
+        guard locks[claims[wait].locks.first].admits(wait, limit) else { return false }
+        return claims[wait].locks.isSingle || claims[wait].locks.others.allSatisfy { locks[$0].admits(wait, limit) }
     }
 
     private mutating func putOffGrants(of wait: Int, since instant: MonotonicInstant) {
@@ -202,10 +202,6 @@ extension LockTable {
         _ outcome: LeaseOutcome,
         at instant: MonotonicInstant
     ) {
-        // While more is due than one event works off, leases may end before waits that were over long ago do.
-        if let head = locks[lock].queue.first, !locks[lock].admitsInTime(head.claim, claims[head.claim]) {
-            locks[lock].admitsHeadSince = max(locks[lock].admitsHeadSince, instant)
-        }
         let (place, limit) = (claims[lease].place(at: lease), claims[lease].holderLimit)
         let hold = PlainHold(
             token: FencingToken(place.number),
@@ -225,18 +221,13 @@ extension LockTable {
         for lock in slots { locks[lock].setClaimCount -= 1 }
     }
 
-    /// Takes a claim out of its queues, which has waited until `instant`.
+    /// Takes a claim out of its queues.
     ///
     /// It is granted next, or leaves the table; in that case its locks may be idle.
-    mutating func endWait(_ claim: Int, at instant: MonotonicInstant) {
+    mutating func endWait(_ claim: Int) {
         clearDeadline(of: claim)
         let (place, session) = (claims[claim].place(at: claim), claims[claim].session)
-        for lock in claims[claim].locks {
-            if locks[lock].queue.first == place {
-                locks[lock].admitsHeadSince = max(locks[lock].admitsHeadSince, instant)
-            }
-            locks[lock].queue.remove(place)
-        }
+        for lock in claims[claim].locks { locks[lock].queue.remove(place) }
         sessions[session].waits.remove(claim, in: &claims)
         endWaitOfUser(claim)
         if !progress.isEmpty { progress.remove(claim) }
@@ -249,7 +240,7 @@ extension LockTable {
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
         observeUnqueued(claim, waited, .cancelled, &effects)
         totals.cancelled += 1
-        leaveQueues(claim, at: lastInstant, &effects)
+        leaveQueues(claim, &effects)
         // Who waited behind it may be admitted though it was not.
         grantHeads(of: slots, since: lastInstant, &effects)
     }
@@ -354,23 +345,19 @@ extension LockTable {
         }
         guard let deadline = locks[lock].deadlines.earliest, deadline.instant <= instant else { return false }
         let slots = claims[deadline.claim].locks
-        if deadline.isOfWait {
-            timeOut(deadline.claim, at: deadline.instant, &effects)
-        } else {
-            endDueLease(deadline.claim, &effects)
-        }
+        if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
         grantHeads(of: slots, since: deadline.instant, &effects)
         return true
     }
 
-    private mutating func timeOut(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
+    private mutating func timeOut(_ claim: Int, _ effects: inout [Effect]) {
         let (id, names, waited) = (claims[claim].id, names(of: claim), lastInstant - claims[claim].since)
         let (holder, waiterCount) = situation(of: obstacle(of: claim))
         totals.timeouts += 1
         // It is one of those who wait there still.
         effects.append(.sendTimedOut(id, names, waited: waited, holder: holder, waiterCount: waiterCount - 1))
         observeUnqueued(claim, waited, .timeout, &effects)
-        leaveQueues(claim, at: instant, &effects)
+        leaveQueues(claim, &effects)
     }
 
     /// The first lock on which a claim that waits cannot be granted.
@@ -381,8 +368,8 @@ extension LockTable {
     }
 
     /// Ends a wait without a lease.
-    private mutating func leaveQueues(_ claim: Int, at instant: MonotonicInstant, _ effects: inout [Effect]) {
-        endWait(claim, at: instant)
+    private mutating func leaveQueues(_ claim: Int, _ effects: inout [Effect]) {
+        endWait(claim)
         if !bindings.isEmpty, let holder = bindings.remove(claim) { effects.append(.unbind(holder.session)) }
         if !claims[claim].locks.isSingle { untie(claims[claim].locks) }
         remove(claim)

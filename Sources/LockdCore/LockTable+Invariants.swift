@@ -58,8 +58,8 @@ extension LockTable {
         guard let head = lock.queue.first else {
             return precondition(!areGrantsDue, "grants of \(lock.name) are due, but nobody waits")
         }
-        let claim = claims[head.claim]
-        let isAdmitted = claim.locks.allSatisfy { locks[$0].admitsInTime(head.claim, claim) }
+        let limit = claims[head.claim].holderLimit
+        let isAdmitted = claims[head.claim].locks.allSatisfy { locks[$0].admits(head.claim, limit) }
         precondition(isAdmitted == areGrantsDue, "forgotten: \(lock.name) is free for a waiter")
         let haveOvertaken = lock.holders.places.contains { claims[$0.claim].arrival > head.number }
         precondition(!haveOvertaken, "a holder of \(lock.name) has overtaken a waiter")

@@ -35,6 +35,8 @@ extension Auditor {
         /// What it was told last of how it goes, and when.
         var told: Report?
         var toldAt: MonotonicInstant?
+        /// Whether its names became free while more was due than could be worked off, so that it may be granted though it was over before.
+        var mayBeLate = false
 
         var names: LockNames { request.names }
 
@@ -180,9 +182,10 @@ extension Auditor {
             }
             since = max(since, admitted)
         }
-        // A wait that was over before is over.
-        guard wait.openSince == nil, since <= wait.deadline ?? since else { return }
+        guard wait.openSince == nil else { return }
+        let mayBeLate = hasWorkLeft || hadOpenWaits || isBehind
         waits[wait.number]?.openSince = since
+        waits[wait.number]?.mayBeLate = mayBeLate
         openWaits.insert(wait.number)
     }
 

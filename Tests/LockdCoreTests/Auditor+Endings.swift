@@ -19,8 +19,9 @@ extension Auditor {
             }
             let tokens = names.map { accounts[$0]?.holders.map(\.token) ?? [] }
             guard let since = wait.openSince else { throw Complaint("granted \(names) while \(tokens) hold it") }
-            if let deadline = wait.deadline { try require(since <= deadline, "granted after its wait was over") }
-            try requireOrder(ofGrant: since)
+            let isOver = wait.deadline.map { $0 < since } ?? false
+            try require(!isOver || wait.mayBeLate, "granted after its wait was over")
+            try requireOrder(ofGrantTo: wait, since: since)
             (request, openSince) = (wait.request, since)
             dequeue(wait)
             grantCount += 1

@@ -48,7 +48,7 @@ extension Auditor {
     }
 
     /// Whether there may be more that is due than the event may work off, on names that are claimed together.
-    private var hasWorkLeft: Bool {
+    var hasWorkLeft: Bool {
         if perhapsTied.isEmpty { return false }
         return grantCount >= limits.grantsPerTurn || workedOffCount + workCount >= limits.endingsPerTurn
     }
@@ -107,9 +107,9 @@ extension Auditor {
         workedOffElsewhereCount += 1
     }
 
-    /// Nothing that was due later ends before a grant.
-    func requireOrder(ofGrant due: MonotonicInstant) throws(Complaint) {
-        guard case .timePassed = event else { return }
+    /// Nothing that was due later ends before a grant, unless that was put off: others that were may have to come first.
+    func requireOrder(ofGrantTo wait: Wait, since due: MonotonicInstant) throws(Complaint) {
+        guard case .timePassed = event, !wait.isPutOff else { return }
         try require(due >= lastDue, "something due at \(due) ended after what was due at \(lastDue)")
     }
 

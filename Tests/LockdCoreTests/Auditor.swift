@@ -43,6 +43,8 @@ struct Auditor {
     var lastDue = MonotonicInstant(nanoseconds: .min)
     /// How much of what was due at this instant requests may have worked off: all of it, and what was surely not due on a name of their own.
     var (workedOffCount, workedOffElsewhereCount) = (0, 0)
+    /// Whether requests may have come before something that was due earlier, on names that are claimed together, and is due still.
+    var isBehind = false
 
     // The event that is being looked at, and what it has led to.
     var now = MonotonicInstant(nanoseconds: .min)
@@ -98,6 +100,8 @@ struct Auditor {
         try count(knewAllSilent: knewAllSilent)
         try requireNobodyForgotten()
         try requireNothingBoundForNothing()
+        let isDue = silentCount > 0 || !openWaits.isEmpty || deadlines.first.map { $0.instant <= now } ?? false
+        isBehind = isDue && (isBehind || hasWorkLeft)
     }
 
     /// Looks at the instant at which the table says that time will change it.

@@ -4,47 +4,62 @@ import Testing
 
 /// Names that are claimed together, while more is due than one turn ends.
 @Suite struct SetOverloadTests {
-    /// A table that works off one ending at a time; Carol's leases on `c` and `d` are due before all else, and keep it busy.
-    private func overloadedTable(_ arrange: (TableFixture) -> Void) -> TableFixture {
+    /// Carol's four leases are due before Alice's, and two endings are worked off at a time.
+    private func overloadedTable() -> TableFixture {
         let table = TableFixture {
-            $0.endingsPerTurn = 1
-            $0.waitersPerSession = 1
+            $0.endingsPerTurn = 2
+            $0.waitersPerSession = 2
         }
-        table.acquire("c", by: carol, ttl: .seconds(1))
-        table.acquire("d", by: carol, ttl: .seconds(2))
-        arrange(table)
+        for number in 1...4 as ClosedRange<Int64> {
+            table.acquire(LockNames(stringLiteral: "c\(number)"), by: carol, ttl: .seconds(number))
+        }
+        table.acquire("a b", by: alice, ttl: .seconds(5))
+        table.moveClock(.seconds(10))
         return table
     }
 
-    @Test func waitThatIsOverIsNotGrantedByARelease() {
-        let table = overloadedTable { table in
-            table.acquire("a b", by: alice)
-            table.acquire("a", by: bob, wait: .after(.seconds(3)))
-        }
-        table.acquire("b", by: carol)
-        table.moveClock(.seconds(10))
-        let effects = table.release("a", by: alice)
-        #expect(!effects.contains(.granted("a", to: bob, token: 4)))
-        #expect(effects.contains(.granted("b", to: carol, token: 4)))
+    private func expiries(_ numbers: ClosedRange<UInt64>) -> [Effect] {
+        numbers.map { .expired(LockNames(stringLiteral: "c\($0)"), of: carol, token: FencingToken($0)) }
     }
 
-    @Test func waitThatIsOverIsNotGrantedByARevocation() {
-        let table = overloadedTable { table in
-            table.acquire("a b", by: alice)
-            table.acquire("a", by: bob, wait: .after(.seconds(3)))
-        }
-        table.moveClock(.seconds(10))
-        #expect(!table.revoke("b", by: bob).contains(.granted("a", to: bob, token: 4)))
+    @Test func requestsWorkOffSoMuchAtOneInstant() {
+        let table = overloadedTable()
+        #expect(table.inspect("a") == expiries(1...2))
+        #expect(table.inspect("a") == [])
+        #expect(table.inspect("b") == [])
+        table.moveClock(nanoseconds: 1)
+        #expect(table.inspect("b") == expiries(3...4))
+        #expect(table.inspect("b") == [])
+        table.moveClock(nanoseconds: 1)
+        #expect(table.inspect("b") == [.expired("a b", of: alice, token: 5)])
+        #expect(table.nextDeadline() == nil)
     }
 
-    @Test func waitThatIsOverIsNotGrantedWhenTheOneBeforeItIsCancelled() {
-        let table = overloadedTable { table in
-            table.acquire("a", by: alice)
-            table.acquire("a b", by: bob.tagged("1"))
-            table.acquire("b", by: carol, wait: .after(.seconds(3)))
-        }
-        table.moveClock(.seconds(10))
-        #expect(!table.cancel("1", by: bob).contains(.granted("b", to: carol, token: 4)))
+    @Test func timeIsWorkedOffWhateverRequestsHaveDoneAtTheInstant() {
+        let table = overloadedTable()
+        #expect(table.inspect("a") == expiries(1...2))
+        #expect(table.passTime() == expiries(3...4))
+        #expect(table.inspect("a") == [])
+        #expect(table.passTime() == [.expired("a b", of: alice, token: 5)])
+    }
+
+    @Test func namesThatAreNotTiedAreSettledAllTheSame() {
+        let table = overloadedTable()
+        table.inspect("a")
+        #expect(table.inspect("c4") == expiries(4...4))
+        #expect(table.acquire("c3", by: bob) == expiries(3...3) + [.granted("c3", to: bob, token: 6)])
+    }
+
+    @Test func leaseThatIsOverLooksHeldAndIsNobodys() {
+        let table = overloadedTable()
+        #expect(table.renew("a", by: alice) == expiries(1...2) + [.notHeld("a", to: alice)])
+        #expect(table.release("b", by: alice) == [.notHeld("b", to: alice)])
+        #expect(table.revoke("b", by: bob) == [.notHeld("b", to: bob)])
+        let busy = Effect.busy("b a", to: alice, holder: alice, held: .seconds(10))
+        #expect(table.acquire("b a", by: alice, wait: .none) == [busy])
+        #expect(table.acquire("b", by: bob) == [])
+        #expect(table.passTime() == expiries(3...4))
+        #expect(table.passTime() == [.expired("a b", of: alice, token: 5), .granted("b", to: bob, token: 6)])
     }
 
     /// More locks fall idle in the course of a request than are remembered.
