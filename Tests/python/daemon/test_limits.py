@@ -193,13 +193,13 @@ def limited(soft: int, hard: int) -> Callable[[], None]:
 
 def test_soft_limit_of_descriptors_is_raised(tmp_path: pathlib.Path) -> None:
     with Daemon(tmp_path, preexec_fn=limited(64, 464)) as daemon:
-        assert daemon.statistics()["sessions-limit"] == "200"
+        assert daemon.statistics()["sessions-limit"] == "125"
         limits = pathlib.Path(f"/proc/{daemon.process.pid}/limits").read_text()
         assert [line.split()[3:5] for line in limits.splitlines() if "open files" in line] == [["464", "464"]]
 
 
 def test_limit_of_sessions_is_what_descriptors_allow(tmp_path: pathlib.Path) -> None:
-    with Daemon(tmp_path, preexec_fn=limited(84, 84)) as daemon, clients_of(daemon, 10) as clients:
+    with Daemon(tmp_path, preexec_fn=limited(96, 96)) as daemon, clients_of(daemon, 10) as clients:
         for client in clients:
             assert client.ask("PING") == "PONG"
         with daemon.connect() as refused:
