@@ -104,7 +104,9 @@ private final class ClosingWork: @unchecked Sendable {
     func remove(_ count: Int, of user: UserID) {
         total.subtract(count, ordering: .relaxed)
         locked {
-            accounts[user, default: Account()].count -= count
+            let former = accounts[user]?.count ?? 0
+            precondition(former >= count, "\(count) of \(former) descriptors of user \(user) are to go")
+            accounts[user]?.count -= count
             forgetIfEmpty(user)
         }
     }

@@ -40,10 +40,19 @@ import Testing
         loose.add(1, of: bob)
         loose.close(others.takeReadEnd(), of: bob)
         #expect(others.losesItsReaders())
-        #expect(loose.count(of: alice) == 2)
+        // Nor does any that comes later occupy a second thread.
+        let (later, latest) = (try Pipe(), try Pipe())
+        loose.add(1, of: alice)
+        loose.close(later.takeReadEnd(), of: alice)
+        loose.add(1, of: bob)
+        loose.close(latest.takeReadEnd(), of: bob)
+        #expect(latest.losesItsReaders())
+        #expect(!later.losesItsReaders(within: 0))
+        #expect(loose.count(of: alice) == 3)
         #expect(!behind.losesItsReaders(within: 0))
         hanging.letGo()
         #expect(behind.losesItsReaders())
+        #expect(later.losesItsReaders())
         awaitCount(0)
     }
 
