@@ -52,10 +52,6 @@ final class RunningServer: @unchecked Sendable {
     /// Waits until the server has done everything about what was sent, closed or connected before.
     func settle() {
         clock.awaitTurns()
-        // A wake-up that was not needed any more would cost it one more turn, some time, and let it see a clock that was moved unnoticed.
-        var count: eventfd_t = 0
-        while eventfd_read(server.wakeUp, &count) == 0 {}
-        while !isAsleep {}
     }
 
     /// Whether the server's thread is in the kernel and waits for something to happen.
@@ -68,6 +64,10 @@ final class RunningServer: @unchecked Sendable {
 
     /// Moves the clock.
     func advance(_ length: Milliseconds) {
+        // A wake-up that was not needed any more would cost the server one more turn, some time, in which it would notice that.
+        var count: eventfd_t = 0
+        while eventfd_read(server.wakeUp, &count) == 0 {}
+        while !isAsleep { sched_yield() }
         clock.advance(length)
     }
 
