@@ -96,7 +96,7 @@ def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: P
         run(wait)
         assert "reports/nightly" in watcher.stdout.readline()
         watcher.terminate()
-    assert "reports/nightly" in run("lockctl history reports/nightly").stdout
+    assert "released" in run("lockctl history reports/nightly").stdout
     assert "10s" in bounded
     holder = subprocess.Popen(
         [processes.LOCKCTL, "run", "reports/nightly", "--", "sh", "-c", "echo held; exec sleep 60"],
