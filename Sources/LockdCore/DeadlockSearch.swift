@@ -143,10 +143,14 @@ struct DeadlockSearch {
         for lock in lockSlots(of: wait, in: &table) {
             if locks[lock] == nil {
                 locks[lock] = LockState()
-                for place in table.locks[lock].holders.places { consider(lease: place.claim, on: lock, in: &table) }
+                for place in table.locks[lock].holders.places where steps <= stepLimit {
+                    consider(lease: place.claim, on: lock, in: &table)
+                }
             }
             var index = locks[lock]?.exploredCount ?? 0
-            while index < table.locks[lock].queue.count, table.locks[lock].queue[index].number <= arrival {
+            while steps <= stepLimit, index < table.locks[lock].queue.count,
+                table.locks[lock].queue[index].number <= arrival
+            {
                 consider(wait: table.locks[lock].queue[index].claim, on: lock, in: &table)
                 index += 1
             }
