@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // Older headers lack it; the number is the kernel's, the same on every architecture that Swift runs on.
@@ -35,6 +36,16 @@ int clinux_peer_pidfd(int socket) {
 }
 
 int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+// Older headers lack it.
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
+
+bool clinux_pidfd_is_unique(int pidfd) {
+    struct statfs system;
+    return fstatfs(pidfd, &system) == 0 && system.f_type == PID_FS_MAGIC;
+}
 
 int clinux_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);

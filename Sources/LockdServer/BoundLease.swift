@@ -1,7 +1,7 @@
 import LockdModel
 
 /// A lease that is bound to something else than the session that asked for it, or is to be; what is said about it that the table does not know.
-struct BoundLease {
+struct BoundLease: Hashable {
     /// Whom it lists.
     let peer: Peer
     let binding: Binding

@@ -2,6 +2,8 @@
 struct OutputBuffer {
     private(set) var bytes: [UInt8] = []
     private var start = 0
+    /// How many bytes were taken from the front since the beginning.
+    private(set) var takenByteCount: UInt64 = 0
 
     /// A buffer that grew larger than this gives its memory back when it is empty.
     private static let keptCapacity = 4096
@@ -19,14 +21,21 @@ struct OutputBuffer {
         return write(&bytes)
     }
 
+    /// Calls `body` with the bytes, the first of them being that behind ``takenByteCount``.
+    func withBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+    }
+
     /// Hands out the bytes, and drops as many from the front as `body` says it has taken.
     mutating func drain(_ body: (UnsafeRawBufferPointer) -> Int) {
         let taken = bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
         start += taken
+        takenByteCount += UInt64(taken)
         if isEmpty { removeAll() }
     }
 
     mutating func removeAll() {
+        takenByteCount += UInt64(count)
         bytes.removeAll(keepingCapacity: bytes.capacity <= Self.keptCapacity)
         start = 0
     }

@@ -10,8 +10,15 @@ extension ReplyWords {
             process: try required("pid", ProcessID.init(decimal:)),
             features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
             lineByteCount: try required("line", Int.init(decimal:)),
-            nameByteCount: try required("name", Int.init(decimal:))
+            nameByteCount: try required("name", Int.init(decimal:)),
+            resumed: try remainder()
         )
+    }
+
+    /// What a session has that was resumed.
+    private func remainder() throws(ReplyProblem) -> Reply.Remainder? {
+        guard let leaseCount = try optional("leases", Int.init(decimal:)) else { return nil }
+        return Reply.Remainder(leaseCount: leaseCount, waiterCount: try waiterCount())
     }
 
     mutating func granted() throws(ReplyProblem) -> Reply {
@@ -129,6 +136,7 @@ extension ReplyWords {
         guard let reason = try text("reason") else { throw .missing("reason") }
         switch reason.spelling {
         case "expired": return .expired
+        case "log-damaged": return .logDamaged
         case "revoked":
             return .revoked(
                 by: try optional("by-uid", UserID.init(decimal:)),

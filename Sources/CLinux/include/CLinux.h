@@ -32,6 +32,9 @@ int clinux_peer_pidfd(int socket);
 // pidfd_open(2): a close-on-exec pidfd.
 int clinux_pidfd_open(pid_t process);
 
+// Whether the kernel tells processes apart by the inode numbers of their pidfds, as it does since Linux 6.9.
+bool clinux_pidfd_is_unique(int pidfd);
+
 // pidfd_send_signal(2) without siginfo.
 int clinux_pidfd_send_signal(int pidfd, int signal);
 
@@ -96,6 +99,11 @@ uint64_t clinux_raise_descriptor_limit(void);
 
 // O_PATH: what has this among its flags (F_GETFL) stands for a name, and neither for a file that is open nor for something to wait for.
 extern const int clinux_path_only;
+
+// Stores a number in memory that is shared with others, so that whoever reads it finds everything that was stored before.
+static inline void clinux_store_release(uint64_t *address, uint64_t value) {
+    __atomic_store_n(address, value, __ATOMIC_RELEASE);
+}
 
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);
