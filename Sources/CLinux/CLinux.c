@@ -90,7 +90,8 @@ size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)-
 
 int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
-ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+static ssize_t receive_with(int flags, int socket, void *buffer, size_t length, int *descriptors,
+                            size_t *descriptor_count) {
     // Left as it is: clearing it would cost as much as the rest, and the kernel says how much of it is filled.
     union {
         struct cmsghdr first;
@@ -100,7 +101,7 @@ ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     *descriptor_count = 0;
-    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
     if (count == -1 || message.msg_controllen == 0) return count;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
@@ -109,6 +110,23 @@ ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors
         *descriptor_count += here;
     }
     return count;
+}
+
+ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+    return receive_with(0, socket, buffer, length, descriptors, descriptor_count);
+}
+
+int clinux_socket_pair(int ends[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
+}
+
+int clinux_begin_peeking(int socket) {
+    int offset = 0;
+    return setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+ssize_t clinux_peek_next(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+    return receive_with(MSG_PEEK, socket, buffer, length, descriptors, descriptor_count);
 }
 
 ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count) {

@@ -45,7 +45,8 @@ public struct LockTable: Sendable {
     /// The leases that have ended.
     var history: History
 
-    var nextToken: FencingToken
+    /// The least token that was not granted.
+    public internal(set) var nextToken: FencingToken
     var reservedThrough: FencingToken
     var lastArrival: UInt64 = 0
     var lastInstant = MonotonicInstant(nanoseconds: .min)

@@ -14,6 +14,9 @@ struct ProcessIdentity: Hashable {
         self.startTime = startTime
     }
 
+    /// Nothing is known.
+    static let unknown = ProcessIdentity(pidfd: .none, startTime: 0)
+
     /// The process of a pidfd, which has this number, if it is not outside of lockd's pid namespace.
     init(of pidfd: CInt, number: ProcessID) {
         if clinux_pidfd_is_unique(pidfd) {

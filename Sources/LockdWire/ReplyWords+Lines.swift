@@ -57,6 +57,7 @@ extension ReplyWords {
             note: try text("note"),
             nameCount: try nameCount(),
             binding: try binding(),
+            detached: try optional("detached", Milliseconds.init(spelling:)),
             waiterCount: try waiterCount()
         )
     }
@@ -73,7 +74,8 @@ extension ReplyWords {
             timeToLive: try timeToLive(),
             owner: try text("owner"),
             note: try text("note"),
-            nameCount: try nameCount()
+            nameCount: try nameCount(),
+            detached: try optional("detached", Milliseconds.init(spelling:))
         )
     }
 

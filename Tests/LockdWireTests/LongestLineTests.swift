@@ -128,6 +128,7 @@ import Testing
                 note: text(256),
                 nameCount: .max,
                 binding: .pidfd,
+                detached: time,
                 waiterCount: .max
             )
         ),
@@ -143,7 +144,8 @@ import Testing
                 timeToLive: time,
                 owner: text(64),
                 note: text(256),
-                nameCount: .max
+                nameCount: .max,
+                detached: time
             )
         ),
         .hold(

@@ -133,6 +133,7 @@ struct RandomValues {
             note: maybe { $0.text(256) },
             nameCount: Int.random(in: 1...16, using: &generator),
             binding: maybe { $0.binding() },
+            detached: maybe { $0.measured() },
             waiterCount: count()
         )
     }
@@ -195,7 +196,8 @@ struct RandomValues {
             timeToLive: maybe { $0.given() },
             owner: maybe { $0.text(64) },
             note: maybe { $0.text(256) },
-            nameCount: Int.random(in: 1...16, using: &generator)
+            nameCount: Int.random(in: 1...16, using: &generator),
+            detached: maybe { $0.measured() }
         )
     }
 

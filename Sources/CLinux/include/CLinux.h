@@ -69,6 +69,15 @@ ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *des
 // says whether descriptors would come along.
 ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descriptors);
 
+// Makes a pair of connected, close-on-exec, non-blocking Unix stream sockets.
+int clinux_socket_pair(int ends[2]);
+
+// Makes clinux_peek_next begin at the first byte that waits.
+int clinux_begin_peeking(int socket);
+
+// Like clinux_receive, but the bytes and the descriptors stay where they are, and the next call goes on behind them.
+ssize_t clinux_peek_next(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count);
+
 // A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
 int clinux_termination_signalfd(void);
 

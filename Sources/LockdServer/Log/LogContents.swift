@@ -10,12 +10,19 @@ struct LogContents {
         var isDiscarding = false
     }
 
+    /// What a session was told.
+    struct Output: Hashable {
+        var lines: [UInt8] = []
+        /// So many bytes of the first line are in its socket.
+        var skipping = 0
+    }
+
     var sessions: [LogRecord.Session] = []
     var claims: [ClaimRecord] = []
     var bounds: [LogRecord.Bound] = []
     var inputs: [SessionID: Input] = [:]
     /// What the sessions were told, and may not have been written to their sockets.
-    var outputs: [SessionID: [UInt8]] = [:]
+    var outputs: [SessionID: Output] = [:]
     /// The same of sessions that have ended.
     var farewells: [SessionID: [UInt8]] = [:]
     /// The sessions of which what they were told is not there as a whole.

@@ -32,7 +32,7 @@ struct LogReader {
     private var bounds: [Int: LogRecord.Bound] = [:]
     private var sessions: [Int: LogRecord.Session] = [:]
     private var inputs: [Int: LogContents.Input] = [:]
-    private var backlogs: [Int: [UInt8]] = [:]
+    private var backlogs: [Int: LogContents.Output] = [:]
     private var replies: [Int: [UInt8]] = [:]
     private var torn: Set<Int> = []
     /// What was read of a commit of which not all was read.
@@ -106,8 +106,9 @@ struct LogReader {
         contents.sessions.append(session)
         let id = session.table.id
         if let input = inputs[slot] { contents.inputs[id] = input }
-        let output = (backlogs[slot] ?? []) + (replies[slot] ?? [])
-        if !output.isEmpty { contents.outputs[id] = output }
+        var output = backlogs[slot] ?? LogContents.Output()
+        output.lines += replies[slot] ?? []
+        if !output.lines.isEmpty { contents.outputs[id] = output }
         if torn.contains(slot) { contents.torn.insert(id) }
     }
 
@@ -173,14 +174,15 @@ struct LogReader {
         case .reply: if !wasWritten(position) { replies[slot, default: []] += payload }
         case .torn: torn.insert(slot)
         case .input, .inputAdded, .inputTaken: try applyInput(header, &parser)
-        case .backlog: backlogs[slot] = Array(payload)
-        case .backlogAdded: backlogs[slot]? += payload
-        case .backlogTaken:
-            let count = try parser.number(UInt64.self)
-            // What it was taken from may be recorded again behind this, and no longer in front of it.
-            guard let backlog = backlogs[slot] else { return }
-            guard count <= UInt64(backlog.count) else { throw LogParser.Problem() }
-            backlogs[slot] = count == UInt64(backlog.count) ? nil : Array(backlog.dropFirst(Int(count)))
+        case .backlog:
+            let skipped = Int(try parser.number(UInt32.self))
+            backlogs[slot] = LogContents.Output(lines: Array(parser.remainder()), skipping: skipped)
+            guard skipped <= backlogs[slot]?.lines.count ?? 0 else { throw LogParser.Problem() }
+            // It says all that was not written by then.
+            replies[slot] = nil
+        // What it was added to may be recorded again behind this, and no longer in front of it.
+        case .backlogAdded: backlogs[slot]?.lines += payload
+        case .backlogGone: backlogs[slot] = nil
         }
     }
 

@@ -77,26 +77,28 @@ extension LogRecord.Bound {
     var loggedByteCount: Int { 1 + 4 + 7 * 8 + LogWriter.byteCount(of: lease.peer) }
 
     func write(to writer: inout LogWriter) {
-        writer.put(UInt8(lease.binding == .pidfd ? 0 : 1))
-        writer.put(user.value)
+        let target = lease.target
+        writer.put(UInt8(target.binding == .pidfd ? 0 : 1))
         writer.put(session.value)
         writer.put(lease.asker.value)
-        writer.put(process)
-        writer.put(pipe)
-        writer.put(lease.peer)
+        writer.put(target.user.value)
+        writer.put(target.process)
+        writer.put(target.pipe)
+        writer.put(target.peer)
     }
 
     init(_ parser: inout LogParser) throws(LogParser.Problem) {
         let binding: Binding = try parser.number(UInt8.self) == 0 ? .pidfd : .pipe
-        let user = UserID(try parser.number())
         let (session, asker) = (SessionID(try parser.number()), SessionID(try parser.number()))
+        let user = UserID(try parser.number())
         let (process, pipe) = (try parser.process(), try parser.file())
-        self.init(
-            session: session,
-            lease: BoundLease(peer: try parser.peer(), binding: binding, asker: asker),
+        let target = BoundTarget(
+            binding: binding,
+            peer: try parser.peer(),
+            user: user,
             process: process,
-            pipe: pipe,
-            user: user
+            pipe: pipe
         )
+        self.init(session: session, lease: BoundLease(target: target, asker: asker))
     }
 }

@@ -23,10 +23,11 @@ enum LogRecord {
         case inputTaken = 9
         /// What a session is told: in its socket once the header says that everything before a later position was written.
         case reply = 10
-        /// What a session was told and its socket did not take: from here on these bytes, whatever the header says.
+        /// What a session was told and its socket did not take, whatever the header says: from here on these lines, with a number in front that says
+        /// how many bytes of the first of them the socket did take.
         case backlog = 11
         case backlogAdded = 12
-        case backlogTaken = 13
+        case backlogGone = 13
         /// What a session is told that has ended, with the session's number in front. Written when a ``reply`` is.
         case farewell = 14
         /// What a session was told could not be recorded as a whole, so its stream cannot be gone on with.
@@ -38,12 +39,6 @@ enum LogRecord {
         /// The session that the lease is or will be.
         var session: SessionID
         var lease: BoundLease
-        /// What it is bound to, if that is a process.
-        var process: ProcessIdentity
-        /// What it is bound to, if that is a pipe.
-        var pipe: FileIdentity
-        /// Whose it is.
-        var user: UserID
     }
 
     /// What the service knows of a session, and the table does not.

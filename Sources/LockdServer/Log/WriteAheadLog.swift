@@ -68,7 +68,9 @@ final class WriteAheadLog {
     // MARK: Room
 
     /// Whether there is room for whatever one turn may bring.
-    var isRoomy: Bool { freeForClaims >= Self.reserve }
+    private(set) var isRoomy = true
+
+    private func lookForRoom() { isRoomy = freeForClaims >= Self.reserve }
 
     private var freeForClaims: Int { capacity / Self.spaciousness - liveByteCount - promisedByteCount }
 
@@ -136,35 +138,40 @@ final class WriteAheadLog {
         if isAll { inputs.remove(slot) }
     }
 
-    /// What a session is told from here on.
-    func appendReply(_ bytes: UnsafeRawBufferPointer, of slot: Int) {
+    /// What a session is told from here on; says whether there was room.
+    func appendReply(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
         hasReplies = true
-        noteRoom(append(.reply, slot, bytes))
+        return noteRoom(append(.reply, slot, bytes))
     }
 
-    /// What a session is told that has ended.
-    func appendFarewell(_ bytes: UnsafeRawBufferPointer, of session: SessionID) {
+    /// What a session is told that has ended; says whether there was room.
+    @discardableResult
+    func appendFarewell(_ bytes: UnsafeRawBufferPointer, of session: SessionID) -> Bool {
         hasReplies = true
         let position = ring.append(.farewell, slot: 0, payloadByteCount: 8 + bytes.count) {
             var writer = LogWriter($0)
             writer.put(session.value)
             writer.put(bytes)
         }
-        noteRoom(position)
+        return noteRoom(position)
     }
 
-    func appendBacklog(_ bytes: UnsafeRawBufferPointer, of slot: Int) {
-        note(append(.backlog, slot, bytes), bytes.count, of: slot, in: &backlogs)
+    func appendBacklog(_ lines: UnsafeRawBufferPointer, skipping skipped: Int, of slot: Int) -> Bool {
+        let position = ring.append(.backlog, slot: slot, payloadByteCount: 4 + lines.count) {
+            var writer = LogWriter($0)
+            writer.put(UInt32(skipped))
+            writer.put(lines)
+        }
+        return note(position, 4 + lines.count, of: slot, in: &backlogs)
     }
 
-    func appendBacklogAdded(_ bytes: UnsafeRawBufferPointer, of slot: Int) {
-        if noteRoom(append(.backlogAdded, slot, bytes)) { backlogs.add(bytes.count, to: slot) }
+    func appendBacklogAdded(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
+        guard noteRoom(append(.backlogAdded, slot, bytes)) else { return false }
+        backlogs.add(bytes.count, to: slot)
+        return true
     }
 
-    func appendBacklogTaken(_ count: UInt64, isAll: Bool, of slot: Int) {
-        noteRoom(appendCount(.backlogTaken, slot, count))
-        if isAll { backlogs.remove(slot) }
-    }
+    func appendBacklogGone(_ slot: Int) { appendGone(.backlogGone, slot, &backlogs) }
 
     func appendTorn(_ slot: Int) {
         backlogs.remove(slot)
@@ -180,6 +187,7 @@ final class WriteAheadLog {
     func commit(nextToken: FencingToken, lastSession: SessionID) {
         promisedByteCount = 0
         guard hasChanges else { return }
+        lookForRoom()
         appendedByteCount = 0
         // Larger than they need be these numbers do no harm, so they may be ahead of the commit.
         memory[.nextToken] = nextToken.value
@@ -231,9 +239,9 @@ final class WriteAheadLog {
         case .session: sessions.position(of: header.slot) == position
         case .bound: bounds.position(of: header.slot) == position
         case .input, .inputAdded, .inputTaken: inputs.position(of: header.slot).map { $0 <= position } ?? false
-        case .backlog, .backlogAdded, .backlogTaken:
+        case .backlog, .backlogAdded:
             backlogs.position(of: header.slot).map { $0 <= position } ?? false
-        case .skip, .claimGone, .sessionGone, .boundGone, .reply, .farewell, .torn: false
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: false
         }
     }
 
@@ -290,9 +298,11 @@ final class WriteAheadLog {
         }
     }
 
-    private func note(_ position: UInt64?, _ count: Int, of slot: Int, in live: inout LiveRecords) {
-        guard noteRoom(position), let position else { return }
+    @discardableResult
+    private func note(_ position: UInt64?, _ count: Int, of slot: Int, in live: inout LiveRecords) -> Bool {
+        guard noteRoom(position), let position else { return false }
         live.set(slot, at: position, byteCount: LogRing.rounded(LogRing.headerByteCount + count))
+        return true
     }
 
     @discardableResult
