@@ -72,7 +72,7 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 .PHONY: test
 test: ## run everything that fits into 20 minutes: checks, tests, a little of the nightly, the demo
 	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' \
-		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python demo
+		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python test-systemd demo
 
 .PHONY: test-swift
 test-swift: setup ## run the Swift tests
@@ -85,6 +85,10 @@ test-python: release ## run the Python tests: the client, the examples, lockctl,
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
 	$(pytest) Tests/Benchmarks/test_run.py
+
+.PHONY: test-systemd
+test-systemd: release setup-packaging ## test the package and the units, each test in a container with systemd as PID 1; needs root
+	$(pytest) Tests/systemd
 
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
