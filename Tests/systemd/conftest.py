@@ -61,6 +61,16 @@ def package() -> Path:
     return ROOT / result.stdout.strip()
 
 
+@pytest.fixture(scope="session")
+def mandoc() -> str:
+    """The checker of manual pages."""
+    path = shutil.which("mandoc")
+    if path is None:
+        _skip("there is no mandoc")
+    assert path is not None
+    return path
+
+
 @pytest.fixture
 def installed(box: Box, package: Path) -> Box:
     """The same machine after the package was installed."""

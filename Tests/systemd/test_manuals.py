@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -55,11 +54,8 @@ def numbers_in(text: str) -> set[str]:
 
 
 @pytest.mark.parametrize("manual", MANUALS, ids=lambda path: path.name)
-def test_page_is_well_formed(manual: Path) -> None:
-    if shutil.which("mandoc") is None:
-        pytest.skip("there is no mandoc")
-
-    result = subprocess.run(["mandoc", "-T", "lint", "-W", "all", manual], capture_output=True, text=True)
+def test_page_is_well_formed(manual: Path, mandoc: str) -> None:
+    result = subprocess.run([mandoc, "-T", "lint", "-W", "all", manual], capture_output=True, text=True)
 
     # Which other pages there are depends on the machine.
     about_others = re.compile(r"referenced manual not found|mandoc\.db")
