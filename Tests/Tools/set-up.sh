@@ -2,6 +2,8 @@
 # Installs what the demo, the tests and the checks need and this machine does not have: Debian packages, and a Python environment in
 # .build/venv with the pinned packages of Tests/requirements.txt and the client library. Says what it does. Does nothing where nothing is missing.
 #
+# set-up.sh packaging: installs what the Debian package is made and tested with, instead.
+#
 # PYTHON=/path/to/python3 chooses the Python to make the environment from.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -84,6 +86,15 @@ make_environment() {
     "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable Sources/python
     echo "$wanted" >"$stamp"
 }
+
+if [ "${1:-}" = packaging ]; then
+    if command -v apt-get >/dev/null; then
+        install_packages debhelper lintian man-db mandoc systemd-container
+    else
+        say "no apt-get, so no Debian package can be made here; its tests are skipped"
+    fi
+    exit
+fi
 
 check_swift
 
