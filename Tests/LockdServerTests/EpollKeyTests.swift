@@ -14,6 +14,6 @@ import Testing
     }
 
     @Test func numberOfNoKindIsNoKey() {
-        #expect(EpollKey(number: 7) == nil)
+        #expect(EpollKey(number: UInt64(EpollKey.Kind.supervisor.rawValue) + 1) == nil)
     }
 }
