@@ -48,6 +48,9 @@ struct Lockd: ParsableCommand {
     )
     var exitWhenIdle: Milliseconds?
 
+    @Flag(name: .customLong("no-log"), help: "Leave nothing to the next daemon: all leases end with this one.")
+    var leavesNothing = false
+
     private static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
 
     private static func level(_ name: String) throws -> Logger.Level {
@@ -125,12 +128,13 @@ struct Lockd: ParsableCommand {
         )
         configuration.listeningDescriptor = passed.listener
         configuration.exitWhenIdle = settings.exitWhenIdle
+        configuration.keepsLog = !leavesNothing
         configuration.unitOfPeer = PeerUnit.name
         let isKept = { (named: ListenDescriptors.Named) in named.name.hasPrefix(Server.keptNamePrefix) }
         let server = try Server(
             configuration: configuration,
             logger: logger,
-            store: notifier.descriptor != nil ? ServiceStore(notifier, logger: logger) : nil,
+            store: notifier.descriptor != nil && !leavesNothing ? ServiceStore(notifier, logger: logger) : nil,
             kept: passed.stored.filter(isKept).map { ($0.name, $0.descriptor) },
             supervisor: supervisor
         )
