@@ -65,16 +65,19 @@ def test_needs_nothing_of_swift(package: Path) -> None:
     }
 
 
-def test_install_opens_socket_and_starts_no_daemon(installed: Box) -> None:
-    assert [installed.state(unit) for unit in UNITS] == ["active", "inactive"]
-    enabled = installed.run(["systemctl", "is-enabled", *UNITS], check=False).stdout.split()
+def test_install_opens_socket_and_starts_no_daemon(box: Box, package: Path) -> None:
+    box.install(package)
+
+    assert [box.state(unit) for unit in UNITS] == ["active", "inactive"]
+    enabled = box.run(["systemctl", "is-enabled", *UNITS], check=False).stdout.split()
     assert enabled == ["enabled", "disabled"]
-
-
-def test_socket_is_for_root_and_the_group(installed: Box) -> None:
-    status = installed.run(["stat", "--format=%U %G %a", "/run/lockd/lockd.sock", "/run/lockd"]).stdout.splitlines()
+    status = box.run(["stat", "--format=%U %G %a", "/run/lockd/lockd.sock", "/run/lockd"]).stdout.splitlines()
 
     assert status == ["root lockd 660", "lockd lockd 755"]
+
+
+def test_socket_is_there_after_boot(installed: Box) -> None:
+    assert [installed.state(unit) for unit in UNITS] == ["active", "inactive"]
 
 
 def test_manual_pages_are_found(installed: Box) -> None:

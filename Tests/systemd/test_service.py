@@ -141,13 +141,16 @@ def test_crash_loop_leaves_socket_open_and_clients_waiting(installed: Box) -> No
 
 
 def test_daemon_that_ends_at_once_leaves_socket_open(installed: Box) -> None:
-    # What a daemon does that ends because nobody uses it, again and again, and faster. The default limit of such starts is 20 in 2 seconds.
-    installed.write("/opt/brief", "#!/bin/sh\necho start >>/run/lockd/starts\nexec systemd-notify --ready\n")
+    # What a daemon does that ends because nobody uses it, but faster. The default limit of such starts, which is not to be in force, is made low
+    # enough for a slow machine to meet it.
+    installed.override("lockd.socket", "[Socket]\nTriggerLimitBurst=2\n")
+    installed.systemctl("restart", "lockd.socket")
+    starts = "/run/lockd/starts"
+    installed.write("/opt/brief", f"#!/bin/sh\necho start >>{starts}\n")
     installed.run(["chmod", "+x", "/opt/brief"])
     installed.override(SERVICE, "[Service]\nType=exec\nExecStart=\nExecStart=/opt/brief\n")
     client = installed.popen(["lockctl", "ping"])
-    starts = "/run/lockd/starts"
-    installed.wait_until(lambda: installed.exists(starts) and installed.read(starts).count("start") > 60, "many starts")
+    installed.wait_until(lambda: installed.exists(starts) and installed.read(starts).count("start") > 20, "many starts")
     assert installed.state("lockd.socket") == "active"
 
     installed.override(SERVICE, "")
