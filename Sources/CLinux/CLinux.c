@@ -75,6 +75,40 @@ int clinux_connect_unix(int socket, const char *path, size_t length) {
     return connect(socket, (struct sockaddr *)&address, address_length);
 }
 
+int clinux_unix_datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
+
+int clinux_connect_by_name(int socket, const char *name, size_t length) {
+    if (length == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (*name != '@') return clinux_connect_unix(socket, name, length);
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, name, length) != 0) return -1;
+    address.sun_path[0] = '\0';
+    // An abstract name ends where the address does, and not with a NUL.
+    return connect(socket, (struct sockaddr *)&address, address_length - 1);
+}
+
+ssize_t clinux_unix_name(int socket, void *name) {
+    struct sockaddr_un address;
+    socklen_t address_length = sizeof address;
+    if (getsockname(socket, (struct sockaddr *)&address, &address_length) != 0) return -1;
+    if (address.sun_family != AF_UNIX) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    size_t room = address_length > sizeof address ? sizeof address : address_length;
+    size_t length = room - offsetof(struct sockaddr_un, sun_path);
+    if (length == 0) return 0;
+    bool is_abstract = address.sun_path[0] == '\0';
+    if (!is_abstract) length = strnlen(address.sun_path, length);
+    memcpy(name, address.sun_path, length);
+    if (is_abstract) *(char *)name = '@';
+    return (ssize_t)length;
+}
+
 size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
 
 int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
@@ -133,17 +167,28 @@ ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descripto
     return count;
 }
 
+static int blocked_signalfd(const sigset_t *signals, sigset_t *former) {
+    int error = pthread_sigmask(SIG_BLOCK, signals, former);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 int clinux_termination_signalfd(void) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return blocked_signalfd(&signals, NULL);
+}
+
+int clinux_hang_up_signalfd(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    return blocked_signalfd(&signals, NULL);
 }
 
 int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
@@ -167,12 +212,7 @@ int clinux_forwarded_signalfd(sigset_t *former) {
     sigset_t signals;
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
-    int error = pthread_sigmask(SIG_BLOCK, &signals, former);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return blocked_signalfd(&signals, former);
 }
 
 int clinux_read_signal(int signalfd, bool *from_terminal) {
@@ -211,5 +251,7 @@ uint64_t clinux_raise_descriptor_limit(void) {
 }
 
 const int clinux_path_only = O_PATH;
+
+int clinux_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
 int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

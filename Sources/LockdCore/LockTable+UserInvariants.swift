@@ -32,7 +32,11 @@ extension LockTable {
         }
         for (slot, account) in counted {
             precondition(accounts[slot] == account, "\(String(describing: accounts[slot])) should be \(account)")
-            precondition(account.waitsLeft >= 0, "user \(account.id) has \(-account.waitsLeft) waits too many")
+            let least = limits.waitersPerUser - largestLimits.waitersPerUser
+            precondition(
+                account.waitsLeft >= least,
+                "user \(account.id) has \(least - account.waitsLeft) waits too many"
+            )
         }
     }
 }

@@ -13,6 +13,7 @@ struct EpollKey: Hashable {
         case socket
         case process
         case bound
+        case supervisor
     }
 
     let kind: Kind

@@ -79,7 +79,7 @@ extension Server {
     private func admit(_ socket: CInt, _ now: MonotonicInstant) throws(SystemError) {
         let found: (peer: Peer, pidfd: CInt)?
         do {
-            found = try PeerIdentification.identify(socket)
+            found = try PeerIdentification.identify(socket, unit: configuration.unitOfPeer)
         } catch {
             halfAccepted = socket
             throw error

@@ -103,12 +103,16 @@ mkdir -p .build
 exec 9>.build/set-up.lock
 flock 9
 
-# Swift's package manager calls git; the tests call socat.
+# Swift's package manager calls git and pkg-config; the tests call socat.
 programs=()
-for program in git socat; do
+for program in git pkg-config socat; do
     command -v "$program" >/dev/null || programs+=("$program")
 done
 [ ${#programs[@]} -eq 0 ] || install_packages "${programs[@]}"
+
+# The daemon is built with libsystemd; the tests start it with systemd-socket-activate, which needs no systemd that runs.
+pkg-config --exists libsystemd || install_packages libsystemd-dev
+command -v systemd-socket-activate >/dev/null || install_packages systemd
 
 python=$(find_python)
 if [ -z "$python" ]; then

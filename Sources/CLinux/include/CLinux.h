@@ -45,6 +45,17 @@ int clinux_unix_stream_socket(bool nonblocking);
 int clinux_bind_unix(int socket, const char *path, size_t length);
 int clinux_connect_unix(int socket, const char *path, size_t length);
 
+// socket(2), AF_UNIX, SOCK_DGRAM, close-on-exec, non-blocking.
+int clinux_unix_datagram_socket(void);
+
+// connect(2) to the name of `length` bytes: a path, or, if it begins with `@`, a name in the abstract namespace. Fails with ENAMETOOLONG if it
+// does not fit, with EINVAL if it is empty. A datagram socket may be connected again.
+int clinux_connect_by_name(int socket, const char *name, size_t length);
+
+// getsockname(2): writes the name of a Unix socket, spelled as clinux_connect_by_name takes it, without a NUL, and returns its length: 0 if the
+// socket has none. `name` has room for one byte more than a path may have. Fails with EAFNOSUPPORT if it is not a Unix socket.
+ssize_t clinux_unix_name(int socket, void *name);
+
 // The most bytes that a socket's path may have.
 size_t clinux_unix_path_maximum(void);
 
@@ -68,6 +79,9 @@ ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descripto
 
 // A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
 int clinux_termination_signalfd(void);
+
+// The same for SIGHUP.
+int clinux_hang_up_signalfd(void);
 
 // A child of this process, and what to watch it by.
 struct clinux_child {
@@ -96,6 +110,9 @@ uint64_t clinux_raise_descriptor_limit(void);
 
 // O_PATH: what has this among its flags (F_GETFL) stands for a name, and neither for a file that is open nor for something to wait for.
 extern const int clinux_path_only;
+
+// pipe2(2), close-on-exec and non-blocking: the read end, then the write end.
+int clinux_pipe(int *ends);
 
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);
