@@ -138,6 +138,37 @@ def test_upgrade_refuses_nobody(installed: Box, successor: Path) -> None:
     assert installed.property("lockd.socket", "ActiveEnterTimestampMonotonic") == opened
 
 
+def test_clients_of_the_library_go_on_after_upgrade(installed: Box, successor: Path) -> None:
+    program = """if True:
+        import sys, lockd
+        lock = lockd.Lock("a")
+        for _ in sys.stdin:
+            try:
+                with lock:
+                    print("held", flush=True)
+            except lockd.LockdError as error:
+                print(repr(error), flush=True)
+    """
+    client = installed.popen([installed.python, "-c", program])
+    assert client.stdin is not None
+    assert client.stdout is not None
+
+    def acquire() -> str:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write("again\n")
+        client.stdin.flush()
+        return client.stdout.readline().strip()
+
+    assert acquire() == "held"
+    former = installed.main_pid("lockd.service")
+
+    installed.install(successor)
+
+    assert installed.main_pid("lockd.service") not in (0, former)
+    assert acquire() == "held"
+
+
 def test_upgrade_starts_no_daemon_that_did_not_run(installed: Box, successor: Path) -> None:
     installed.install(successor)
 
