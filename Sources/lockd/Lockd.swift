@@ -102,6 +102,8 @@ struct Lockd: ParsableCommand {
         let logger = Logger(label: "lockd")
         // The reader of the log may go away. That is no reason to end, and every lease with it.
         signal(SIGPIPE, SIG_IGN)
+        // So systemd ends a daemon that hangs. Swift's own handler would look at the threads, and then let the process go on.
+        signal(SIGABRT, SIG_DFL)
         // Before any thread is made, so that all of them leave the signals to the descriptors.
         let (signals, hangUps) = (clinux_termination_signalfd(), clinux_hang_up_signalfd())
         guard signals != -1, hangUps != -1 else {

@@ -118,6 +118,11 @@ def test_nothing_is_told_to_a_watchdog_that_is_not_there(tmp_path: pathlib.Path,
     assert ["WATCHDOG=1"] not in messages
 
 
+def test_signal_of_the_watchdog_ends_it(tmp_path: pathlib.Path) -> None:
+    with Daemon(tmp_path, environment={"SWIFT_BACKTRACE": "enable=yes"}) as daemon:
+        assert daemon.end(signal.SIGABRT) == -signal.SIGABRT
+
+
 # A socket that is passed
 
 
