@@ -124,7 +124,7 @@ extension ClientCore {
 
     private mutating func greeted(_ reply: Reply, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
         switch reply {
-        case .welcome(let welcome): welcomed(welcome.session, now, &actions)
+        case .welcome(let welcome): welcomed(welcome, now, &actions)
         case .error(let error) where error.code == .foreignProcess || error.code == .logFull:
             refused(error, now, &actions)
         default: breakOff(.incompatibleDaemon(path, "it answers the greeting with \(reply.line)"), &actions)

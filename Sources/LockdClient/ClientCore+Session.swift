@@ -11,9 +11,9 @@ extension ClientCore {
     }
 
     /// The daemon has said which session this is.
-    mutating func welcomed(_ number: SessionID, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+    mutating func welcomed(_ welcome: Reply.Welcome, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
         guard case .greeting(let id) = connection else { return }
-        let isResumed = session == number
+        let isResumed = welcome.isResumption(of: session)
         if closers != nil {
             guard isResumed else { return closed(id, &actions) }
             absence = nil
@@ -25,7 +25,7 @@ extension ClientCore {
             return say(.ping, .barrier, now)
         }
         if session != nil { forgetSession(&actions) }
-        session = number
+        session = welcome.session
         begin(id, now)
     }
 
@@ -70,4 +70,11 @@ extension ClientCore {
         actions.append(.shutDown(id))
         detach(refusal, now, &actions)
     }
+}
+
+extension Reply.Welcome {
+    /// Whether the session is `session` still.
+    ///
+    /// A daemon that begins without a record counts its sessions from the beginning, so the number alone says nothing.
+    func isResumption(of session: SessionID?) -> Bool { resumed != nil && self.session == session }
 }

@@ -105,7 +105,7 @@ struct WatchCore: Sendable {
 
     private mutating func signals(of reply: Reply) -> [Signal] {
         switch (state, reply) {
-        case (.greeting, .welcome(let welcome)): return welcomed(welcome.session)
+        case (.greeting, .welcome(let welcome)): return welcomed(welcome)
         case (.asking, .watching):
             state = .watching
             return start()
@@ -123,10 +123,10 @@ struct WatchCore: Sendable {
         }
     }
 
-    private mutating func welcomed(_ number: SessionID) -> [Signal] {
-        let isResumed = session == number
+    private mutating func welcomed(_ welcome: Reply.Welcome) -> [Signal] {
+        let isResumed = welcome.isResumption(of: session)
         let isNew = session != nil && !isResumed
-        session = number
+        session = welcome.session
         if isResumed, isStarted {
             state = .watching
             return []

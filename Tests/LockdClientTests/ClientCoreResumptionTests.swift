@@ -251,6 +251,11 @@ import Testing
         #expect(fixture.apply(.connected(fixture.connection)).first?.hasSuffix(" resume=9") == true)
     }
 
+    @Test func numberOfTheSessionAloneSaysNothing() {
+        var fixture = detached
+        #expect(fixture.greet(session: 1, isNew: true) == ["7 lost, forgotten", "> #4 ACQUIRE b"])
+    }
+
     @Test func whatNobodyWantsIsForgottenWithTheSession() {
         var fixture = CoreFixture.connected()
         _ = fixture.acquire("a")

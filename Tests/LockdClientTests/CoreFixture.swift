@@ -22,9 +22,10 @@ struct CoreFixture {
         return fixture
     }
 
-    /// The answer to the HELLO with the number `id`.
-    static func welcome(_ id: UInt64, session: UInt64 = 1) -> String {
+    /// The answer to the HELLO with the number `id`, in the first session or, if there was one before, in that one again, unless it `isNew`.
+    static func welcome(_ id: UInt64, session: UInt64 = 1, isNew: Bool = false) -> String {
         "#\(id) WELCOME lockd=0 v=1 session=\(session) pid=1 features=ttl line=8192 name=255"
+            + (isNew ? "" : " leases=0 waiters=0")
     }
 
     /// A core that holds `name` under `token`.
@@ -93,13 +94,13 @@ struct CoreFixture {
     }
 
     /// The attempt to connect succeeds, and the daemon greets with the number `session`; returns what comes of that.
-    mutating func greet(session: UInt64 = 1) -> [String] {
+    mutating func greet(session: UInt64 = 1, isNew: Bool = false) -> [String] {
         let words = apply(.connected(connection))
         guard let hello = words.first?.split(separator: " ").dropFirst().first.flatMap({ UInt64($0.dropFirst()) })
         else {
             preconditionFailure("no greeting: \(words)")
         }
-        return hear(Self.welcome(hello, session: session))
+        return hear(Self.welcome(hello, session: session, isNew: isNew))
     }
 
     /// The same, and the daemon has nothing left to say to the session.

@@ -9,8 +9,9 @@ import enum LockdClient.WatchEvent
 
 /// What the lines of a session that watches mean.
 @Suite struct WatchCoreTests {
-    private static func welcome(session: UInt64) -> String {
+    private static func welcome(session: UInt64, isNew: Bool = false) -> String {
         "WELCOME lockd=0 v=1 session=\(session) pid=1 features=watch line=8192 name=255"
+            + (isNew ? "" : " leases=0 waiters=0")
     }
 
     private static let welcome = welcome(session: 1)
@@ -134,6 +135,12 @@ import enum LockdClient.WatchEvent
         #expect(hear("WATCHING", "* MISSED count=1") == [.event(.missed(count: 1))])
         _ = core.ended(Self.lost)
         #expect(String(decoding: core.greeting, as: UTF8.self).hasSuffix(" resume=5\n"))
+    }
+
+    @Test mutating func numberOfTheSessionAloneSaysNothing() {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome(session: 1, isNew: true)) == [.event(.missed(count: nil)), Self.watch])
     }
 
     @Test mutating func watchThatHasNotBegunIsAskedForAgain() {
