@@ -9,6 +9,9 @@ import LockdModel
 final class Transport: Sendable {
     private let socket: CInt
 
+    /// The socket, for whoever waits for several things at once.
+    var descriptor: CInt { socket }
+
     /// Connects to the daemon at `path`.
     ///
     /// Blocks while the daemon's backlog is full, for `timeout` at most: the kernel tells when there is room, so nothing is tried again and again. Without one, it

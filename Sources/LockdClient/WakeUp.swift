@@ -41,7 +41,7 @@ final class WakeUp: Sendable {
     }
 
     /// In the unit of poll(), rounded up: a deadline that is not yet reached would be waited for again.
-    private static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
+    static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
         guard let deadline else { return -1 }
         let nanoseconds = max(0, deadline.nanoseconds - MonotonicInstant.now().nanoseconds)
         return CInt(clamping: (nanoseconds + 999_999) / 1_000_000)

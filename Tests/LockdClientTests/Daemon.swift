@@ -91,7 +91,10 @@ final class Daemon: Sendable {
 
     /// Waits until `count` requests wait for `name`.
     func awaitWaiters(_ count: Int, for name: String) async throws {
-        while try show(name).filter(\.isWaiter).count != count { await Task.yield() }
+        while try show(name).filter(\.isWaiter).count != count {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
     }
 
     /// Starts a process that holds `name` until it is killed.
