@@ -56,7 +56,9 @@ package final class ResumingConnection {
     /// Whether the daemon has ended and is not back yet.
     package var isAbsent: Bool { absentSince != nil }
 
-    /// Asks, and waits for the answer; what comes before it goes to `onAside`. A copy of `attachment` is sent along, if there is one.
+    /// Asks, and waits for the answer; what comes before it goes to `onAside`.
+    ///
+    /// A copy of `attachment` is sent along, if there is one.
     ///
     /// - Throws: ``Absence``, ``BlockingConnection/Failure`` or ``ResumingCore/Failure``.
     package func ask(

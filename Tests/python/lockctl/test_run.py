@@ -307,7 +307,8 @@ def test_command_goes_on_when_the_daemon_restarts(daemon: Daemon, ending: signal
     assert process.stdout is not None
     process.stdout.readline()
     daemon.end(ending)
-    with Daemon(daemon.directory) as successor:
+    successor = Daemon(daemon.directory)
+    with successor:
         assert "token=" in successor.wait_until_listed("a", 1)[0]
         assert successor.lockctl("run", "-n", "a", "--", "echo", "ran").returncode == 75
         process.send_signal(signal.SIGUSR1)
@@ -324,7 +325,8 @@ def test_command_goes_on_without_a_daemon_and_leaves_nothing(daemon: Daemon) -> 
     process.send_signal(signal.SIGUSR1)
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (40 + signal.SIGUSR1, "")
-    with Daemon(daemon.directory) as successor:
+    successor = Daemon(daemon.directory)
+    with successor:
         assert successor.lockctl("run", "-n", "a", "--", "echo", "ran").stdout == "ran\n"
 
 
@@ -336,7 +338,8 @@ def test_wait_goes_on_when_the_daemon_restarts(daemon: Daemon) -> None:
         waiters.append(daemon.start("run", "-w", "1h", "a", "--", "date", "+%s%N"))
         daemon.wait_until_listed("a", 1 + number)
     daemon.end(signal.SIGKILL)
-    with Daemon(daemon.directory) as successor:
+    successor = Daemon(daemon.directory)
+    with successor:
         successor.wait_until_listed("a", 4)
         holder.communicate(timeout=30)
         outputs = [waiter.communicate(timeout=30) for waiter in waiters]

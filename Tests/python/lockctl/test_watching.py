@@ -91,7 +91,8 @@ def test_watch_goes_on_when_the_daemon_restarts(daemon: Daemon, is_forgotten: bo
     daemon.end(signal.SIGKILL)
     if is_forgotten:
         pathlib.Path(f"{daemon.socket}.log").unlink()
-    with Daemon(daemon.directory) as successor:
+    successor = Daemon(daemon.directory)
+    with successor:
         wait_for_watcher(successor, 2)
         if is_forgotten:
             assert "missed what happened while lockd restarted" in next_line(watching)
