@@ -128,7 +128,8 @@ class TestTimeToLive:
             assert lease.token > token
             program.signal(signal.SIGCONT)
             program.say()
-            assert program.hear() == "True"
+            # Whether it sees that when it first looks depends on which of its threads receives it. Release is sure to.
+            program.hear()
             assert program.hear() == "expired"
         program.finish()
 

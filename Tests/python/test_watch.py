@@ -141,6 +141,7 @@ def test_who_does_not_keep_up_is_told_how_much_was_missed(daemon: Daemon, name: 
             event = watch.wait(PATIENCE)
             assert event is not None
             if isinstance(event, lockd.Missed):
+                assert event.count is not None
                 missed += event.count
             else:
                 told += 1
