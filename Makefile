@@ -19,7 +19,7 @@ core := answers grammar held outgoing outstanding parsing protocol replies reque
 coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # Each is checked on its own, because several have a conftest or an app.
-typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools Tests/python $(sort $(dir $(wildcard docs/examples/*/*.py)))
+typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools Tests/python Tests/systemd $(sort $(dir $(wildcard docs/examples/*/*.py)))
 
 .PHONY: help
 help: ## list the targets
@@ -32,14 +32,23 @@ help: ## list the targets
 setup: ## install what is missing here: Debian packages, a Python environment in .build/venv
 	@Tests/Tools/set-up.sh
 
+# Kept apart because it is a lot, and who wants to see the demo needs none of it.
+.PHONY: setup-packaging
+setup-packaging: setup
+	@Tests/Tools/set-up.sh packaging
+
 .PHONY: build
 build: setup ## build everything for debugging, tests included
 	swift build --build-tests $(swift_flags)
 
 .PHONY: release
-release: setup ## build lockd and lockctl, optimised: .build/release/lockd, .build/release/lockctl
-	swift build --configuration release $(swift_flags) --product lockd
-	swift build --configuration release $(swift_flags) --product lockctl
+release: setup ## build lockd and lockctl, optimised, with the Swift library in them: .build/release/lockd, .build/release/lockctl
+	swift build --configuration release --static-swift-stdlib $(swift_flags) --product lockd
+	swift build --configuration release --static-swift-stdlib $(swift_flags) --product lockctl
+
+.PHONY: deb
+deb: release setup-packaging ## make the Debian package, in .build/deb
+	systemd/build-deb.sh
 
 .PHONY: clean
 clean: ## delete everything that was built, the Python environment included
@@ -63,7 +72,7 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 .PHONY: test
 test: ## run everything that fits into 20 minutes: checks, tests, a little of the nightly, the demo
 	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' \
-		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python demo
+		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python test-systemd demo
 
 .PHONY: test-swift
 test-swift: setup ## run the Swift tests
@@ -76,6 +85,10 @@ test-python: release ## run the Python tests: the client, the examples, lockctl,
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
 	$(pytest) Tests/Benchmarks/test_run.py
+
+.PHONY: test-systemd
+test-systemd: release setup-packaging ## test the package and the units, each test in a container with systemd as PID 1; needs root
+	$(pytest) Tests/systemd
 
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed

@@ -25,13 +25,14 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
-        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
     ],
     targets: [
         // Floor 0: values, system headers.
         .target(name: "LockdModel", swiftSettings: settings),
         .target(name: "CLinux"),
+        .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev", "pkg-config"])]),
 
         // Floor 1: rules and bytes. No I/O, no clock.
         .target(
@@ -59,11 +60,20 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        .target(
+            name: "Systemd",
+            dependencies: [
+                "CLinux", "CSystemd", "LockdModel",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: settings
+        ),
+
         // Floor 3: programs.
         .executableTarget(
             name: "lockd",
             dependencies: [
-                "CLinux", "LockdModel", "LockdServer",
+                "CLinux", "LockdModel", "LockdServer", "LockdWire", "Systemd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -105,8 +115,15 @@ let package = Package(
             swiftSettings: settings
         ),
         .testTarget(
+            name: "SystemdTests",
+            dependencies: ["CLinux", "LockdModel", "Systemd", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
             name: "lockdTests",
-            dependencies: ["lockd", "LockdModel", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "lockd", "LockdModel", "LockdServer", "Systemd", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

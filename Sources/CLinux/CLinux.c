@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 // Older headers lack it; the number is the kernel's, the same on every architecture that Swift runs on.
@@ -35,6 +36,16 @@ int clinux_peer_pidfd(int socket) {
 }
 
 int clinux_pidfd_open(pid_t process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+// Older headers lack it.
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
+#endif
+
+bool clinux_pidfd_is_unique(int pidfd) {
+    struct statfs system;
+    return fstatfs(pidfd, &system) == 0 && system.f_type == PID_FS_MAGIC;
+}
 
 int clinux_pidfd_send_signal(int pidfd, int signal) {
     return (int)syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
@@ -75,11 +86,46 @@ int clinux_connect_unix(int socket, const char *path, size_t length) {
     return connect(socket, (struct sockaddr *)&address, address_length);
 }
 
+int clinux_unix_datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
+
+int clinux_connect_by_name(int socket, const char *name, size_t length) {
+    if (length == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    if (*name != '@') return clinux_connect_unix(socket, name, length);
+    struct sockaddr_un address;
+    socklen_t address_length;
+    if (unix_address(&address, &address_length, name, length) != 0) return -1;
+    address.sun_path[0] = '\0';
+    // An abstract name ends where the address does, and not with a NUL.
+    return connect(socket, (struct sockaddr *)&address, address_length - 1);
+}
+
+ssize_t clinux_unix_name(int socket, char *name) {
+    struct sockaddr_un address;
+    socklen_t address_length = sizeof address;
+    if (getsockname(socket, (struct sockaddr *)&address, &address_length) != 0) return -1;
+    if (address.sun_family != AF_UNIX) {
+        errno = EAFNOSUPPORT;
+        return -1;
+    }
+    size_t room = address_length > sizeof address ? sizeof address : address_length;
+    size_t length = room - offsetof(struct sockaddr_un, sun_path);
+    if (length == 0) return 0;
+    bool is_abstract = address.sun_path[0] == '\0';
+    if (!is_abstract) length = strnlen(address.sun_path, length);
+    memcpy(name, address.sun_path, length);
+    if (is_abstract) *name = '@';
+    return (ssize_t)length;
+}
+
 size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
 
 int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
-ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+static ssize_t receive_with(int flags, int socket, void *buffer, size_t length, int *descriptors,
+                            size_t *descriptor_count) {
     // Left as it is: clearing it would cost as much as the rest, and the kernel says how much of it is filled.
     union {
         struct cmsghdr first;
@@ -89,7 +135,7 @@ ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors
     struct msghdr message = {
         .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     *descriptor_count = 0;
-    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    ssize_t count = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC | flags);
     if (count == -1 || message.msg_controllen == 0) return count;
     for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header != NULL; header = CMSG_NXTHDR(&message, header)) {
         if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
@@ -98,6 +144,23 @@ ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors
         *descriptor_count += here;
     }
     return count;
+}
+
+ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+    return receive_with(0, socket, buffer, length, descriptors, descriptor_count);
+}
+
+int clinux_socket_pair(int ends[2]) {
+    return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends);
+}
+
+int clinux_begin_peeking(int socket) {
+    int offset = 0;
+    return setsockopt(socket, SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset);
+}
+
+ssize_t clinux_peek_next(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
+    return receive_with(MSG_PEEK, socket, buffer, length, descriptors, descriptor_count);
 }
 
 ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count) {
@@ -133,17 +196,28 @@ ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descripto
     return count;
 }
 
+static int blocked_signalfd(const sigset_t *signals, sigset_t *former) {
+    int error = pthread_sigmask(SIG_BLOCK, signals, former);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
 int clinux_termination_signalfd(void) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    int error = pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return blocked_signalfd(&signals, NULL);
+}
+
+int clinux_hang_up_signalfd(void) {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGHUP);
+    return blocked_signalfd(&signals, NULL);
 }
 
 int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
@@ -167,12 +241,7 @@ int clinux_forwarded_signalfd(sigset_t *former) {
     sigset_t signals;
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
-    int error = pthread_sigmask(SIG_BLOCK, &signals, former);
-    if (error != 0) {
-        errno = error;
-        return -1;
-    }
-    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+    return blocked_signalfd(&signals, former);
 }
 
 int clinux_read_signal(int signalfd, bool *from_terminal) {
@@ -211,5 +280,7 @@ uint64_t clinux_raise_descriptor_limit(void) {
 }
 
 const int clinux_path_only = O_PATH;
+
+int clinux_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
 int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

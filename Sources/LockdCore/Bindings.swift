@@ -25,6 +25,9 @@ struct Bindings: Sendable {
 
     func contains(_ claim: Int) -> Bool { holders[claim] != nil }
 
+    /// What the lease of a claim that waits is to be bound to.
+    func holder(of claim: Int) -> BoundHolder? { holders[claim] }
+
     /// The claim that waits on behalf of `session`.
     func claim(of session: SessionID) -> Int? { claims[session] }
 

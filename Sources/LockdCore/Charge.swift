@@ -43,6 +43,12 @@ extension Users {
         return Charge(user: user, leaseCount: leases, byteCount: bytes)
     }
 
+    /// Charges a user with a claim that was there before the limits were, whether or not there is room.
+    mutating func chargeAnyway(_ user: Int, leases: Int, bytes: Int) -> Charge {
+        self[user].giveBack(leases: -leases, bytes: -bytes)
+        return Charge(user: user, leaseCount: leases, byteCount: bytes)
+    }
+
     /// Gives back what a claim was charged with that has gone.
     @inline(__always)
     mutating func refund(_ charge: Charge) {

@@ -339,6 +339,7 @@ extension LockTable {
         where other != wait && claims[other].owner.isSame(as: claims[wait].owner) {
             claims[wait].holdsUpOwner = false
             claims[other].holdsUpOwner = false
+            noteChange(ofClaim: other)
         }
     }
 

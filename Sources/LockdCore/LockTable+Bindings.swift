@@ -13,6 +13,7 @@ extension LockTable {
         (session.state, session.isBound) = (.draining, true)
         let slot = sessions.insert(session)
         sessionSlots[holder.session] = slot
+        noteChange(ofSession: slot)
         claims[claim].move(to: slot, holder.session)
     }
 

@@ -101,7 +101,7 @@ extension LockTable {
         return claims[wait].locks.isSingle || claims[wait].locks.others.allSatisfy { locks[$0].admits(wait, limit) }
     }
 
-    private mutating func putOffGrants(of wait: Int, since instant: MonotonicInstant) {
+    mutating func putOffGrants(of wait: Int, since instant: MonotonicInstant) {
         for lock in claims[wait].locks where locks[lock].grantsAreDueSince == nil {
             locks[lock].grantsAreDueSince = instant
             locksWithGrantsDue.append(lock, in: &locks)
@@ -231,6 +231,8 @@ extension LockTable {
         sessions[session].waits.remove(claim, in: &claims)
         endWaitOfUser(claim)
         if !progress.isEmpty { progress.remove(claim) }
+        // Granted or not, it is something else from now on.
+        noteChange(ofClaim: claim)
         if claims[claim].needsReserve { leaseReserve -= claims[claim].locks.count }
         if let tag = claims[claim].id.tag { sessions[session].waitsByTag[tag] = nil }
     }
@@ -243,21 +245,6 @@ extension LockTable {
         leaveQueues(claim, &effects)
         // Who waited behind it may be admitted though it was not.
         grantHeads(of: slots, since: lastInstant, &effects)
-    }
-
-    /// Gives a claim a deadline in place of the one that it may have.
-    mutating func setDeadline(of claim: Int, to instant: MonotonicInstant) {
-        claims[claim].deadline = instant
-        schedule(claim, at: instant)
-    }
-
-    /// Makes a claim end at `instant`, unless it ends otherwise before.
-    private mutating func schedule(_ claim: Int, at instant: MonotonicInstant) {
-        let isOfWait = claims[claim].token == nil
-        let number = claims[claim].place(at: claim).number
-        let deadline = Deadline(instant: instant, isOfWait: isOfWait, number: number, claim: claim)
-        deadlines.set(deadline)
-        for lock in claims[claim].locks { locks[lock].deadlines.set(deadline) }
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
@@ -278,6 +265,7 @@ extension LockTable {
             forget(session)
         } else {
             sessions[session].state = .ended(at: lastInstant)
+            noteChange(ofSession: session)
             endedSessionCount += 1
             for lease in sessions[session].leases.slots(in: claims) {
                 schedule(lease, at: min(lastInstant, claims[lease].deadline ?? lastInstant))
@@ -399,16 +387,9 @@ extension LockTable {
         }
     }
 
-    private mutating func clearDeadline(of claim: Int) {
-        let hasEnded = endedSessionCount > 0 && hasEnded(claims[claim].session)
-        guard claims[claim].deadline != nil || hasEnded else { return }
-        claims[claim].deadline = nil
-        deadlines.remove(claim)
-        for lock in claims[claim].locks { locks[lock].deadlines.remove(claim) }
-    }
-
     mutating func forget(_ session: Int) {
         let user = sessions[session].user
+        noteChange(ofSession: session)
         sessionSlots[sessions[session].id] = nil
         sessions.remove(at: session)
         users.removeSession(ofUserAt: user)

@@ -108,6 +108,7 @@ extension LockTable {
         if let timeToLive { claims[claim].timeToLive = timeToLive }
         let newTimeToLive = claims[claim].timeToLive
         if let newTimeToLive { setDeadline(of: claim, to: lastInstant + newTimeToLive) }
+        noteChange(ofClaim: claim)
         effects.append(.sendRenewed(id, names(of: claim), token: token, timeToLive: newTimeToLive))
     }
 
@@ -236,7 +237,7 @@ extension LockTable {
         lastArrival += 1
         // Nothing but a claim on several locks ties them to one another.
         if !slots.isSingle { for lock in slots { locks[lock].setClaimCount += 1 } }
-        return claims.insert(
+        let claim = claims.insert(
             Claim(
                 id: id,
                 session: session,
@@ -252,6 +253,8 @@ extension LockTable {
                 timeToLive: timeToLive
             )
         )
+        noteChange(ofClaim: claim)
+        return claim
     }
 
     private mutating func refuse(_ id: RequestID, _ refusal: Refusal, _ effects: inout [Effect]) {

@@ -32,7 +32,10 @@ extension LockTable {
         }
         for (slot, account) in counted {
             precondition(accounts[slot] == account, "\(String(describing: accounts[slot])) should be \(account)")
-            precondition(account.waitsLeft >= 0, "user \(account.id) has \(-account.waitsLeft) waits too many")
+            precondition(
+                account.waitsLeft >= -restoredCount,
+                "user \(account.id) has \(-account.waitsLeft) waits too many"
+            )
         }
     }
 }

@@ -46,6 +46,7 @@ extension LockTable {
     /// Takes a claim out of the table that neither waits nor holds, with what its user was charged with for it.
     @inline(__always)
     mutating func remove(_ claim: Int) {
+        noteChange(ofClaim: claim)
         users.refund(claims[claim].charge)
         claims.remove(at: claim)
     }

@@ -15,6 +15,12 @@ public struct LockTable: Sendable {
     public let limits: Limits
     /// Whether somebody watches: then effects come with an ``Effect/observe(_:)`` for whatever happens, in that order.
     public var isObserved = false
+    /// Whether the table remembers what has changed, for ``takeChanges(claims:sessions:)``.
+    ///
+    /// When it is set, everything that there is counts as changed.
+    public var keepsChanges = false {
+        didSet { if keepsChanges != oldValue { restartChanges() } }
+    }
     /// What has happened so far.
     public internal(set) var totals = Totals()
 
@@ -37,6 +43,8 @@ public struct LockTable: Sendable {
     var sessions = Slab<Session>()
     var sessionSlots: [SessionID: Int] = [:]
     var users: Users
+    var changedClaims = ChangedSlots()
+    var changedSessions = ChangedSlots()
     /// How many sessions have ended and have leases still.
     var endedSessionCount = 0
     var deadlines = DeadlineQueue()
@@ -45,10 +53,13 @@ public struct LockTable: Sendable {
     /// The leases that have ended.
     var history: History
 
-    var nextToken: FencingToken
+    /// The least token that was not granted.
+    public internal(set) var nextToken: FencingToken
     var reservedThrough: FencingToken
     var lastArrival: UInt64 = 0
     var lastInstant = MonotonicInstant(nanoseconds: .min)
+    /// How many claims there were when the table was made: limits may have been wider then.
+    var restoredCount = 0
 
     /// An empty table whose first grant has the token `firstToken`.
     ///
@@ -111,7 +122,9 @@ public struct LockTable: Sendable {
     private mutating func open(_ id: SessionID, _ peer: Peer) {
         precondition(sessionSlots[id] == nil, "session \(id) is open already")
         let user = users.addSession(of: peer.user, limits: limits)
-        sessionSlots[id] = sessions.insert(Session(id: id, peer: peer, user: user))
+        let slot = sessions.insert(Session(id: id, peer: peer, user: user))
+        sessionSlots[id] = slot
+        noteChange(ofSession: slot)
     }
 
     private mutating func reserveTokens(through: FencingToken) {

@@ -43,21 +43,25 @@ struct ProgressReports: Sendable {
     var isEmpty: Bool { reports.isEmpty }
     var count: Int { reports.count }
 
+    /// How often a claim that waits wants to hear something.
+    func interval(of claim: Int) -> Milliseconds? { reports[claim]?.interval }
+
     /// When somebody is to be told, or looked at: `now` if there is news.
     func nextInstant(_ now: MonotonicInstant) -> MonotonicInstant? {
         locksWithNews.isEmpty ? due.earliest?.instant : now
     }
 
-    /// Takes in a claim that waits on `slots` and was told just now.
+    /// Takes in a claim that waits on `slots` and was told just now, or is to be told, whatever it was told before.
     mutating func add(
         _ claim: Int,
         _ arrival: UInt64,
         every interval: Milliseconds,
-        told: WaitSituation,
+        told: WaitSituation?,
         on slots: LockSlots,
         at now: MonotonicInstant
     ) {
         reports[claim] = Report(interval: interval, arrival: arrival, told: told, nextInstant: now + interval)
+        if told == nil { forgetTold(claim, at: now) }
         listen(claim, to: slots)
     }
 

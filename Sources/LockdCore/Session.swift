@@ -9,6 +9,10 @@ struct Session: Vacatable {
     var state = SessionState.open
     /// It is a lease that is bound to something else than a connection, and ends with it.
     var isBound = false
+    /// Since when it has had no connection; nothing if it has one.
+    var detachedAt: MonotonicInstant?
+    /// The arrival of the last of all requests before it was resumed; 0 if it never was.
+    var resumedThrough: UInt64 = 0
     /// Its leases, in the order in which they were granted.
     var leases = SlotList<Claim>()
     /// Its waits, in the order in which they arrived.

@@ -5,9 +5,9 @@ public import LockdWire
 public protocol Binder: AnyObject {
     /// Takes what came with the line of `session` that is being taken, and watches it.
     ///
-    /// - Returns: whom the lease is to list.
+    /// - Returns: what it is that the lease is bound to.
     /// - Throws: why the lease cannot be bound to that; nothing is watched then.
-    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> Peer
+    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> BoundTarget
 
     /// Gives up what is watched under this number.
     func unbind(_ id: SessionID)
@@ -21,6 +21,8 @@ final class DescriptorBinder: Binder {
     private let limits: Limits
     private var ids: [SessionID: BoundID] = [:]
     private var sessions: [BoundID: SessionID] = [:]
+    /// Where the descriptors are kept for the next daemon.
+    weak var bag: DescriptorBag?
     /// How many there are on behalf of each user.
     private var counts: [UserID: Int] = [:]
 
@@ -34,15 +36,13 @@ final class DescriptorBinder: Binder {
     /// Whose lease or wait is bound to what is watched under this number.
     func session(of id: BoundID) -> SessionID? { sessions[id] }
 
-    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> Peer {
+    func bind(_ binding: Binding, for session: Session, as id: SessionID) throws(WireError) -> BoundTarget {
         let descriptor = connections[session]?.takeDescriptor()
         do {
             let bound = try BoundDescriptor(checking: descriptor, as: binding, from: session.peer)
             try requireRoom(for: bound.user)
-            let boundID = try bounds.insert(bound)
-            (ids[id], sessions[boundID]) = (boundID, id)
-            counts[bound.user, default: 0] += 1
-            return bound.peer
+            try watch(bound, as: id)
+            return bound.target
         } catch {
             if let descriptor { loose.add(1, of: session.peer.user); loose.close(descriptor, of: session.peer.user) }
             switch error {
@@ -51,6 +51,23 @@ final class DescriptorBinder: Binder {
             // The kernel has no memory to watch one more descriptor with.
             default: throw WireError(.tooManyDescriptors, limit: bounds.count, scope: .daemon)
             }
+        }
+    }
+
+    /// Watches a descriptor that is what it should be, whatever limits say.
+    ///
+    /// - Throws: ``SystemError`` if the kernel has no memory to watch it with; then it is the caller's still.
+    func watch(_ bound: BoundDescriptor, as id: SessionID) throws {
+        let boundID = try bounds.insert(bound)
+        (ids[id], sessions[boundID]) = (boundID, id)
+        counts[bound.user, default: 0] += 1
+        bag?.put(bound.descriptor, .init(session: id, isBound: true))
+    }
+
+    /// The descriptors, each with the number of the session that the lease is or will be.
+    var descriptors: [(item: DescriptorBag.Item, descriptor: CInt)] {
+        ids.compactMap { id, boundID in
+            bounds[boundID].map { (.init(session: id, isBound: true), $0.descriptor) }
         }
     }
 

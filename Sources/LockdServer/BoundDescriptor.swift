@@ -11,6 +11,17 @@ struct BoundDescriptor {
     /// Whom a lease that is bound to it lists: the process of the pidfd; for a pipe, the process that sent it.
     let peer: Peer
 
+    /// What it stands for, as far as that can be found again.
+    var target: BoundTarget {
+        BoundTarget(
+            binding: kind,
+            peer: peer,
+            user: user,
+            process: kind == .pidfd ? ProcessIdentity(of: descriptor, number: peer.process) : .unknown,
+            pipe: kind == .pipe ? FileIdentity(of: descriptor) : .none
+        )
+    }
+
     /// Why a lease is not bound to a descriptor.
     enum Refusal: Error, Hashable {
         /// None came with the line.
@@ -48,6 +59,12 @@ struct BoundDescriptor {
         self.descriptor = descriptor
         self.kind = kind
         user = sender.user
+    }
+
+    /// A descriptor that is found to stand for what a lease was bound to before.
+    init(_ descriptor: CInt, for target: BoundTarget) {
+        self.descriptor = descriptor
+        (kind, user, peer) = (target.binding, target.user, target.peer)
     }
 
     /// Of a pidfd, it stands for a single thread (PIDFD_THREAD): that can end long before its process.

@@ -5,6 +5,10 @@ final class ConnectionTable {
     private var lastGeneration: UInt32 = 0
 
     var count: Int { slots.count - freeSlots.count }
+    /// The sockets, each with whose it is.
+    var descriptors: [(item: DescriptorBag.Item, descriptor: CInt)] {
+        all.filter { $0.socket != Connection.none }.map { (.init(session: $0.session.id, isBound: false), $0.socket) }
+    }
     var all: some Sequence<Connection> { slots.lazy.compactMap { $0 } }
 
     /// Adds the connection that `make` makes for a slot and a generation.

@@ -13,6 +13,8 @@ struct EpollKey: Hashable {
         case socket
         case process
         case bound
+        /// What was asked of the ``DescriptorStore`` is done.
+        case barrier
     }
 
     let kind: Kind

@@ -54,6 +54,7 @@ extension LockService {
         case .sendLost: break  // Told before all other effects of its event.
         case .unbind(let id):
             bound[id] = nil
+            changedBounds.append(id)
             binder?.unbind(id)
         case .observe(let observation): tellWatchers(observation)
         }
@@ -81,6 +82,7 @@ extension LockService {
             note: lease.note,
             nameCount: lease.nameCount,
             binding: bound[lease.session]?.binding,
+            detached: lease.detached,
             waiterCount: lease.waiterCount
         )
     }
@@ -97,7 +99,8 @@ extension LockService {
             timeToLive: waiter.timeToLive,
             owner: waiter.owner,
             note: waiter.note,
-            nameCount: waiter.nameCount
+            nameCount: waiter.nameCount,
+            detached: waiter.detached
         )
     }
 

@@ -33,6 +33,13 @@ extension LockService {
 
     private mutating func acquire(_ request: consuming AcquireRequest, of session: Session, at now: MonotonicInstant) {
         let id = request.id
+        guard hasRoom(for: request.terms, at: now) else {
+            return refuse(
+                WireError(.logFull, want: "space-in-the-directory-of-the-socket"),
+                tag: id.tag,
+                to: session
+            )
+        }
         if let binding = request.terms.binding {
             do throws(WireError) {
                 request.boundHolder = try bind(binding, for: session)
@@ -50,9 +57,10 @@ extension LockService {
     private mutating func bind(_ binding: Binding, for session: Session) throws(WireError) -> BoundHolder {
         guard let binder else { throw WireError(.tooManyDescriptors, limit: 0, scope: .daemon) }
         let id = makeSessionID()
-        let peer = try binder.bind(binding, for: session, as: id)
-        bound[id] = BoundLease(peer: peer, binding: binding, asker: session.id)
-        return BoundHolder(session: id, peer: peer)
+        let target = try binder.bind(binding, for: session, as: id)
+        bound[id] = BoundLease(target: target, asker: session.id)
+        changedBounds.append(id)
+        return BoundHolder(session: id, peer: target.peer)
     }
 
     private mutating func greet(_ session: Session, _ hello: Request.Hello, _ id: RequestID) {
@@ -60,21 +68,13 @@ extension LockService {
             counts.refusedLines += 1
             return answer(id, .error(WireError(.lateHello, want: "first-line")))
         }
+        if let number = hello.resume, number != session.id, let former = sessions[number] {
+            return resume(former, in: session, hello, id)
+        }
         session.client = hello.client
-        answer(
-            id,
-            .welcome(
-                Reply.Welcome(
-                    daemonVersion: identity.version,
-                    version: 1,
-                    session: session.id,
-                    process: identity.process,
-                    features: Self.features,
-                    lineByteCount: ProtocolLimits.lineByteCount,
-                    nameByteCount: LockName.maximumByteCount
-                )
-            )
-        )
+        session.isResumable = true
+        noteChange(of: session)
+        answer(id, .welcome(welcome(to: session)))
     }
 
     private mutating func quit(_ session: Session, _ id: RequestID, at now: MonotonicInstant) {
@@ -86,6 +86,7 @@ extension LockService {
         session.state = .ended
         sessions[session.id] = nil
         endWatch(of: session)
+        recordLater(session)
         apply(.sessionEnded(session.id), at: now)
     }
 
@@ -125,6 +126,8 @@ extension LockService {
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
             ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("watchers", "\(watchers.count)"),
+            ("detached", "\(sessions.values.count { $0.isDetached })"),
+            ("log-bytes", "\(log?.liveByteCount ?? 0)"), ("log-limit-bytes", "\(WriteAheadLog.largestCapacity)"),
             ("locks", "\(table.lockCount)"), ("leases", "\(table.leaseCount)"),
             ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
             ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),

@@ -43,6 +43,7 @@ extension LockService {
         if session.watch == nil { watchers.append(session) }
         tellMissed(to: session)
         session.watch = Watch(prefix: prefix)
+        noteChange(of: session)
         table.isObserved = true
         answer(id, .watching(prefix: prefix))
     }
@@ -56,6 +57,7 @@ extension LockService {
     mutating func endWatch(of session: Session) {
         guard session.watch != nil else { return }
         session.watch = nil
+        noteChange(of: session)
         watchers.removeAll { $0 === session }
         table.isObserved = !watchers.isEmpty
     }
@@ -67,6 +69,7 @@ extension LockService {
         for session in watchers where session.watch?.covers(observation.names) == true {
             guard hasRoom(session) else {
                 session.watch?.missedCount += 1
+                noteChange(of: session)
                 continue
             }
             tellMissed(to: session)
@@ -88,7 +91,7 @@ extension LockService {
     private func hasRoom(_ session: Session) -> Bool {
         if !session.isBackedUp { return true }
         if session.watch?.isStuck == true { return false }
-        flush(session)
+        flushWatcher(session)
         session.watch?.isStuck = session.isBackedUp
         return !session.isBackedUp
     }
@@ -96,6 +99,7 @@ extension LockService {
     private mutating func tellMissed(to session: Session) {
         guard let count = session.watch?.missedCount, count > 0 else { return }
         session.watch?.missedCount = 0
+        noteChange(of: session)
         say(.watched(.missed(count: count)), to: session)
     }
 }

@@ -16,7 +16,7 @@ public struct LockService {
     /// What this daemon can do, as WELCOME says it.
     static let features = [
         "bind", "cancel", "deadlock", "history", "limit", "list", "max-queue", "mode", "names", "note", "owner",
-        "progress", "renew", "revoke", "show", "stats", "ttl", "watch",
+        "progress", "renew", "resume", "revoke", "show", "stats", "ttl", "watch",
     ]
 
     let identity: Identity
@@ -37,16 +37,33 @@ public struct LockService {
     /// With fewer tokens left than half of the latest block, the next one is reserved.
     private var tokensToKeep: UInt64
     let flush: (Session) -> Void
+    let flushWatcher: (Session) -> Void
     private let record: (Revocation) -> Void
     /// `nil`: nothing can be bound.
     let binder: (any Binder)?
-    private var lastSession = SessionID(0)
+    var lastSession = SessionID(0)
     /// By the number of the session that the lease is or will be.
     var bound: [SessionID: BoundLease] = [:]
     /// In the order in which they began to watch.
     var watchers: [Session] = []
     private var effects: [Effect] = []
-    private var dirty: [Session] = []
+    private(set) var dirty: [Session] = []
+
+    /// Where everything is written down that the next daemon needs to know; nothing if there is to be none that goes on.
+    let log: WriteAheadLog?
+    /// What there is to be written down.
+    var logChanges: [Session] = []
+    var backlogChanges: [Session] = []
+    var changedBounds: [SessionID] = []
+    /// Kept for their memory.
+    var (changedClaims, changedSessions): ([Int], [Int]) = ([], [])
+    var boundSlots = BoundSlots()
+    /// It was tried in vain to make room in the log, and is not tried again before that.
+    var noGrowthBefore: MonotonicInstant?
+    /// Says what is wrong in the daemon itself.
+    let logProblem: (_ what: String, _ why: String) -> Void
+    /// A session that is to take the place of another one's connection, as soon as its lines are left alone.
+    var resumption: Resumption?
     private var runnable: [Session] = []
     /// Sessions that may go on in the next turn too, but after all of those: they have made the table search.
     private var resting: [Session] = []
@@ -80,7 +97,7 @@ public struct LockService {
     /// A service with an empty table.
     ///
     /// `firstBlock` are tokens that `tokens` has reserved already. `flush` is called with a session that is to be told of a loss before anybody else is
-    /// told of the grant that follows, or that watches and has much to read: it writes that session's output as far as its socket takes it. `record` is called with every revocation.
+    /// told of the grant that follows: what waits for it by then is to be written before anything is that comes to wait for others later. `flushWatcher` is called with one that watches and has much to read, and writes that as far as its socket takes it. `record` is called with every revocation.
     public init(
         identity: Identity,
         limits: Limits,
@@ -89,8 +106,40 @@ public struct LockService {
         at now: MonotonicInstant,
         flush: @escaping (Session) -> Void,
         record: @escaping (Revocation) -> Void = { _ in },
+        flushWatcher: ((Session) -> Void)? = nil,
         binder: (any Binder)? = nil
     ) {
+        self.init(
+            identity: identity,
+            limits: limits,
+            tokens: tokens,
+            at: now,
+            flush: flush,
+            record: record,
+            flushWatcher: flushWatcher,
+            binder: binder,
+            log: nil,
+            table: LockTable(limits: limits, firstToken: firstBlock.lowerBound, reservedThrough: firstBlock.upperBound)
+        )
+    }
+
+    /// A service that goes on with a table, and writes into a log what the next one will need.
+    init(
+        identity: Identity,
+        limits: Limits,
+        tokens: any TokenSupply,
+        at now: MonotonicInstant,
+        flush: @escaping (Session) -> Void,
+        record: @escaping (Revocation) -> Void,
+        flushWatcher: ((Session) -> Void)?,
+        binder: (any Binder)?,
+        log: WriteAheadLog?,
+        logProblem: @escaping (_ what: String, _ why: String) -> Void = { _, _ in },
+        table: LockTable
+    ) {
+        self.log = log
+        self.logProblem = logProblem
+        self.flushWatcher = flushWatcher ?? flush
         self.identity = identity
         self.limits = limits
         self.tokens = tokens
@@ -98,17 +147,24 @@ public struct LockService {
         self.record = record
         self.binder = binder
         startedAt = now
-        table = LockTable(
-            limits: limits,
-            firstToken: firstBlock.lowerBound,
-            reservedThrough: firstBlock.upperBound
-        )
+        self.table = table
+        self.table.keepsChanges = log != nil
         tokensToKeep = table.tokensLeft / 2
     }
 
     /// Begins a session for `peer`.
     public mutating func open(_ peer: Peer, at now: MonotonicInstant) -> Session {
-        let session = Session(id: makeSessionID(), peer: peer, user: sessions(of: peer.user))
+        open(peer, .unknown, as: makeSessionID(), at: now)
+    }
+
+    /// Begins a session for `peer`, which is that process, with a number of its own.
+    mutating func open(
+        _ peer: Peer,
+        _ process: ProcessIdentity,
+        as id: SessionID,
+        at now: MonotonicInstant
+    ) -> Session {
+        let session = Session(id: id, peer: peer, process: process, user: sessions(of: peer.user))
         users[peer.user] = session.user
         sessions[session.id] = session
         counts.accepted += 1
@@ -154,6 +210,7 @@ public struct LockService {
         session.state = .ended
         sessions[session.id] = nil
         endWatch(of: session)
+        if !session.output.isEmpty { recordLater(session) }
         apply(.sessionEnded(session.id), at: now)
     }
 
@@ -204,6 +261,7 @@ public struct LockService {
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
+        recordBacklogLater(session)
         if session.watch != nil { catchUp(session) }
         if !session.droppedReports.isEmpty, !session.isBackedUp {
             for id in session.droppedReports { table.reportWasDropped(id) }
@@ -220,13 +278,16 @@ public struct LockService {
 
     // MARK: Inside
 
-    private mutating func takeLines(of session: Session, at now: MonotonicInstant) {
+    mutating func takeLines(of session: Session, at now: MonotonicInstant) {
         current = Unmanaged.passUnretained(session)
         currentID = session.id
         defer {
             current = nil
             currentID = nil
             countLater(session)
+            if session.input.bufferedByteCount > 0 || session.logged.input != nil || session.input.isDiscarding {
+                recordLater(session)
+            }
         }
         if session.user.searchCost > Self.searchCostPerTurn, session.state == .open, session.mayTakeLine {
             // Another session of the user has searched enough for this turn.
@@ -238,7 +299,10 @@ public struct LockService {
                 session.hasLinesLeft = false
                 return
             }
-            session.hasSpoken = true
+            if !session.hasSpoken {
+                session.hasSpoken = true
+                noteChange(of: session)
+            }
         }
         session.hasLinesLeft = session.input.bufferedByteCount > 0
     }
@@ -265,6 +329,7 @@ public struct LockService {
 
     /// Does what a bare request asks for, if that can be done at once; else it is to be taken like any other.
     private mutating func take(_ request: BareRequest, of session: Session, at now: MonotonicInstant) -> Bool {
+        if log?.isRoomy == false { return false }
         supplyTokens(at: now)
         let id = RequestID(session.id, tag: request.tag)
         let token =
@@ -349,6 +414,7 @@ public struct LockService {
     }
 
     mutating func markDirty(_ session: Session) {
+        recordLater(session)
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)

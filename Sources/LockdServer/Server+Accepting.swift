@@ -9,11 +9,11 @@ extension Server {
     func accept(_ now: MonotonicInstant) {
         for _ in 0..<Self.acceptsPerTurn {
             do {
-                guard let socket = try nextConnection() else {
+                guard let (socket, id) = try nextConnection() else {
                     hasWarnedOfDescriptors = false
                     return
                 }
-                try admit(socket, now)
+                try admit(socket, as: id, now)
             } catch {
                 return pauseAccepting(now, error)
             }
@@ -23,14 +23,19 @@ extension Server {
     /// The next connection, or nothing if there is none.
     ///
     /// - Throws: ``SystemError`` if there is one, but no descriptor for it.
-    private func nextConnection() throws(SystemError) -> CInt? {
-        if let socket = halfAccepted {
+    private func nextConnection() throws(SystemError) -> (socket: CInt, id: SessionID)? {
+        if let half = halfAccepted {
             halfAccepted = nil
-            return socket
+            return half
         }
         while true {
             let socket = clinux_accept(listener.descriptor)
-            if socket != -1 { return socket }
+            if socket != -1 {
+                let id = service.makeSessionID()
+                // At once: until then a client that has connected has nobody, should the daemon end.
+                bag?.put(socket, .init(session: id, isBound: false))
+                return (socket, id)
+            }
             if errno == EINTR || errno == ECONNABORTED { continue }
             if SystemError.isExhaustion(errno) { throw SystemError("accept") }
             return nil
@@ -76,30 +81,47 @@ extension Server {
     /// Makes a session of a connection, unless nobody is at its other end or there are too many.
     ///
     /// - Throws: ``SystemError`` if descriptors have run out; then the connection is kept for later.
-    private func admit(_ socket: CInt, _ now: MonotonicInstant) throws(SystemError) {
+    @discardableResult
+    func admit(_ socket: CInt, as id: SessionID, _ now: MonotonicInstant) throws(SystemError) -> Session? {
         let found: (peer: Peer, pidfd: CInt)?
         do {
             found = try PeerIdentification.identify(socket)
         } catch {
-            halfAccepted = socket
+            halfAccepted = (socket, id)
             throw error
         }
         guard let (peer, pidfd) = found else {
             // The process is gone already, so it holds nothing and reads nothing.
-            return clientSocket(socket).close()
+            clientSocket(socket).close()
+            return nil
         }
         if let refusal = refusal(of: peer) {
             Glibc.close(pidfd)
-            return refuse(socket, peer, refusal)
+            refuse(socket, peer, refusal)
+            return nil
         }
-        let session = service.open(peer, at: now)
+        let process = ProcessIdentity(of: pidfd, number: peer.process)
+        let session = service.open(peer, process, as: id, at: now)
+        service.commit(at: now)
+        connect(session, socket, pidfd, now)
+        return session
+    }
+
+    /// Gives a session its connection: what there is of it, a socket and a pidfd, is watched from now on.
+    func connect(_ session: Session, _ socket: CInt?, _ pidfd: CInt, _ now: MonotonicInstant) {
         let connection = connections.insert { slot, generation in
-            let socket = clientSocket(socket, of: peer.user)
-            return Connection(session: session, socket: socket, pidfd: pidfd, slot: slot, generation: generation)
+            Connection(
+                session: session,
+                socket: socket.map { clientSocket($0, of: session.peer.user) },
+                pidfd: pidfd,
+                loose: loose,
+                slot: slot,
+                generation: generation
+            )
         }
         do {
-            try epoll.add(socket, connection.interest, connection.socketKey)
-            try epoll.add(pidfd, .input, connection.processKey)
+            if let socket { try epoll.add(socket, connection.interest, connection.socketKey) }
+            if pidfd != Connection.none { try epoll.add(pidfd, .input, connection.processKey) }
         } catch {
             logger.warning("cannot watch a connection", metadata: ["error": "\(error)"])
             service.end(session, at: now)

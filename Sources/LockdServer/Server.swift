@@ -11,12 +11,11 @@ public import Logging
 public final class Server {
     let configuration: ServerConfiguration
     let logger: Logger
-    private let clock: () -> MonotonicInstant
+    let clock: () -> MonotonicInstant
     private let locks: [InstanceLock]
     let listener: Listener
     let epoll: Epoll
     let wakeUp: CInt
-    private let tokens: TokenReserver
     // Only the loop's thread comes here, and the service calls nothing of the server's but to flush a connection.
     @exclusivity(unchecked) var service: LockService
     let connections: ConnectionTable
@@ -24,7 +23,7 @@ public final class Server {
     let loose: LooseDescriptors
     /// What leases and waits are bound to.
     let bounds: BoundTable
-    private let binder: DescriptorBinder
+    let binder: DescriptorBinder
 
     /// Kept from turn to turn for its memory.
     private var sessionsToWrite: [Session] = []
@@ -32,15 +31,16 @@ public final class Server {
     /// The listener is left alone until then, because descriptors have run out.
     var acceptsAgainAt: MonotonicInstant?
     /// An accepted connection that waits for a second descriptor, that of its process.
-    var halfAccepted: CInt?
+    var halfAccepted: (socket: CInt, id: SessionID)?
+    /// Where descriptors are kept for the next daemon, if anybody does that.
+    private(set) var bag: DescriptorBag?
+    var watchedBarrier: CInt?
     var hasWarnedOfDescriptors = false
     var hasWarnedOfSessionLimit = false
-    private let inputBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: inputPerTurn, alignment: 16)
-
-    /// How many bytes are read from one session in one turn.
-    private static let inputPerTurn = 16 * 1024
+    let log: WriteAheadLog
+    let losses: LossQueue
     /// How many bytes are read from a session that ends: more than a socket buffer holds by default.
-    private static let inputAtEnd = 256 * 1024
+    static let inputAtEnd = 256 * 1024
     /// How many connections are accepted in one turn.
     static let acceptsPerTurn = 64
     /// How long the listener is left alone when descriptors have run out and none is given back.
@@ -50,11 +50,16 @@ public final class Server {
     ///
     /// Nobody is served before ``run()``.
     ///
-    /// - Parameter clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
+    /// - Parameters:
+    ///   - store: keeps connections for the next daemon; without one they end with this daemon.
+    ///   - kept: what the store has kept for this daemon, whose it becomes.
+    ///   - clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
     /// - Throws: ``SystemError`` and errors that say in their description what stands in the way and what to do.
     public init(
         configuration: ServerConfiguration,
         logger: Logger,
+        store: (any DescriptorStore)? = nil,
+        kept: [(name: String, descriptor: CInt)] = [],
         clock: (() -> MonotonicInstant)? = nil
     ) throws {
         self.configuration = configuration
@@ -65,11 +70,8 @@ public final class Server {
             try InstanceLock(path: configuration.stateDirectory + "/lock"),
             try InstanceLock(path: configuration.socketPath + ".lock"),
         ]
-        let file = TokenFile(directory: configuration.stateDirectory)
-        let block = try file.reserve(TokenReserver.firstBlockSize, atLeast: Self.wallClockMicroseconds())
-        Self.waitUntilWallClock(reaches: block.lowerBound)
-        let last = FencingToken(block.upperBound)
-        tokens = TokenReserver(file: file, reservedThrough: last, logger: logger)
+        let left = try Leftovers.read(configuration, bags: kept, logger)
+        let tokens = try Self.reserveTokens(in: configuration.stateDirectory, after: left.contents, logger)
         // The soft limit of descriptors becomes the hard one first.
         let budget = DescriptorBudget(
             descriptorLimit: Int(clamping: clinux_raise_descriptor_limit()),
@@ -85,29 +87,42 @@ public final class Server {
         epoll = try Epoll()
         bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
         binder = DescriptorBinder(connections, bounds, loose, limits: limits)
+        log = try WriteAheadLog(path: left.path, origin: left.origin, capacity: left.capacity)
+        let losses = LossQueue()
+        self.losses = losses
+        let now = self.clock()
         service = LockService(
             identity: .init(version: configuration.version, process: ProcessID(getpid())),
             limits: limits,
-            firstBlock: FencingToken(block.lowerBound)...last,
-            tokens: tokens,
-            at: self.clock(),
-            flush: { connections[$0]?.writeOutput() },
+            tokens: tokens.reserver,
+            at: now,
+            flush: { losses.append($0) },
             record: { logger.notice("revoked", metadata: $0.metadata) },
-            binder: binder
+            flushWatcher: { connections[$0]?.writeOutput() },
+            binder: binder,
+            log: log,
+            logProblem: { what, why in logger.error("\(what)", metadata: ["error": "\(why)"]) },
+            table: left.table(limits: limits, tokens: tokens.block, at: now, logger)
         )
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
         listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
         try epoll.add(listener.descriptor, .input, EpollKey(.listener))
         try epoll.add(wakeUp, .input, EpollKey(.wakeUp))
         if let stop = configuration.stopDescriptor { try epoll.add(stop, .input, EpollKey(.stop)) }
+        if let store {
+            bag = DescriptorBag(store, former: kept, logger: logger) { [connections, binder] in
+                connections.descriptors + binder.descriptors
+            }
+            binder.bag = bag
+        }
+        try restore(left, at: now)
     }
 
     deinit {
         Glibc.close(wakeUp)
-        inputBuffer.deallocate()
     }
 
-    /// Serves until ``stop()`` or until the stop descriptor is readable; then removes the socket and ends every session.
+    /// Serves until ``stop()`` or until the stop descriptor is readable; then removes the socket, and leaves everything to the next daemon.
     public func run() throws {
         logger.notice(
             "started",
@@ -139,9 +154,9 @@ public final class Server {
             loose.add(1, of: .overflow)
             loose.close(socket, of: .overflow)
         }
-        for connection in connections.all { connection.close() }
-        if let socket = halfAccepted { clientSocket(socket).close() }
-        bounds.releaseAll()
+        for connection in connections.all { connection.abandon() }
+        if let (socket, _) = halfAccepted { Glibc.close(socket) }
+        log.noteAlive(at: clock())
         logger.notice("stopped")
     }
 
@@ -153,14 +168,17 @@ public final class Server {
         acceptAgainIfDue(now)
         // What is due has ended before anything is looked at that was read now.
         service.passTime(at: now)
+        service.commit(at: now)
         let isBehind = service.nextDeadline.map { $0 <= now } ?? false
         for index in 0..<readyCount {
             let (key, interest) = epoll.readiness(at: index)
             handle(key, interest, now)
+            service.commit(at: now)
         }
         service.resume(at: now)
         // What has ended by that, unless that was as much as one turn ends.
         if !isBehind { service.passTime(at: now) }
+        service.commit(at: now)
         writeOutputs(now)
     }
 
@@ -179,6 +197,7 @@ public final class Server {
         case .listener: accept(now)
         case .wakeUp: takeWakeUp()
         case .stop: isStopped = true
+        case .barrier: barrierHasPassed()
         case .socket:
             guard let connection = connections[key] else { return }
             if interest.isDisjoint(with: [.peerShutDown, .hangUp]) {
@@ -204,19 +223,23 @@ public final class Server {
     }
 
     private func writeOutputs(_ now: MonotonicInstant) {
+        // Word of a loss before what was granted because of it, whoever else is told of what.
+        while let (session, end) = losses.popFirst() { connections[session]?.writeOutput(through: end) }
         service.takeDirtySessions(into: &sessionsToWrite)
         for session in sessionsToWrite {
             guard let connection = connections[session] else { continue }
             write(to: connection, now)
         }
         for user in service.settleUsers(at: now) { warnOfBytes(of: user) }
+        watchBag()
+        service.noteWritten(at: now)
     }
 
     // MARK: One connection
 
     private func receive(from connection: Connection, _ now: MonotonicInstant) {
         guard connection.session.wantsInput else { return watch(connection, forInput: false) }
-        switch connection.read(into: inputBuffer(for: connection.session)) {
+        switch read(from: connection) {
         case .bytes(let bytes): take(bytes, from: connection, now)
         case .nothing: break
         case .end: hangUp(connection, now)
@@ -232,9 +255,22 @@ public final class Server {
         }
     }
 
-    private func take(_ bytes: UnsafeRawBufferPointer, from connection: Connection, _ now: MonotonicInstant) {
+    /// Reads into memory that outlives the daemon, so that no line is lost that was read and not applied.
+    func read(from connection: Connection) -> ClientSocket.Input {
+        log.beginReceiving(for: connection.session.id)
+        let buffer = log.receiveBuffer
+        let isFull = connection.session.user.isFull
+        let length = isFull ? UserSessions.inputPerTurnWhenFull : buffer.count
+        return connection.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<length]))
+    }
+
+    func take(_ bytes: UnsafeRawBufferPointer, from connection: Connection, _ now: MonotonicInstant) {
+        let count = bytes.count
         service.receive(bytes, from: connection.session, at: now)
+        service.commit(at: now)
+        log.endReceiving(count)
         discardUnclaimedDescriptors(of: connection)
+        if let resumption = service.takeResumption() { resume(resumption, with: connection, now) }
     }
 
     /// A descriptor belongs to the line with whose bytes it came: when all of them were taken, nobody will claim it any more.
@@ -242,12 +278,7 @@ public final class Server {
         if connection.session.input.bufferedByteCount == 0 { connection.discardDescriptors() }
     }
 
-    private func inputBuffer(for session: Session) -> UnsafeMutableRawBufferPointer {
-        guard session.user.isFull else { return inputBuffer }
-        return UnsafeMutableRawBufferPointer(rebasing: inputBuffer[..<UserSessions.inputPerTurnWhenFull])
-    }
-
-    private func write(to connection: Connection, _ now: MonotonicInstant) {
+    func write(to connection: Connection, _ now: MonotonicInstant) {
         // It may have gone on with lines that had been held back.
         discardUnclaimedDescriptors(of: connection)
         connection.writeOutput()
@@ -270,13 +301,13 @@ public final class Server {
             if session.wantsInput || (forInput && connection.interest.contains(.input)) { interest.insert(.input) }
         }
         if !session.output.isEmpty { interest.insert(.output) }
-        guard interest != connection.interest else { return }
+        guard interest != connection.interest, connection.socket != Connection.none else { return }
         connection.interest = interest
         epoll.modify(connection.socket, interest, connection.socketKey)
     }
 
     /// The client has hung up or its process has ended: takes the lines that it has sent, and ends its session.
-    private func hangUp(_ connection: Connection, _ now: MonotonicInstant) {
+    func hangUp(_ connection: Connection, _ now: MonotonicInstant) {
         let session = connection.session
         if session.state == .ended {
             // It had half-closed before and now has closed: nobody is there to read what is left.
@@ -284,11 +315,13 @@ public final class Server {
         }
         service.endInput(of: session, at: now)
         var rest = Self.inputAtEnd
-        while rest > 0, case .bytes(let bytes) = connection.read(into: inputBuffer) {
+        while rest > 0, case .bytes(let bytes) = read(from: connection) {
             take(bytes, from: connection, now)
             rest -= bytes.count
         }
-        service.end(session, at: now)
+        // It may be another one's by now: then that goes on, with a connection that has ended.
+        service.end(connection.session, at: now)
+        service.commit(at: now)
         write(to: connection, now)
     }
 

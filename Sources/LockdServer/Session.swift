@@ -47,12 +47,21 @@ public final class Session {
     @exclusivity(unchecked) var output = OutputBuffer()
     /// How many bytes were buffered for it when that was last counted for its user.
     var countedByteCount = 0
+    /// Which process ``peer`` is, so that it can be told from a later one with the same number.
+    let process: ProcessIdentity
+    /// It has said HELLO, so it may be resumed.
+    var isResumable = false
+    /// It has no connection: the daemon has restarted, and it has not come back.
+    var isDetached = false
+    /// What of it is in the log.
+    var logged = LoggedSession()
     /// Where the connection that carries the session is found, for whoever keeps connections.
     var connectionSlot: Int?
 
-    init(id: SessionID, peer: Peer, user: UserSessions) {
+    init(id: SessionID, peer: Peer, process: ProcessIdentity, user: UserSessions) {
         self.id = id
         self.peer = peer
+        self.process = process
         self.user = user
         user.add(id)
     }

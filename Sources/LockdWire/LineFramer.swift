@@ -23,8 +23,10 @@ public struct LineFramer: Sendable {
     private var start = 0
     /// Up to here there is no LF behind `start`.
     private var scanned = 0
-    /// Whether the stream is inside of a line that was reported as too long; then `storage` is empty.
-    private var isDiscarding = false
+    /// Whether the stream is inside of a line that was reported as too long; then nothing is buffered.
+    public private(set) var isDiscarding = false
+    /// How many bytes of the stream were taken, or dropped.
+    public private(set) var takenByteCount: UInt64 = 0
 
     /// Storage larger than this is given back when it runs empty: an idle session should cost little, a busy one should
     /// not allocate.
@@ -35,6 +37,28 @@ public struct LineFramer: Sendable {
         self.limit = limit
     }
 
+    /// A framer in the middle of a stream: in front of `bytes`, or inside of a line that is being dropped.
+    public init(limit: Int, goingOnWith bytes: [UInt8], isDiscarding: Bool) {
+        self.limit = limit
+        storage = bytes
+        self.isDiscarding = isDiscarding
+    }
+
+    /// Calls `body` with the bytes that are kept, the first of them being that behind ``takenByteCount``.
+    public func withBufferedBytes<Result>(_ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        storage.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+    }
+
+    /// Drops what is kept of a line that is not complete.
+    public mutating func dropIncompleteLine() {
+        let complete = storage.lastIndex(of: UInt8(ascii: "\n")).map { max($0 + 1, start) } ?? start
+        takenByteCount += UInt64(storage.count - complete)
+        storage.removeSubrange(complete...)
+        scanned = min(scanned, complete)
+        isDiscarding = false
+        releaseIfEmpty()
+    }
+
     /// How many bytes are kept that no line was made of yet.
     public var bufferedByteCount: Int { storage.count - start }
 
@@ -42,7 +66,11 @@ public struct LineFramer: Sendable {
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         var bytes = bytes
         if isDiscarding {
-            guard let end = bytes.offset(of: UInt8(ascii: "\n")) else { return }
+            guard let end = bytes.offset(of: UInt8(ascii: "\n")) else {
+                takenByteCount += UInt64(bytes.count)
+                return
+            }
+            takenByteCount += UInt64(end + 1)
             isDiscarding = false
             bytes = bytes.from(end + 1)
         }
@@ -87,6 +115,7 @@ public struct LineFramer: Sendable {
     private mutating func take(upTo end: Int, _ body: (Line) -> Void) {
         let begin = start
         start = scanned
+        takenByteCount += UInt64(start - begin)
         defer { releaseIfEmpty() }
         storage.withUnsafeBytes { bytes in
             if end - begin > limit {

@@ -28,6 +28,8 @@ extension Reply {
         public var nameCount: Int
         /// What it lives as long as; `nil` for its session.
         public var binding: Binding?
+        /// How long its session, or what it is bound to, has been out of the daemon's sight; `nil` if it is not.
+        public var detached: Milliseconds?
         /// How many requests wait for it.
         public var waiterCount: Int
 
@@ -45,6 +47,7 @@ extension Reply {
             note: Text? = nil,
             nameCount: Int = 1,
             binding: Binding? = nil,
+            detached: Milliseconds? = nil,
             waiterCount: Int
         ) {
             self.name = name
@@ -59,6 +62,7 @@ extension Reply {
             self.note = note
             self.nameCount = nameCount
             self.binding = binding
+            self.detached = detached
             self.waiterCount = waiterCount
         }
     }
@@ -87,6 +91,8 @@ extension Reply {
         public var note: Text?
         /// How many names it is for, this one included.
         public var nameCount: Int
+        /// How long its session has been without a connection; `nil` if it has one.
+        public var detached: Milliseconds?
 
         /// A line with these values.
         public init(
@@ -100,7 +106,8 @@ extension Reply {
             timeToLive: Milliseconds? = nil,
             owner: Text? = nil,
             note: Text? = nil,
-            nameCount: Int = 1
+            nameCount: Int = 1,
+            detached: Milliseconds? = nil
         ) {
             self.name = name
             self.position = position
@@ -113,6 +120,7 @@ extension Reply {
             self.owner = owner
             self.note = note
             self.nameCount = nameCount
+            self.detached = detached
         }
     }
 

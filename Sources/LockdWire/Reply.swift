@@ -58,6 +58,10 @@ public enum Reply: Hashable, Sendable {
     indirect case error(WireError)
     /// The event `* LOST`: the lease with this token is not held any more.
     indirect case lost(LockNames, token: FencingToken, reason: LossReason)
+    /// The event `* LOST` without names: nothing that the session held is held any more.
+    case lostEverything(reason: LossReason)
+    /// The event `* RESTORED`: the daemon has restarted, and the session goes on with what it has.
+    case restored(SessionID, Remainder)
     /// An event of WATCH.
     indirect case watched(WatchEvent)
 
@@ -77,6 +81,8 @@ public enum Reply: Hashable, Sendable {
         public var lineByteCount: Int
         /// The most bytes of a name.
         public var nameByteCount: Int
+        /// What the session has, if it was resumed.
+        public var resumed: Remainder?
 
         /// A welcome with these values.
         public init(
@@ -86,7 +92,8 @@ public enum Reply: Hashable, Sendable {
             process: ProcessID,
             features: [String],
             lineByteCount: Int,
-            nameByteCount: Int
+            nameByteCount: Int,
+            resumed: Remainder? = nil
         ) {
             self.daemonVersion = daemonVersion
             self.version = version
@@ -95,6 +102,21 @@ public enum Reply: Hashable, Sendable {
             self.features = features
             self.lineByteCount = lineByteCount
             self.nameByteCount = nameByteCount
+            self.resumed = resumed
+        }
+    }
+
+    /// What a session has still.
+    public struct Remainder: Hashable, Sendable {
+        /// How many leases it holds.
+        public var leaseCount: Int
+        /// How many of its requests wait.
+        public var waiterCount: Int
+
+        /// So many leases and waiting requests.
+        public init(leaseCount: Int, waiterCount: Int) {
+            self.leaseCount = leaseCount
+            self.waiterCount = waiterCount
         }
     }
 
@@ -147,6 +169,8 @@ public enum Reply: Hashable, Sendable {
         case expired
         /// Somebody revoked it.
         case revoked(by: UserID?, process: ProcessID?, why: Text?)
+        /// The record of what was held is damaged: said of everything that a session held.
+        case logDamaged
         /// A reason that this version does not know: a newer daemon's. The lease is lost all the same.
         case other(Text)
     }

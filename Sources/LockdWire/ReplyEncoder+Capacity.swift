@@ -9,7 +9,7 @@ extension ReplyEncoder {
         case .granted(let names, _, _, .unremarkable), .released(let names, _):
             LineWriter.capacity(for: names.spellingByteCount)
         case .granted, .held, .queued, .busy, .timedOut, .cancelled, .deadlock, .renewed, .revoked, .denied, .lost,
-            .watched,
+            .lostEverything, .restored, .watched,
             .notHeld, .watching, .lease, .waiter, .hold, .edge, .error, .welcome, .statistic:
             LineWriter.longestCapacity(for: textByteCount(of: reply))
         case .waitCancelled, .notWaiting, .end, .unwatched, .pong, .bye: LineWriter.capacity(for: 0)
@@ -31,7 +31,10 @@ extension ReplyEncoder {
             names.spellingByteCount + count(holder?.peer) + count(holder?.note)
         case .lost(let names, _, .revoked(_, _, let why)): names.spellingByteCount + count(why)
         case .lost(let names, _, .other(let reason)): names.spellingByteCount + count(reason)
-        case .lost(let names, _, .expired): names.spellingByteCount
+        case .lost(let names, _, .expired), .lost(let names, _, .logDamaged): names.spellingByteCount
+        case .lostEverything(.revoked(_, _, let why)): count(why)
+        case .lostEverything(.other(let reason)): count(reason)
+        case .lostEverything(.expired), .lostEverything(.logDamaged), .restored: 0
         case .watched(let event): textByteCount(of: event)
         case .notHeld(let name): count(name)
         case .watching(let prefix): count(prefix)

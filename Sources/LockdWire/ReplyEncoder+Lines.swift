@@ -14,6 +14,7 @@ extension ReplyEncoder {
         writer.writeField(" note=", line.note)
         write(nameCount: line.nameCount, to: &writer)
         writer.writeField(" bound=", line.binding)
+        writer.writeField(" detached=", measured: line.detached)
         writer.writeField(" waiters=", UInt64(line.waiterCount))
     }
 
@@ -29,6 +30,7 @@ extension ReplyEncoder {
         writer.writeField(" owner=", line.owner)
         writer.writeField(" note=", line.note)
         write(nameCount: line.nameCount, to: &writer)
+        writer.writeField(" detached=", measured: line.detached)
     }
 
     static func write(_ line: Reply.HoldLine, to writer: inout LineWriter) {

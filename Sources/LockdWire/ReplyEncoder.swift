@@ -98,7 +98,16 @@ public enum ReplyEncoder {
         case .pong: writer.write("PONG")
         case .bye: writer.write("BYE")
         case .error(let error): write(error, to: &writer)
-        case .lost(let name, let token, let reason): write(lost: name, token, reason, to: &writer)
+        case .lost(let names, let token, let reason):
+            write("* LOST ", names, token, nil, to: &writer)
+            write(reason, to: &writer)
+        case .lostEverything(let reason):
+            writer.write("* LOST")
+            write(reason, to: &writer)
+        case .restored(let session, let remainder):
+            writer.write("* RESTORED")
+            writer.writeField(" session=", session.value)
+            write(remainder, to: &writer)
         case .watched(let event): write(event, to: &writer)
         }
     }
@@ -151,6 +160,12 @@ public enum ReplyEncoder {
         writer.write(spelling: welcome.features.joined(separator: ","))
         writer.writeField(" line=", UInt64(welcome.lineByteCount))
         writer.writeField(" name=", UInt64(welcome.nameByteCount))
+        if let resumed = welcome.resumed { write(resumed, to: &writer) }
+    }
+
+    private static func write(_ remainder: Reply.Remainder, to writer: inout LineWriter) {
+        writer.writeField(" leases=", UInt64(remainder.leaseCount))
+        writer.writeField(" waiters=", UInt64(remainder.waiterCount))
     }
 
     private static func write(_ error: WireError, to writer: inout LineWriter) {
@@ -169,14 +184,9 @@ public enum ReplyEncoder {
         }
     }
 
-    private static func write(
-        lost names: LockNames,
-        _ token: FencingToken,
-        _ reason: Reply.LossReason,
-        to writer: inout LineWriter
-    ) {
-        write("* LOST ", names, token, nil, to: &writer)
+    private static func write(_ reason: Reply.LossReason, to writer: inout LineWriter) {
         switch reason {
+        case .logDamaged: writer.write(" reason=log-damaged")
         case .expired: writer.write(" reason=expired")
         case .revoked(let user, let process, let why):
             writer.write(" reason=revoked")

@@ -6,7 +6,14 @@ extension ReplyWords {
     mutating func event() throws(ReplyProblem) -> Reply? {
         guard let verb = EventVerb(rawValue: .verbatim(try argument("event"))) else { return nil }
         switch verb {
-        case .lost: return .lost(try names(), token: try token(), reason: try lossReason())
+        case .lost:
+            guard hasArgument else { return .lostEverything(reason: try lossReason()) }
+            return .lost(try names(), token: try token(), reason: try lossReason())
+        case .restored:
+            return .restored(
+                try required("session", SessionID.init(decimal:)),
+                Reply.Remainder(leaseCount: try leaseCount(), waiterCount: try waiterCount())
+            )
         case .queued:
             return .watched(
                 .queued(try names(), by: try peer(), position: try position(), note: try text("note"))

@@ -10,8 +10,15 @@ extension ReplyWords {
             process: try required("pid", ProcessID.init(decimal:)),
             features: try required("features") { $0.split(separator: UInt8(ascii: ",")).map(String.verbatim) },
             lineByteCount: try required("line", Int.init(decimal:)),
-            nameByteCount: try required("name", Int.init(decimal:))
+            nameByteCount: try required("name", Int.init(decimal:)),
+            resumed: try remainder()
         )
+    }
+
+    /// What a session has that was resumed.
+    private func remainder() throws(ReplyProblem) -> Reply.Remainder? {
+        guard let leaseCount = try optional("leases", Int.init(decimal:)) else { return nil }
+        return Reply.Remainder(leaseCount: leaseCount, waiterCount: try waiterCount())
     }
 
     mutating func granted() throws(ReplyProblem) -> Reply {
@@ -50,6 +57,7 @@ extension ReplyWords {
             note: try text("note"),
             nameCount: try nameCount(),
             binding: try binding(),
+            detached: try optional("detached", Milliseconds.init(spelling:)),
             waiterCount: try waiterCount()
         )
     }
@@ -66,7 +74,8 @@ extension ReplyWords {
             timeToLive: try timeToLive(),
             owner: try text("owner"),
             note: try text("note"),
-            nameCount: try nameCount()
+            nameCount: try nameCount(),
+            detached: try optional("detached", Milliseconds.init(spelling:))
         )
     }
 
@@ -129,6 +138,7 @@ extension ReplyWords {
         guard let reason = try text("reason") else { throw .missing("reason") }
         switch reason.spelling {
         case "expired": return .expired
+        case "log-damaged": return .logDamaged
         case "revoked":
             return .revoked(
                 by: try optional("by-uid", UserID.init(decimal:)),

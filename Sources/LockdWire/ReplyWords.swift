@@ -32,6 +32,7 @@ enum ReplyVerb: String {
 /// The first words of events.
 enum EventVerb: String {
     case lost = "LOST"
+    case restored = "RESTORED"
     case queued = "QUEUED"
     case unqueued = "UNQUEUED"
     case granted = "GRANTED"
@@ -95,6 +96,9 @@ struct ReplyWords {
         guard let name = try? LockName(parsing: word) else { throw .bad("name") }
         return name
     }
+
+    /// Whether there is a next word that is no field.
+    var hasArgument: Bool { nextArgument != nil }
 
     /// The next word as a name, unless it is a field or there is none.
     mutating func nameIfAny() throws(ReplyProblem) -> LockName? { nextArgument == nil ? nil : try name() }
@@ -166,6 +170,8 @@ extension ReplyWords {
     func held() throws(ReplyProblem) -> Milliseconds { try required("held", Milliseconds.init(spelling:)) }
 
     func position() throws(ReplyProblem) -> Int { try required("position", Int.init(decimal:)) }
+
+    func leaseCount() throws(ReplyProblem) -> Int { try required("leases", Int.init(decimal:)) }
 
     func waiterCount() throws(ReplyProblem) -> Int { try required("waiters", Int.init(decimal:)) }
 

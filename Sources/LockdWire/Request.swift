@@ -37,11 +37,14 @@ public enum Request: Hashable, Sendable {
         public var version: UInt64
         /// The name and version of the client library.
         public var client: Text?
+        /// The session that the client wants to go on with; `nil` for a new one.
+        public var resume: SessionID?
 
         /// A greeting in version 1.
-        public init(version: UInt64 = 1, client: Text? = nil) {
+        public init(version: UInt64 = 1, client: Text? = nil, resume: SessionID? = nil) {
             self.version = version
             self.client = client
+            self.resume = resume
         }
     }
 

@@ -117,6 +117,7 @@ public enum RequestDecoder {
             switch key {
             case .version: hello.version = try value.version()
             case .client: hello.client = try value.text(limit: Text.shortLimit)
+            case .resume: hello.resume = SessionID(try value.number(in: 0...UInt64.max))
             }
         }
         return hello

@@ -39,6 +39,7 @@ public enum RequestEncoder {
             writer.write("HELLO")
             writer.writeField(" v=", hello.version)
             writer.writeField(" client=", hello.client)
+            writer.writeField(" resume=", hello.resume?.value)
         case .acquire(let acquire): write(acquire, to: &writer)
         case .release(let name, let token):
             writer.write("RELEASE ")

@@ -10,11 +10,13 @@ protocol OptionKey: CaseIterable {
 enum HelloOption: UInt8, OptionKey {
     case version
     case client
+    case resume
 
     var spelling: StaticString {
         switch self {
         case .version: "v"
         case .client: "client"
+        case .resume: "resume"
         }
     }
 }

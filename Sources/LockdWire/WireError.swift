@@ -66,6 +66,8 @@ public struct WireError: Error, Hashable, Sendable {
         public static let partlyHeld = Code(rawValue: "partly-held")
         /// The cursor is not what an END line said.
         public static let badCursor = Code(rawValue: "bad-cursor")
+        /// The daemon cannot write down what has to survive it.
+        public static let logFull = Code(rawValue: "log-full")
         /// The daemon does not speak that version of the protocol.
         public static let badVersion = Code(rawValue: "bad-version")
         /// HELLO is not the first line of its session.

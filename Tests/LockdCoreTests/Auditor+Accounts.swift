@@ -32,7 +32,7 @@ extension Auditor {
         var payer = UserID.overflow
         /// Whether its owner does nothing else meanwhile.
         var holdsUpOwner = false
-        /// What it was told last of how it goes, and when.
+        /// What it was told last of how it goes, and when; nothing if it is to be told anew.
         var told: Report?
         var toldAt: MonotonicInstant?
         /// Whether its names became free while more was due than could be worked off, so that it may be granted though it was over before.
@@ -265,11 +265,16 @@ extension Auditor {
     }
 
     mutating func move(_ token: FencingToken, to timeToLive: Milliseconds?) {
-        guard let timeToLive, let holder = holders[token] else { return }
-        if let former = holder.deadline { remove(Due(instant: former, isOfWait: false)) }
+        guard let timeToLive else { return }
         holders[token]?.timeToLive = timeToLive
-        holders[token]?.deadline = now + timeToLive
-        insert(Due(instant: now + timeToLive, isOfWait: false))
+        setDeadline(of: token, to: now + timeToLive)
+    }
+
+    mutating func setDeadline(of token: FencingToken, to instant: MonotonicInstant) {
+        guard let holder = holders[token] else { return }
+        if let former = holder.deadline { remove(Due(instant: former, isOfWait: false)) }
+        holders[token]?.deadline = instant
+        insert(Due(instant: instant, isOfWait: false))
     }
 
     func deadline(of request: AcquireRequest) -> MonotonicInstant? {

@@ -20,10 +20,10 @@ extension Auditor {
         try require(event == .progressDue, "QUEUED after \(event)")
         let told = waits.values.filter { $0.request.id == id && $0.names == names && $0.request.progress != nil }
         let wait = told.min { ($0.toldAt ?? now, $0.number) < ($1.toldAt ?? now, $1.number) }
-        guard let wait, let interval = wait.request.progress, let toldAt = wait.toldAt else {
+        guard let wait, let interval = wait.request.progress else {
             throw Complaint("QUEUED to \(id), which does not want it")
         }
-        try require(toldAt + interval <= now, "QUEUED too soon")
+        try require(wait.toldAt.map { $0 + interval <= now } ?? true, "QUEUED too soon")
         try note(queueing, of: wait)
     }
 
@@ -62,9 +62,9 @@ extension Auditor {
     func observe(nextProgress: MonotonicInstant?) throws(Complaint) {
         guard silentCount == 0, silent.isEmpty else { return }
         for wait in waits.values {
-            guard let interval = wait.request.progress, let toldAt = wait.toldAt, let told = wait.told else { continue }
-            if told == report(of: wait) { continue }
-            let due = max(now, toldAt + interval)
+            guard let interval = wait.request.progress else { continue }
+            if wait.toldAt != nil, wait.told == nil || wait.told == report(of: wait) { continue }
+            let due = wait.toldAt.map { max(now, $0 + interval) } ?? now
             try require(nextProgress.map { $0 <= due } ?? false, "\(wait.request.id) is not told what has changed")
         }
     }

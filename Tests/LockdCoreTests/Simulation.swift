@@ -18,11 +18,11 @@ struct SplitMix64: RandomNumberGenerator {
 struct Simulation {
     private let plan: SimulationPlan
     private var random: SplitMix64
-    private var table: LockTable
-    private var auditor: Auditor
-    private var now = MonotonicInstant(nanoseconds: 1_000_000_000)
+    var table: LockTable
+    var auditor: Auditor
+    var now = MonotonicInstant(nanoseconds: 1_000_000_000)
     private var open: [SessionID] = []
-    private var draining: [SessionID] = []
+    var draining: [SessionID] = []
     private var sessionCount: UInt64 = 0
     /// What was granted, as a client remembers it: it may be over.
     private var remembered: [(id: RequestID, names: LockNames, token: FencingToken)] = []
@@ -31,7 +31,9 @@ struct Simulation {
     /// What leases and waits are bound to.
     private var bound: [SessionID] = []
     private var bindingCount: UInt64 = 0
-    private var reservedThrough: FencingToken = 0
+    var reservedThrough: FencingToken = 0
+    /// What is written down of the table, by what it says of its changes.
+    private var mirror = Mirror()
     /// What all effects were, in short.
     private(set) var fingerprint = 0
     /// How often a request has gone the short way.
@@ -45,6 +47,7 @@ struct Simulation {
         self.plan = plan
         random = SplitMix64(state: seed)
         table = LockTable(limits: plan.limits, firstToken: 1, reservedThrough: 0)
+        table.keepsChanges = true
         auditor = Auditor(of: table, reservedThrough: 0)
     }
 
@@ -54,7 +57,11 @@ struct Simulation {
         for step in 0..<stepCount {
             try moveClock()
             try apply(nextEvent())
-            if step % 256 == 0 { table.checkInvariants() }
+            if step % 256 == 0 {
+                table.checkInvariants()
+                try mirror.compare(with: &table)
+            }
+            if chance(plan.restarts) { try restart() }
             if step % 512 == 0 { try list() }
         }
         for id in open { try apply(.inputEnded(id)) }
@@ -66,7 +73,7 @@ struct Simulation {
         table.checkInvariants()
     }
 
-    private mutating func apply(_ event: Event) throws(Complaint) {
+    mutating func apply(_ event: Event) throws(Complaint) {
         if table.tokensLeft <= plan.limits.grantsPerTurn {
             reservedThrough = FencingToken(reservedThrough.value + 2 * UInt64(plan.limits.grantsPerTurn) + 1)
             try audit(.tokensReserved(through: reservedThrough))
@@ -76,6 +83,7 @@ struct Simulation {
 
     private mutating func audit(_ event: Event) throws(Complaint) {
         let effects = try applyAndWitness(event)
+        mirror.update(from: &table)
         try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
         try auditor.observe(nextDeadline: table.nextDeadline)
         try auditor.observe(nextProgress: table.nextProgress)
@@ -137,6 +145,18 @@ struct Simulation {
             try apply(.timePassed)
             guard before != (table.leaseCount, table.waiterCount) else { throw Complaint("nothing was worked off") }
         }
+    }
+
+    /// Goes on with a table that was made of what is written down of this one.
+    private mutating func restart() throws(Complaint) {
+        try mirror.compare(with: &table)
+        let downtime = Downtime(from: now, to: chance(500) ? now : now + duration(0...20))
+        table = try mirror.restore(&table, downtime, reservedThrough: reservedThrough)
+        mirror = Mirror()
+        mirror.update(from: &table)
+        auditor.noteRestart(downtime)
+        now = downtime.to
+        for id in draining { try apply(.inputEnded(id)) }
     }
 
     private mutating func list() throws(Complaint) {

@@ -10,6 +10,8 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
     var tellings = 900
     /// How often in a thousand steps a session opens or goes on to end.
     var churn = 30
+    /// How often in a thousand steps the daemon restarts.
+    var restarts = 2
     /// How many of a thousand requests tolerate any number of holders, and how many a few.
     var shared = 200
     var counted = 150

@@ -40,6 +40,7 @@ import Testing
         unit: text(255)
     )
     private static let holder = Reply.Holder(peer: peer, held: time, note: text(256), count: .max)
+    private static let remainder = Reply.Remainder(leaseCount: .max, waiterCount: .max)
     private static let limit = HolderLimit(.max - 1)
 
     static let replies: [Reply] =
@@ -52,7 +53,8 @@ import Testing
                     process: ProcessID(.max),
                     features: [String](repeating: "max-queue", count: 30),
                     lineByteCount: .max,
-                    nameByteCount: .max
+                    nameByteCount: .max,
+                    resumed: remainder
                 )
             ),
             .granted(names, token: token, timeToLive: time, after: .unremarkable),
@@ -102,6 +104,8 @@ import Testing
                 )
             ),
             .lost(names, token: token, reason: .expired),
+            .lostEverything(reason: .logDamaged),
+            .restored(SessionID(.max), remainder),
             .lost(
                 names,
                 token: token,
@@ -124,6 +128,7 @@ import Testing
                 note: text(256),
                 nameCount: .max,
                 binding: .pidfd,
+                detached: time,
                 waiterCount: .max
             )
         ),
@@ -139,7 +144,8 @@ import Testing
                 timeToLive: time,
                 owner: text(64),
                 note: text(256),
-                nameCount: .max
+                nameCount: .max,
+                detached: time
             )
         ),
         .hold(
@@ -226,7 +232,7 @@ import Testing
         #expect(line.count < ProtocolLimits.lineByteCount)
         #expect(try decodeRequest(line).request == .acquire(terms))
         for request in [
-            .hello(.init(version: .max, client: Self.text(64))),
+            .hello(.init(version: .max, client: Self.text(64), resume: SessionID(.max))),
             .release(Self.name, token: Self.token),
             .renew(Self.name, token: Self.token, timeToLive: Self.time),
             .cancel(Self.tag),

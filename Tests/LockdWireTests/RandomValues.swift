@@ -34,7 +34,7 @@ struct RandomValues {
 
     private mutating func request() -> Request {
         switch Int.random(in: 0..<14, using: &generator) {
-        case 0: .hello(.init(client: maybe { $0.text(64) }))
+        case 0: .hello(.init(client: maybe { $0.text(64) }, resume: maybe { SessionID($0.number()) }))
         case 1, 2:
             .acquire(
                 .init(
@@ -64,7 +64,7 @@ struct RandomValues {
     }
 
     private mutating func reply() -> Reply {
-        switch Int.random(in: 0..<28, using: &generator) {
+        switch Int.random(in: 0..<30, using: &generator) {
         case 0:
             .welcome(
                 .init(
@@ -74,7 +74,8 @@ struct RandomValues {
                     process: process(),
                     features: ["cancel", "list", "ttl"].filter { _ in Bool.random(using: &generator) },
                     lineByteCount: count(),
-                    nameByteCount: count()
+                    nameByteCount: count(),
+                    resumed: maybe { $0.remainder() }
                 )
             )
         case 1: .granted(names(), token: token(), timeToLive: maybe { $0.given() }, after: predecessor())
@@ -110,9 +111,13 @@ struct RandomValues {
         case 24: .watching(prefix: maybe { $0.name() })
         case 25: .unwatched
         case 26: .watched(watchEvent())
+        case 27: .lostEverything(reason: .logDamaged)
+        case 28: .restored(SessionID(number()), remainder())
         default: .lost(names(), token: token(), reason: lossReason())
         }
     }
+
+    private mutating func remainder() -> Reply.Remainder { .init(leaseCount: count(), waiterCount: count()) }
 
     private mutating func lease() -> Reply.LeaseLine {
         .init(
@@ -128,6 +133,7 @@ struct RandomValues {
             note: maybe { $0.text(256) },
             nameCount: Int.random(in: 1...16, using: &generator),
             binding: maybe { $0.binding() },
+            detached: maybe { $0.measured() },
             waiterCount: count()
         )
     }
@@ -190,7 +196,8 @@ struct RandomValues {
             timeToLive: maybe { $0.given() },
             owner: maybe { $0.text(64) },
             note: maybe { $0.text(256) },
-            nameCount: Int.random(in: 1...16, using: &generator)
+            nameCount: Int.random(in: 1...16, using: &generator),
+            detached: maybe { $0.measured() }
         )
     }
 

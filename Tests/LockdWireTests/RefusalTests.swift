@@ -75,7 +75,7 @@ import Testing
         ("#t PING %", "#t ERROR unexpected-argument got=%25"),
         ("QUIT now", "ERROR unexpected-argument got=now"),
 
-        ("HELLO version=1", "ERROR unknown-option key=version want=v|client"),
+        ("HELLO version=1", "ERROR unknown-option key=version want=v|client|resume"),
         ("ACQUIRE a token=1", "ERROR unknown-option key=token want=\(options)"),
         ("RELEASE a ttl=1s", "ERROR unknown-option key=ttl want=token"),
         ("RENEW a wait=1s", "ERROR unknown-option key=wait want=token|ttl"),
@@ -149,6 +149,9 @@ import Testing
         ("ACQUIRE a bind=session", "ERROR bad-binding got=session want=pidfd|pipe"),
         ("ACQUIRE a bind=pipe bind=pidfd", "ERROR repeated-option key=bind"),
 
+        (
+            "HELLO resume=x", "ERROR bad-number key=resume got=x want=0..18446744073709551615"
+        ),
         ("HELLO v=one", "ERROR bad-number key=v got=one want=1"),
         ("RELEASE a token=", "ERROR bad-number key=token want=0..18446744073709551615"),
         ("RELEASE a token=+1", "ERROR bad-number key=token got=+1 want=0..18446744073709551615"),

@@ -35,6 +35,21 @@ import Testing
             )
         ),
         (
+            "WELCOME lockd=1 v=1 session=3 pid=77 features=resume line=8192 name=255 leases=2 waiters=1",
+            .welcome(
+                .init(
+                    daemonVersion: "1",
+                    version: 1,
+                    session: SessionID(3),
+                    process: ProcessID(77),
+                    features: ["resume"],
+                    lineByteCount: 8192,
+                    nameByteCount: 255,
+                    resumed: .init(leaseCount: 2, waiterCount: 1)
+                )
+            )
+        ),
+        (
             "GRANTED reports/nightly token=7",
             .granted("reports/nightly", token: 7, timeToLive: nil, after: .unremarkable)
         ),
@@ -273,6 +288,11 @@ import Testing
             .lost("a", token: 7, reason: .revoked(by: .root, process: ProcessID(99), why: "stuck%"))
         ),
         ("* LOST a token=7 reason=revoked", .lost("a", token: 7, reason: .revoked(by: nil, process: nil, why: nil))),
+        ("* LOST reason=log-damaged", .lostEverything(reason: .logDamaged)),
+        (
+            "* RESTORED session=3 leases=2 waiters=1",
+            .restored(SessionID(3), .init(leaseCount: 2, waiterCount: 1))
+        ),
         ("* LOST a token=7 reason=quota", .lost("a", token: 7, reason: .other("quota"))),
     ]
 
@@ -398,6 +418,10 @@ import Testing
         ("ERROR", "no code"),
         ("ERROR bad-name got=%", "bad got"),
         ("WELCOME lockd=1 v=1 session=1 pid=1 features=list line=8192", "no name"),
+        ("WELCOME lockd=1 v=1 session=1 pid=1 features=list line=8192 name=255 leases=1", "no waiters"),
+        ("* LOST", "no reason"),
+        ("* RESTORED leases=1 waiters=1", "no session"),
+        ("* RESTORED session=1 waiters=1", "no leases"),
         ("* LOST a token=7", "no reason"),
         ("* LOST a reason=expired", "no token"),
         ("*LOST a token=7 reason=expired", "unknown reply"),

@@ -8,6 +8,7 @@ import Testing
         arguments: [
             ("HELLO", .hello(.init())),
             ("HELLO v=1", .hello(.init(version: 1))),
+            ("HELLO resume=7", .hello(.init(resume: SessionID(7)))),
             ("HELLO v=01 client=lockd-python/1.0", .hello(.init(client: "lockd-python/1.0"))),
             ("ACQUIRE reports/nightly", .acquire(.init(name: "reports/nightly", wait: .never))),
             ("ACQUIRE a wait=forever", .acquire(.init(name: "a", wait: .never))),

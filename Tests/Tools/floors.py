@@ -34,10 +34,12 @@ FOUNDATION = frozenset({"Foundation", "FoundationEssentials"})
 MODULES = {
     "LockdModel": Module(floor=0, foreign=frozenset()),
     "CLinux": Module(floor=0, foreign=frozenset()),
+    "CSystemd": Module(floor=0, foreign=frozenset()),
     "LockdCore": Module(floor=1, foreign=COLLECTIONS),
     "LockdWire": Module(floor=1, foreign=frozenset({"Glibc.memchr"})),
     "LockdServer": Module(floor=2),
     "LockdClient": Module(floor=2, banned=FOUNDATION),
+    "Systemd": Module(floor=2, banned=FOUNDATION),
     "lockd": Module(floor=3),
     "lockctl": Module(floor=3),
 }

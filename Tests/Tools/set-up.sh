@@ -2,6 +2,8 @@
 # Installs what the demo, the tests and the checks need and this machine does not have: Debian packages, and a Python environment in
 # .build/venv with the pinned packages of Tests/requirements.txt and the client library. Says what it does. Does nothing where nothing is missing.
 #
+# set-up.sh packaging: installs what the Debian package is made and tested with, instead.
+#
 # PYTHON=/path/to/python3 chooses the Python to make the environment from.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -85,6 +87,15 @@ make_environment() {
     echo "$wanted" >"$stamp"
 }
 
+if [ "${1:-}" = packaging ]; then
+    if command -v apt-get >/dev/null; then
+        install_packages debhelper lintian man-db mandoc systemd-container
+    else
+        say "no apt-get, so no Debian package can be made here; its tests are skipped"
+    fi
+    exit
+fi
+
 check_swift
 
 # One at a time: a second make in this folder waits here, and then finds everything done.
@@ -92,12 +103,16 @@ mkdir -p .build
 exec 9>.build/set-up.lock
 flock 9
 
-# Swift's package manager calls git; the tests call socat.
+# Swift's package manager calls git and pkg-config; the tests call socat.
 programs=()
-for program in git socat; do
+for program in git pkg-config socat; do
     command -v "$program" >/dev/null || programs+=("$program")
 done
 [ ${#programs[@]} -eq 0 ] || install_packages "${programs[@]}"
+
+# The daemon is built with libsystemd; the tests start it with systemd-socket-activate, which needs no systemd that runs.
+pkg-config --exists libsystemd || install_packages libsystemd-dev
+command -v systemd-socket-activate >/dev/null || install_packages systemd
 
 python=$(find_python)
 if [ -z "$python" ]; then

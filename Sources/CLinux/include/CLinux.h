@@ -32,6 +32,9 @@ int clinux_peer_pidfd(int socket);
 // pidfd_open(2): a close-on-exec pidfd.
 int clinux_pidfd_open(pid_t process);
 
+// Whether the kernel tells processes apart by the inode numbers of their pidfds, as it does since Linux 6.9.
+bool clinux_pidfd_is_unique(int pidfd);
+
 // pidfd_send_signal(2) without siginfo.
 int clinux_pidfd_send_signal(int pidfd, int signal);
 
@@ -44,6 +47,17 @@ int clinux_unix_stream_socket(bool nonblocking);
 // bind(2) or connect(2) to a path of `length` bytes. Fails with ENAMETOOLONG if it does not fit.
 int clinux_bind_unix(int socket, const char *path, size_t length);
 int clinux_connect_unix(int socket, const char *path, size_t length);
+
+// socket(2), AF_UNIX, SOCK_DGRAM, close-on-exec, non-blocking.
+int clinux_unix_datagram_socket(void);
+
+// connect(2) to the name of `length` bytes: a path, or, if it begins with `@`, a name in the abstract namespace. Fails with ENAMETOOLONG if it
+// does not fit, with EINVAL if it is empty. A datagram socket may be connected again.
+int clinux_connect_by_name(int socket, const char *name, size_t length);
+
+// getsockname(2): writes the name of a Unix socket, spelled as clinux_connect_by_name takes it, without a NUL, and returns its length: 0 if the
+// socket has none. `name` has room for one byte more than a path may have. Fails with EAFNOSUPPORT if it is not a Unix socket.
+ssize_t clinux_unix_name(int socket, char *name);
 
 // The most bytes that a socket's path may have.
 size_t clinux_unix_path_maximum(void);
@@ -66,8 +80,20 @@ ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *des
 // says whether descriptors would come along.
 ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descriptors);
 
+// Makes a pair of connected, close-on-exec, non-blocking Unix stream sockets.
+int clinux_socket_pair(int ends[2]);
+
+// Makes clinux_peek_next begin at the first byte that waits.
+int clinux_begin_peeking(int socket);
+
+// Like clinux_receive, but the bytes and the descriptors stay where they are, and the next call goes on behind them.
+ssize_t clinux_peek_next(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count);
+
 // A close-on-exec, non-blocking signalfd for SIGTERM and SIGINT, which are blocked in the calling thread.
 int clinux_termination_signalfd(void);
+
+// The same for SIGHUP.
+int clinux_hang_up_signalfd(void);
 
 // A child of this process, and what to watch it by.
 struct clinux_child {
@@ -96,6 +122,14 @@ uint64_t clinux_raise_descriptor_limit(void);
 
 // O_PATH: what has this among its flags (F_GETFL) stands for a name, and neither for a file that is open nor for something to wait for.
 extern const int clinux_path_only;
+
+// Stores a number in memory that is shared with others, so that whoever reads it finds everything that was stored before.
+static inline void clinux_store_release(uint64_t *address, uint64_t value) {
+    __atomic_store_n(address, value, __ATOMIC_RELEASE);
+}
+
+// pipe2(2), close-on-exec and non-blocking: the read end, then the write end.
+int clinux_pipe(int *ends);
 
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);

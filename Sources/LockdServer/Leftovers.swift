@@ -1,0 +1,127 @@
+import Glibc
+import LockdCore
+import LockdModel
+import Logging
+
+/// What the daemon before has left.
+struct Leftovers {
+    /// Where its log is, and the next one will be.
+    let path: String
+    let origin: LogOrigin
+    let contents: LogContents
+    /// There was a log, of this boot.
+    let wasThere: Bool
+    /// What was kept of connections and of what leases are bound to, each to be taken once; what is left belongs to nothing in the log.
+    private(set) var descriptors: [DescriptorBag.Item: CInt]
+    private var taken: Set<FileIdentity> = []
+
+    /// Reads the log beside the socket, and looks into the bags of descriptors that were kept.
+    ///
+    /// A damaged log is put aside, for whoever wants to look at it.
+    ///
+    /// - Throws: an error that says what to do, if the log is to be left as it is.
+    static func read(
+        _ configuration: ServerConfiguration,
+        bags: [(name: String, descriptor: CInt)],
+        _ logger: Logger
+    ) throws -> Leftovers {
+        let path = configuration.socketPath + ".log"
+        let origin = try LogOrigin.current()
+        var (contents, wasThere) = (LogContents(), false)
+        if case .contents(let found) = try LogReader.read(path, origin: origin) {
+            if let damage = found.damage { putAside(path, damage, logger) }
+            (contents, wasThere) = (found, true)
+        }
+        let descriptors = DescriptorBag.contents(of: bags)
+        if !wasThere, !descriptors.isEmpty {
+            // There are clients, and nothing is known of them.
+            contents.damage = "it is gone"
+            logger.error("the log is gone, so all leases are lost", metadata: ["log": "\(path)"])
+        }
+        contents.lastSession = descriptors.keys.map(\.session).reduce(contents.lastSession, max)
+        return Leftovers(path, origin, contents, wasThere: wasThere, descriptors)
+    }
+
+    private init(
+        _ path: String,
+        _ origin: LogOrigin,
+        _ contents: LogContents,
+        wasThere: Bool,
+        _ descriptors: [DescriptorBag.Item: CInt]
+    ) {
+        (self.path, self.origin, self.contents) = (path, origin, contents)
+        (self.wasThere, self.descriptors) = (wasThere, descriptors)
+    }
+
+    /// The descriptor that was kept for something, for the caller to own.
+    mutating func takeDescriptor(_ item: DescriptorBag.Item) -> CInt? {
+        guard let descriptor = descriptors.removeValue(forKey: item) else { return nil }
+        taken.insert(FileIdentity(of: descriptor))
+        return descriptor
+    }
+
+    /// The connections of which the log knows nothing, for the caller to own.
+    mutating func takeUnknownConnections() -> [(session: SessionID, descriptor: CInt)] {
+        defer { descriptors.removeAll() }
+        var unknown: [(session: SessionID, descriptor: CInt)] = []
+        for (item, descriptor) in descriptors {
+            // The connection with which a session was resumed is kept under the number, too, that it had before.
+            if item.isBound || taken.contains(FileIdentity(of: descriptor)) {
+                close(descriptor)
+            } else {
+                unknown.append((item.session, descriptor))
+            }
+        }
+        return unknown.sorted { $0.session < $1.session }
+    }
+
+    private static func putAside(_ path: String, _ damage: String, _ logger: Logger) {
+        let newPath = path + ".damaged"
+        rename(path, newPath)
+        logger.error(
+            "the log is damaged, going on with the part of it that is not",
+            metadata: ["damage": "\(damage)", "log": "\(newPath)"]
+        )
+    }
+
+    /// How large the next log should be to begin with.
+    var capacity: Int {
+        let bytes = contents.outputs.values.reduce(0) { $0 + $1.lines.count }
+            + contents.inputs.values.reduce(0) { $0 + $1.bytes.count }
+        return WriteAheadLog.capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
+    }
+
+    /// The lock table as it was.
+    func table(
+        limits: Limits,
+        tokens: ClosedRange<FencingToken>,
+        at now: MonotonicInstant,
+        _ logger: Logger
+    ) -> LockTable {
+        var record = TableRecord()
+        record.sessions = contents.sessions.map { session in
+            var record = session.table
+            // Before anything is granted: who is not there is granted nothing.
+            let isConnected = descriptors[.init(session: record.id, isBound: false)] != nil
+            record.detachedAt = isConnected || record.isBound ? nil : record.detachedAt ?? now
+            return record
+        }
+        record.claims = contents.claims
+        var problems: [String] = []
+        let table = LockTable(
+            limits: limits,
+            firstToken: tokens.lowerBound,
+            reservedThrough: tokens.upperBound,
+            restoring: record,
+            downtime: (min(contents.aliveAt ?? now, now), now),
+            problems: &problems
+        )
+        if let first = problems.first {
+            logger.error(
+                "the log contradicts itself, dropping what does not fit",
+                metadata: ["first": "\(first)", "count": "\(problems.count)"]
+            )
+        }
+        return table
+    }
+}

@@ -1,0 +1,248 @@
+import CLinux
+import Glibc
+import LockdCore
+import LockdModel
+
+/// Reads what a daemon has left.
+struct LogReader {
+    /// What was found.
+    enum Result {
+        /// No log, or one of an earlier boot.
+        case nothing
+        case contents(LogContents)
+    }
+
+    /// A log that cannot be gone on with, and that must not be lost.
+    struct Newer: Error, CustomStringConvertible {
+        let path: String
+        let version: UInt64
+
+        var description: String {
+            """
+            \(path) was written by a newer lockd (format \(version); this one reads \(LogLayout.version)) and is left as it is; \
+            start that one again, or, to forget all leases, remove the file
+            """
+        }
+    }
+
+    private let bytes: UnsafeRawBufferPointer
+    private let ring: UnsafeRawBufferPointer
+    private var contents = LogContents()
+    private var claims: [Int: ClaimRecord] = [:]
+    private var bounds: [Int: LogRecord.Bound] = [:]
+    private var sessions: [Int: LogRecord.Session] = [:]
+    private var inputs: [Int: LogContents.Input] = [:]
+    private var backlogs: [Int: LogContents.Output] = [:]
+    private var replies: [Int: [UInt8]] = [:]
+    private var torn: Set<Int> = []
+    /// What was read of a commit of which not all was read.
+    private var pending: [(header: LogRing.Header, position: UInt64, payload: UnsafeRawBufferPointer)] = []
+
+    /// Reads the log at `path`.
+    ///
+    /// A damaged one is read as far as it is not.
+    ///
+    /// - Throws: ``Newer``; ``SystemError`` if there is a file and it cannot be read.
+    static func read(_ path: String, origin: LogOrigin) throws -> Result {
+        guard let bytes = try file(path) else { return .nothing }
+        return try bytes.withUnsafeBytes { try read($0, path: path, origin: origin) }
+    }
+
+    static func read(_ bytes: UnsafeRawBufferPointer, path: String, origin: LogOrigin) throws -> Result {
+        var damaged = LogContents()
+        guard bytes.count >= LogLayout.ringStart, number(LogLayout.Fixed.magic, bytes) == LogLayout.magic else {
+            damaged.damage = "it does not begin as a log does"
+            return .contents(damaged)
+        }
+        let version = number(LogLayout.Fixed.version, bytes)
+        guard version <= LogLayout.version else { throw Newer(path: path, version: version) }
+        let fixed = UnsafeRawBufferPointer(rebasing: bytes[..<LogLayout.Fixed.checksum])
+        guard LogChecksum.of(fixed, at: 0) == number(LogLayout.Fixed.checksum, bytes) else {
+            damaged.damage = "its header is damaged"
+            return .contents(damaged)
+        }
+        let boot = (number(LogLayout.Fixed.boot, bytes), number(LogLayout.Fixed.boot + 8, bytes))
+        guard boot == (origin.boot, origin.bootRest) else { return .nothing }
+        guard let capacity = Int(exactly: number(LogLayout.Fixed.capacity, bytes)), capacity > 0, capacity % 8 == 0,
+            capacity <= bytes.count - LogLayout.ringStart
+        else {
+            damaged.damage = "it is shorter than its header says"
+            return .contents(damaged)
+        }
+        var reader = LogReader(bytes, capacity: capacity)
+        reader.contents.isForeign = number(LogLayout.Fixed.pidNamespace, bytes) != origin.pidNamespace
+        reader.readAll()
+        return .contents(reader.contents)
+    }
+
+    private init(_ bytes: UnsafeRawBufferPointer, capacity: Int) {
+        self.bytes = bytes
+        ring = UnsafeRawBufferPointer(rebasing: bytes[LogLayout.ringStart..<LogLayout.ringStart + capacity])
+    }
+
+    // MARK: The whole
+
+    private mutating func readAll() {
+        let (head, tail) = (field(.head), field(.tail))
+        if tail < head || tail - head > UInt64(ring.count) || head % 8 != 0 {
+            contents.damage = "its header says that it is from \(head) to \(tail) of \(ring.count) bytes"
+        } else {
+            readRecords(from: head, to: tail)
+        }
+        for (slot, session) in sessions { take(session, in: slot) }
+        contents.claims = Array(claims.values)
+        contents.bounds = Array(bounds.values)
+        contents.lastSession = SessionID(field(.lastSession))
+        if field(.aliveAt) != 0 {
+            contents.aliveAt = MonotonicInstant(nanoseconds: Int64(bitPattern: field(.aliveAt)))
+        }
+        if contents.damage == nil {
+            contents.nextToken = field(.nextToken) == 0 ? nil : FencingToken(field(.nextToken))
+            readReceived(tail)
+        }
+    }
+
+    private mutating func take(_ session: LogRecord.Session, in slot: Int) {
+        contents.sessions.append(session)
+        let id = session.table.id
+        if let input = inputs[slot] { contents.inputs[id] = input }
+        var output = backlogs[slot] ?? LogContents.Output()
+        output.lines += replies[slot] ?? []
+        if !output.lines.isEmpty { contents.outputs[id] = output }
+        if torn.contains(slot) { contents.torn.insert(id) }
+    }
+
+    private mutating func readRecords(from head: UInt64, to tail: UInt64) {
+        var next = head
+        while next < tail {
+            guard let (header, position) = LogRing.header(at: next, in: ring), position < tail,
+                let (payload, isLast) = LogRing.check(header, at: position, in: ring)
+            else {
+                contents.damage = "the record at \(next) of \(head) to \(tail) is damaged"
+                return
+            }
+            pending.append((header, position, payload))
+            next = position + UInt64(LogRing.rounded(header.byteCount))
+            guard isLast else { continue }
+            for record in pending {
+                do {
+                    try apply(record.header, record.position, record.payload)
+                } catch {
+                    contents.damage = "the record at \(record.position) does not say what a record of its kind does"
+                    return
+                }
+            }
+            pending.removeAll(keepingCapacity: true)
+        }
+        if !pending.isEmpty || next != tail { contents.damage = "its last commit is not complete" }
+    }
+
+    /// Bytes that were received and of which no line was applied.
+    ///
+    /// How many they are was not recorded when the daemon ended: it is all up to the zeros that were there before.
+    private mutating func readReceived(_ tail: UInt64) {
+        let session = SessionID(field(.receiver))
+        guard session.value != 0, field(.receiverTail) == tail else { return }
+        let buffer = bytes[LogLayout.receiveStart..<LogLayout.receiveStart + LogLayout.receiveByteCount]
+        guard let last = buffer.lastIndex(where: { $0 != 0 }) else { return }
+        contents.received = (session, Array(buffer[...last]))
+    }
+
+    // MARK: One record
+
+    private mutating func apply(
+        _ header: LogRing.Header,
+        _ position: UInt64,
+        _ payload: UnsafeRawBufferPointer
+    ) throws(LogParser.Problem) {
+        var parser = LogParser(payload)
+        let slot = header.slot
+        switch header.kind {
+        case .skip: break
+        case .claim: claims[slot] = try ClaimRecord(&parser)
+        case .claimGone: claims[slot] = nil
+        case .session:
+            sessions[slot] = try LogRecord.Session(&parser)
+        case .sessionGone:
+            sessions[slot] = nil
+            forgetQueues(of: slot)
+        case .bound: bounds[slot] = try LogRecord.Bound(&parser)
+        case .boundGone: bounds[slot] = nil
+        case .farewell:
+            let session = SessionID(try parser.number())
+            if !wasWritten(position) { contents.farewells[session, default: []] += parser.remainder() }
+        case .reply: if !wasWritten(position) { replies[slot, default: []] += payload }
+        case .torn: torn.insert(slot)
+        case .input, .inputAdded, .inputTaken: try applyInput(header, &parser)
+        case .backlog:
+            let skipped = Int(try parser.number(UInt32.self))
+            backlogs[slot] = LogContents.Output(lines: Array(parser.remainder()), skipping: skipped)
+            guard skipped <= backlogs[slot]?.lines.count ?? 0 else { throw LogParser.Problem() }
+            // It says all that was not written by then.
+            replies[slot] = nil
+        // What it was added to may be recorded again behind this, and no longer in front of it.
+        case .backlogAdded: backlogs[slot]?.lines += payload
+        case .backlogGone: backlogs[slot] = nil
+        }
+    }
+
+    private mutating func applyInput(
+        _ header: LogRing.Header,
+        _ parser: inout LogParser
+    ) throws(LogParser.Problem) {
+        let slot = header.slot
+        switch header.kind {
+        case .inputAdded: inputs[slot]?.bytes += parser.remainder()
+        case .inputTaken:
+            let count = try parser.number(UInt64.self)
+            guard let input = inputs[slot] else { return }
+            guard count <= UInt64(input.bytes.count) else { throw LogParser.Problem() }
+            let rest = Array(input.bytes.dropFirst(Int(count)))
+            inputs[slot] = rest.isEmpty ? nil : LogContents.Input(bytes: rest)
+        default:
+            let isDiscarding = try parser.number(UInt8.self) != 0
+            inputs[slot] = LogContents.Input(bytes: Array(parser.remainder()), isDiscarding: isDiscarding)
+        }
+    }
+
+    private mutating func forgetQueues(of slot: Int) {
+        (inputs[slot], backlogs[slot], replies[slot]) = (nil, nil, nil)
+        torn.remove(slot)
+    }
+
+    private func wasWritten(_ position: UInt64) -> Bool { position < field(.written) }
+
+    private func field(_ field: LogLayout.Field) -> UInt64 { Self.number(field.rawValue, bytes) }
+
+    private static func number(_ offset: Int, _ bytes: UnsafeRawBufferPointer) -> UInt64 {
+        bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    }
+
+    // MARK: The file
+
+    /// All bytes of the file; nothing if there is none.
+    ///
+    /// They are copied: of memory that is mapped, somebody could take the file away.
+    private static func file(_ path: String) throws -> [UInt8]? {
+        let descriptor = clinux_open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0)
+        guard descriptor != -1 else {
+            if errno == ENOENT { return nil }
+            throw SystemError("open \(path)")
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        _ = try check("stat \(path)") { fstat(descriptor, &status) }
+        let size = Int(clamping: status.st_size)
+        guard size <= LogLayout.ringStart + WriteAheadLog.largestCapacity else { return [] }
+        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
+            while count < size {
+                let read = retryingOnInterrupt {
+                    pread(descriptor, buffer.baseAddress.map { $0 + count }, size - count, off_t(count))
+                }
+                if read == -1 { throw SystemError("read \(path)") }
+                if read == 0 { break }
+                count += read
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+import LockdCore
+import LockdModel
+
+/// How a claim is recorded: what is always there, a word that says what else there is, and that.
+extension ClaimRecord {
+    private static let fixedByteCount = 8 * 8
+
+    private struct Parts: OptionSet {
+        let rawValue: UInt16
+        static let token = Parts(rawValue: 1 << 0)
+        static let timeToLive = Parts(rawValue: 1 << 1)
+        static let deadline = Parts(rawValue: 1 << 2)
+        static let progress = Parts(rawValue: 1 << 3)
+        static let boundHolder = Parts(rawValue: 1 << 4)
+        static let holdsUpOwner = Parts(rawValue: 1 << 5)
+        static let owner = Parts(rawValue: 1 << 6)
+        static let note = Parts(rawValue: 1 << 7)
+    }
+
+    private var parts: Parts {
+        var parts: Parts = []
+        if token != nil { parts.insert(.token) }
+        if timeToLive != nil { parts.insert(.timeToLive) }
+        if deadline != nil { parts.insert(.deadline) }
+        if progress != nil { parts.insert(.progress) }
+        if boundHolder != nil { parts.insert(.boundHolder) }
+        if holdsUpOwner { parts.insert(.holdsUpOwner) }
+        if owner != nil { parts.insert(.owner) }
+        if note != nil { parts.insert(.note) }
+        return parts
+    }
+
+    /// How many bytes it takes in the log, at the most.
+    var loggedByteCount: Int {
+        var count = Self.fixedByteCount + 2 + LogWriter.byteCount(of: id.tag) + LogWriter.byteCount(of: names) + 4 * 8
+        if owner != nil { count += LogWriter.byteCount(of: owner) }
+        if note != nil { count += LogWriter.byteCount(of: note) }
+        if let boundHolder { count += 8 + LogWriter.byteCount(of: boundHolder.peer) }
+        return count
+    }
+
+    func write(to writer: inout LogWriter) {
+        let parts = parts
+        writer.put(id.session.value)
+        writer.put(session.value)
+        writer.put(Int64(holderLimit.count))
+        writer.put(arrival)
+        writer.put(arrivedAt.nanoseconds)
+        writer.put(since.nanoseconds)
+        writer.put(parts.rawValue)
+        writer.put(id.tag)
+        writer.put(names)
+        if let token { writer.put(token.value) }
+        if let timeToLive { writer.put(timeToLive.count) }
+        if let deadline { writer.put(deadline.nanoseconds) }
+        if let progress { writer.put(progress.count) }
+        if owner != nil { writer.put(owner) }
+        if note != nil { writer.put(note) }
+        if let boundHolder {
+            writer.put(boundHolder.session.value)
+            writer.put(boundHolder.peer)
+        }
+    }
+
+    init(_ parser: inout LogParser) throws(LogParser.Problem) {
+        let (asker, session) = (SessionID(try parser.number()), SessionID(try parser.number()))
+        let limit = Int(try parser.number(Int64.self))
+        let (arrival, arrivedAt) = (try parser.number(UInt64.self), try parser.number(Int64.self))
+        let since = try parser.number(Int64.self)
+        let parts = Parts(rawValue: try parser.number())
+        let tag = try parser.tag()
+        guard limit > 0 else { throw LogParser.Problem() }
+        self.init(
+            id: RequestID(asker, tag: tag),
+            session: session,
+            names: try parser.names(),
+            holderLimit: HolderLimit(limit),
+            holdsUpOwner: parts.contains(.holdsUpOwner),
+            arrival: arrival,
+            arrivedAt: MonotonicInstant(nanoseconds: arrivedAt),
+            since: MonotonicInstant(nanoseconds: since)
+        )
+        if parts.contains(.token) { token = FencingToken(try parser.number()) }
+        if parts.contains(.timeToLive) { timeToLive = try parser.milliseconds() }
+        if parts.contains(.deadline) { deadline = MonotonicInstant(nanoseconds: try parser.number()) }
+        if parts.contains(.progress) { progress = try parser.milliseconds() }
+        if parts.contains(.owner) { owner = try parser.text() }
+        if parts.contains(.note) { note = try parser.text() }
+        if parts.contains(.boundHolder) {
+            boundHolder = BoundHolder(session: SessionID(try parser.number()), peer: try parser.peer())
+        }
+    }
+}

@@ -1,0 +1,313 @@
+import LockdCore
+import LockdModel
+
+/// What the next daemon needs to know, in a file that is mapped into memory: written before a client is told.
+///
+/// It says what there is, slot by slot, and not what has happened: a lease that came and went between two commits costs nothing. The file is a ring. What still
+/// counts of its oldest records is written again at its end, a little with every commit, so it never has to be copied as a whole while it is large enough.
+///
+/// Not thread-safe: the loop's thread owns it.
+final class WriteAheadLog {
+    private var memory: LogMemory
+    private var ring: LogRing
+    private let path: String
+    private let origin: LogOrigin
+    private var claims = LiveRecords()
+    private var sessions = LiveRecords()
+    /// Which session the slots are of: what is recorded of one session must not be taken for another's.
+    private var sessionIDs: [Int: SessionID] = [:]
+    private var bounds = LiveRecords()
+    private var inputs = LiveRecords()
+    private var backlogs = LiveRecords()
+    /// What claims may take that were admitted since the last commit.
+    private var promisedByteCount = 0
+    private var appendedByteCount = 0
+    private var hasReplies = false
+    /// More was to be recorded than there was room for.
+    private(set) var isOverfull = false
+
+    /// How large the ring is at first. It takes so much memory even in a daemon that has nothing to do.
+    static let leastCapacity = 4 << 20
+    /// How large it becomes at the most.
+    static let largestCapacity = 1 << 30
+    /// Of so many bytes one may count: the others are what lets the ring go round without copying much.
+    private static let spaciousness = 4
+    /// For as much more as one turn may bring there is room without asking.
+    private static let reserve = 384 * 1024
+
+    /// Makes a log that takes the place of the one at `path` with ``publish()``.
+    ///
+    /// - Throws: ``SystemError`` if there is no room for it, or it cannot be made.
+    init(path: String, origin: LogOrigin, capacity: Int) throws {
+        (self.path, self.origin) = (path, origin)
+        memory = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
+        ring = LogRing(memory: Self.ringMemory(of: memory))
+        origin.write(to: memory, capacity: capacity)
+    }
+
+    /// The least capacity in which so many bytes can count.
+    static func capacity(for byteCount: Int) -> Int {
+        var capacity = leastCapacity
+        while capacity < largestCapacity, capacity / spaciousness < byteCount + reserve { capacity *= 2 }
+        return capacity
+    }
+
+    /// Where bytes are to be received. Zeros, but for what is being received. Another one after every commit.
+    var receiveBuffer: UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(
+            rebasing: memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + LogLayout.receiveByteCount]
+        )
+    }
+
+    var capacity: Int { ring.capacity }
+    /// How many bytes count.
+    var liveByteCount: Int {
+        claims.byteCount + sessions.byteCount + bounds.byteCount + inputs.byteCount + backlogs.byteCount
+    }
+
+    // MARK: Room
+
+    /// Whether there is room for whatever one turn may bring.
+    private(set) var isRoomy = true
+
+    private func lookForRoom() { isRoomy = freeForClaims >= Self.reserve }
+
+    private var freeForClaims: Int { capacity / Self.spaciousness - liveByteCount - promisedByteCount }
+
+    /// Whether a claim can be recorded that takes so many bytes; counts on it from then on.
+    func admit(_ byteCount: Int) -> Bool {
+        guard freeForClaims >= byteCount else { return false }
+        promisedByteCount += byteCount
+        return true
+    }
+
+    // MARK: Records
+
+    func append(_ claim: ClaimRecord, in slot: Int) {
+        let count = claim.loggedByteCount
+        let position = ring.append(.claim, slot: slot, payloadByteCount: count) {
+            var writer = LogWriter($0)
+            claim.write(to: &writer)
+        }
+        note(position, count, of: slot, in: &claims)
+    }
+
+    func append(_ session: LogRecord.Session, in slot: Int) {
+        if let former = sessionIDs[slot], former != session.table.id { appendSessionGone(slot) }
+        sessionIDs[slot] = session.table.id
+        let count = session.loggedByteCount
+        let position = ring.append(.session, slot: slot, payloadByteCount: count) {
+            var writer = LogWriter($0)
+            session.write(to: &writer)
+        }
+        note(position, count, of: slot, in: &sessions)
+    }
+
+    func append(_ bound: LogRecord.Bound, in slot: Int) {
+        let count = bound.loggedByteCount
+        let position = ring.append(.bound, slot: slot, payloadByteCount: count) {
+            var writer = LogWriter($0)
+            bound.write(to: &writer)
+        }
+        note(position, count, of: slot, in: &bounds)
+    }
+
+    func appendClaimGone(_ slot: Int) { appendGone(.claimGone, slot, &claims) }
+    func appendBoundGone(_ slot: Int) { appendGone(.boundGone, slot, &bounds) }
+
+    func appendSessionGone(_ slot: Int) {
+        sessionIDs[slot] = nil
+        inputs.remove(slot)
+        backlogs.remove(slot)
+        appendGone(.sessionGone, slot, &sessions)
+    }
+
+    /// What was received and not taken, as a whole.
+    func appendInput(_ bytes: UnsafeRawBufferPointer, isDiscarding: Bool, of slot: Int) {
+        let position = append(.input, slot, bytes, prefix: isDiscarding ? 1 : 0)
+        note(position, bytes.count + 1, of: slot, in: &inputs)
+    }
+
+    func appendInputAdded(_ bytes: UnsafeRawBufferPointer, of slot: Int) {
+        if noteRoom(append(.inputAdded, slot, bytes)) { inputs.add(bytes.count, to: slot) }
+    }
+
+    /// Some, or all, of what was received was taken from the front.
+    func appendInputTaken(_ count: UInt64, isAll: Bool, of slot: Int) {
+        noteRoom(appendCount(.inputTaken, slot, count))
+        if isAll { inputs.remove(slot) }
+    }
+
+    /// What a session is told from here on; says whether there was room.
+    func appendReply(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
+        hasReplies = true
+        return noteRoom(append(.reply, slot, bytes))
+    }
+
+    /// What a session is told that has ended; says whether there was room.
+    @discardableResult
+    func appendFarewell(_ bytes: UnsafeRawBufferPointer, of session: SessionID) -> Bool {
+        hasReplies = true
+        let position = ring.append(.farewell, slot: 0, payloadByteCount: 8 + bytes.count) {
+            var writer = LogWriter($0)
+            writer.put(session.value)
+            writer.put(bytes)
+        }
+        return noteRoom(position)
+    }
+
+    func appendBacklog(_ lines: UnsafeRawBufferPointer, skipping skipped: Int, of slot: Int) -> Bool {
+        let position = ring.append(.backlog, slot: slot, payloadByteCount: 4 + lines.count) {
+            var writer = LogWriter($0)
+            writer.put(UInt32(skipped))
+            writer.put(lines)
+        }
+        return note(position, 4 + lines.count, of: slot, in: &backlogs)
+    }
+
+    func appendBacklogAdded(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
+        guard noteRoom(append(.backlogAdded, slot, bytes)) else { return false }
+        backlogs.add(bytes.count, to: slot)
+        return true
+    }
+
+    func appendBacklogGone(_ slot: Int) { appendGone(.backlogGone, slot, &backlogs) }
+
+    func appendTorn(_ slot: Int) {
+        backlogs.remove(slot)
+        noteRoom(ring.append(.torn, slot: slot, payloadByteCount: 0) { _ in })
+    }
+
+    // MARK: Commits
+
+    /// Whether anything was recorded that is not committed.
+    var hasChanges: Bool { ring.end != ring.tail }
+
+    /// Makes everything count that was recorded since the last time, in one step.
+    func commit(nextToken: FencingToken, lastSession: SessionID) {
+        promisedByteCount = 0
+        guard hasChanges else { return }
+        lookForRoom()
+        appendedByteCount = 0
+        // Larger than they need be these numbers do no harm, so they may be ahead of the commit.
+        memory[.nextToken] = nextToken.value
+        memory[.lastSession] = lastSession.value
+        memory[.tail] = ring.commit()
+        memory[.head] = ring.head
+        ring.publishHead()
+    }
+
+    /// Takes note that all replies were written to their sockets which are not part of a backlog.
+    func noteRepliesWritten() {
+        guard hasReplies else { return }
+        hasReplies = false
+        memory[.written] = ring.tail
+    }
+
+    /// Takes note that the daemon is there.
+    func noteAlive(at now: MonotonicInstant) { memory[.aliveAt] = UInt64(bitPattern: now.nanoseconds) }
+
+    /// Takes note of whose bytes are about to be put into the ``receiveBuffer``.
+    func beginReceiving(for session: SessionID) {
+        memory[.receiverTail] = ring.tail
+        memory[.receiver] = session.value
+    }
+
+    /// Takes note that those bytes, `count` of them, were taken, and what came of that is committed.
+    func endReceiving(_ count: Int) {
+        memory[.receiver] = 0
+        let buffer = receiveBuffer
+        UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).initializeMemory(as: UInt8.self, repeating: 0)
+    }
+
+    // MARK: Cleaning
+
+    /// The oldest record, while more of the ring is used than should be, and no more has been cleaned than should be at once.
+    func recordToClean(cleaned: Int) -> (header: LogRing.Header, isLive: Bool)? {
+        guard ring.usedByteCount > capacity / 2, cleaned < max(16 * 1024, 4 * appendedByteCount) else { return nil }
+        guard let (header, position) = ring.oldest else { return nil }
+        // What is on its way to the sockets stays until it is there.
+        if hasReplies, position >= memory[.written] { return nil }
+        return (header, isLive(header, position))
+    }
+
+    func dropOldest() { ring.dropOldest() }
+
+    private func isLive(_ header: LogRing.Header, _ position: UInt64) -> Bool {
+        switch header.kind {
+        case .claim: claims.position(of: header.slot) == position
+        case .session: sessions.position(of: header.slot) == position
+        case .bound: bounds.position(of: header.slot) == position
+        case .input, .inputAdded, .inputTaken: inputs.position(of: header.slot).map { $0 <= position } ?? false
+        case .backlog, .backlogAdded:
+            backlogs.position(of: header.slot).map { $0 <= position } ?? false
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: false
+        }
+    }
+
+    // MARK: Another file
+
+    /// Begins anew in a file aside, as large as `capacity`: everything is to be recorded again, then ``publish()``.
+    ///
+    /// - Throws: ``SystemError`` if there is no room for it; then everything is as it was.
+    func beginRewriting(capacity: Int) throws {
+        let new = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
+        origin.write(to: new, capacity: capacity)
+        new[.aliveAt] = memory[.aliveAt]
+        memory = new
+        ring = LogRing(memory: Self.ringMemory(of: new))
+        (claims, sessions, bounds) = (LiveRecords(), LiveRecords(), LiveRecords())
+        (inputs, backlogs, sessionIDs) = (LiveRecords(), LiveRecords(), [:])
+        (promisedByteCount, hasReplies) = (0, false)
+        isOverfull = false
+    }
+
+    /// Puts the file in the place of the former one.
+    func publish() throws { try memory.rename(to: path) }
+
+    private static func ringMemory(of memory: LogMemory) -> UnsafeMutableRawBufferPointer {
+        UnsafeMutableRawBufferPointer(rebasing: memory.bytes[LogLayout.ringStart...])
+    }
+
+    // MARK: Inside
+
+    private func appendGone(_ kind: LogRecord.Kind, _ slot: Int, _ live: inout LiveRecords) {
+        // What no record ever said need not be taken back.
+        guard live.position(of: slot) != nil else { return }
+        live.remove(slot)
+        noteRoom(ring.append(kind, slot: slot, payloadByteCount: 0) { _ in })
+    }
+
+    private func append(
+        _ kind: LogRecord.Kind,
+        _ slot: Int,
+        _ bytes: UnsafeRawBufferPointer,
+        prefix: UInt8? = nil
+    ) -> UInt64? {
+        ring.append(kind, slot: slot, payloadByteCount: bytes.count + (prefix == nil ? 0 : 1)) {
+            var writer = LogWriter($0)
+            if let prefix { writer.put(prefix) }
+            writer.put(bytes)
+        }
+    }
+
+    private func appendCount(_ kind: LogRecord.Kind, _ slot: Int, _ count: UInt64) -> UInt64? {
+        ring.append(kind, slot: slot, payloadByteCount: 8) {
+            var writer = LogWriter($0)
+            writer.put(count)
+        }
+    }
+
+    @discardableResult
+    private func note(_ position: UInt64?, _ count: Int, of slot: Int, in live: inout LiveRecords) -> Bool {
+        guard noteRoom(position), let position else { return false }
+        live.set(slot, at: position, byteCount: LogRing.rounded(LogRing.headerByteCount + count))
+        return true
+    }
+
+    @discardableResult
+    private func noteRoom(_ position: UInt64?) -> Bool {
+        if position == nil { isOverfull = true } else { appendedByteCount = Int(ring.end - ring.tail) }
+        return position != nil
+    }
+}

@@ -1,0 +1,59 @@
+"""A daemon of a user's own, under the systemd of that user."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from box import Box
+
+
+@pytest.fixture
+def alice(installed: Box) -> dict[str, str]:
+    """A user with a systemd of her own that runs: the environment of her processes."""
+    installed.run(["useradd", "--create-home", "alice"])
+    number = installed.run(["id", "--user", "alice"]).stdout.strip()
+    installed.systemctl("start", f"user@{number}.service")
+    return {"HOME": "/home/alice", "XDG_RUNTIME_DIR": f"/run/user/{number}"}
+
+
+def test_socket_of_a_user_starts_daemon_of_the_user(installed: Box, alice: dict[str, str]) -> None:
+    installed.run(["systemctl", "--user", "enable", "--now", "lockd.socket"], user="alice", environment=alice)
+
+    said = installed.run(["lockctl", "ping", "--user"], user="alice", environment=alice).stdout
+
+    daemon = installed.run(
+        ["systemctl", "--user", "show", "--property=MainPID", "--value", "lockd.service"],
+        user="alice",
+        environment=alice,
+    ).stdout.strip()
+    assert f"(pid {daemon}) at {alice['XDG_RUNTIME_DIR']}/lockd/lockd.sock" in said
+    assert installed.run(["stat", "--format=%U", f"/proc/{daemon}"]).stdout == "alice\n"
+    assert installed.state("lockd.service") == "inactive"
+
+
+def test_what_is_the_users_is_for_the_user_alone(installed: Box, alice: dict[str, str]) -> None:
+    installed.run(["systemctl", "--user", "start", "lockd.socket"], user="alice", environment=alice)
+    installed.run(["lockctl", "ping", "--user"], user="alice", environment=alice)
+
+    paths = [
+        f"{alice['XDG_RUNTIME_DIR']}/lockd",
+        f"{alice['XDG_RUNTIME_DIR']}/lockd/lockd.sock",
+        "/home/alice/.local/state/lockd",
+    ]
+    assert installed.run(["stat", "--format=%U %a", *paths]).stdout.splitlines() == [
+        "alice 700",
+        "alice 600",
+        "alice 700",
+    ]
+
+
+def test_units_of_a_users_own_systemd_are_known(installed: Box, alice: dict[str, str]) -> None:
+    installed.run(["systemctl", "--user", "start", "lockd.socket"], user="alice", environment=alice)
+    job = ["lockctl", "run", "--user", "a", "--", "lockctl", "ls", "--user", "--json"]
+
+    said = installed.run(
+        ["systemd-run", "--user", "--quiet", "--pipe", "--wait", "--unit=job", *job], user="alice", environment=alice
+    ).stdout
+
+    assert [lease["unit"] for lease in json.loads(said)] == ["job.service"]
