@@ -170,6 +170,19 @@ class TestLeases:
             assert "acquire it again" in lease.loss.detail
         assert session.leases == {}
 
+    @pytest.mark.parametrize("survives", [True, False])
+    def test_damage_that_was_told_before_is_none(self, survives: bool) -> None:
+        session = greeted()
+        resumed(session, "* LOST reason=log-damaged")
+        lease = granted(session)
+        if survives:
+            hear(session, "* RESTORED session=7 leases=1 waiters=0", "* LOST reason=log-damaged")
+        else:
+            broken(session).greet(b"me")
+            hello = drain(session).split()[0]
+            hear(session, welcome(hello) + " leases=1 waiters=0", "* LOST reason=log-damaged")
+        assert (lease.loss, session.leases) == (None, {5: lease})
+
     def test_loss_of_one_may_wait_behind_welcome(self) -> None:
         session = greeted()
         lease = granted(session)

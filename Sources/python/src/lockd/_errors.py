@@ -83,8 +83,8 @@ class LeaseLost(LockdError):
         #: The token of the lost lease.
         self.token = token
         #: ``expired``; ``revoked``; ``forgotten`` and ``log-damaged`` (the daemon has restarted without what it had
-        #: written down, or with damage to it); ``disconnected`` (the session ended, for a reason on this side or because
-        #: the daemon is too old to go on with it); or ``unknown``. A later daemon may know more words.
+        #: written down, or with damage to it); ``disconnected`` (the session ended for a reason on this side, or the
+        #: daemon is too old to go on with it); or ``unknown``. A later daemon may know more words.
         self.reason = reason
         #: Who revoked it and why, or what happened and what to do about it, for people to read.
         self.detail = detail

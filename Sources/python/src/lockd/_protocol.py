@@ -91,6 +91,8 @@ class Session:
         self._lasts = True
         # Whether answers may come that came before.
         self._repeats = False
+        # Whether the session held leases when the daemon that is there began with it.
+        self._had_leases = False
         self._outgoing = Outgoing()
         self._incoming = bytearray()
 
@@ -289,6 +291,7 @@ class Session:
         received = [Received(None, None, reply)]
         if former is not None and former == reply.session:
             self._repeats = True
+            self._had_leases = bool(reply.leases)
         elif former is not None:
             received += self._begin_anew()
         return received
@@ -344,10 +347,13 @@ class Session:
         if isinstance(event, replies.Lost):
             self._held.lose(event)
         elif isinstance(event, replies.AllLost):
-            self._held.lose_all(damage(event))
+            # Nobody is told so who has leases: this was said before, and they came later.
+            if not self._had_leases:
+                self._held.lose_all(damage(event))
         elif isinstance(event, replies.Restored):
             # The daemon is another one, and the connection is the same: what was read of it is answered.
             self._repeats = True
+            self._had_leases = bool(event.leases)
             for outstanding in list(self._asked.tagged.values()):
                 if isinstance(outstanding.request, LISTINGS) and self._was_sent(outstanding):
                     self._asked.change_tag(outstanding)
