@@ -102,7 +102,7 @@ int clinux_connect_by_name(int socket, const char *name, size_t length) {
     return connect(socket, (struct sockaddr *)&address, address_length - 1);
 }
 
-ssize_t clinux_unix_name(int socket, char *name) {
+ssize_t clinux_unix_name(int socket, void *name) {
     struct sockaddr_un address;
     socklen_t address_length = sizeof address;
     if (getsockname(socket, (struct sockaddr *)&address, &address_length) != 0) return -1;
@@ -116,7 +116,7 @@ ssize_t clinux_unix_name(int socket, char *name) {
     bool is_abstract = address.sun_path[0] == '\0';
     if (!is_abstract) length = strnlen(address.sun_path, length);
     memcpy(name, address.sun_path, length);
-    if (is_abstract) *name = '@';
+    if (is_abstract) *(char *)name = '@';
     return (ssize_t)length;
 }
 

@@ -155,7 +155,8 @@ extension ClientCore {
         case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(names))
         case .error(let error): .failed(.refused(error, names: names))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
-            .denied, .statistic, .pong, .bye, .lost, .queued, .edge, .hold, .watching, .unwatched, .watched:
+            .denied, .statistic, .pong, .bye, .lost, .lostEverything, .restored, .queued, .edge, .hold, .watching,
+            .unwatched, .watched:
             nil
         }
     }
@@ -199,7 +200,7 @@ extension ClientCore {
             case .expired: self = .lost(.expired)
             case .revoked(let user, let process, let why):
                 self = .lost(.revoked, LeaseLoss.Revocation(user: user, process: process, why: why))
-            case .other: self = .lost(.unknown)
+            case .logDamaged, .other: self = .lost(.unknown)
             }
         }
     }

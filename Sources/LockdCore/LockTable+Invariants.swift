@@ -39,7 +39,8 @@ extension LockTable {
         }
         precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
         precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
-        precondition(leaseCount <= max(limits.leases, restoredCount), "\(leaseCount) leases are more than there may be")
+        let leaseLimit = max(largestLimits.leases, restoredCount)
+        precondition(leaseCount <= leaseLimit, "\(leaseCount) leases are more than there may be")
         precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
         precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")

@@ -32,9 +32,10 @@ extension LockTable {
         }
         for (slot, account) in counted {
             precondition(accounts[slot] == account, "\(String(describing: accounts[slot])) should be \(account)")
+            let least = limits.waitersPerUser - max(largestLimits.waitersPerUser, limits.waitersPerUser + restoredCount)
             precondition(
-                account.waitsLeft >= -restoredCount,
-                "user \(account.id) has \(-account.waitsLeft) waits too many"
+                account.waitsLeft >= least,
+                "user \(account.id) has \(least - account.waitsLeft) waits too many"
             )
         }
     }

@@ -12,7 +12,9 @@ public import LockdModel
 /// in the order of the deadlines, however late the table hears of it, and at one instant leases end before waits do.
 public struct LockTable: Sendable {
     /// What the table takes on.
-    public let limits: Limits
+    public internal(set) var limits: Limits
+    /// The largest that each limit has been since the table was made: there is never more, see ``change(_:)``.
+    var largestLimits: Limits
     /// Whether somebody watches: then effects come with an ``Effect/observe(_:)`` for whatever happens, in that order.
     public var isObserved = false
     /// Whether the table remembers what has changed, for ``takeChanges(claims:sessions:)``.
@@ -67,6 +69,7 @@ public struct LockTable: Sendable {
     public init(limits: Limits, firstToken: FencingToken, reservedThrough: FencingToken) {
         precondition(limits.waitersPerSession <= limits.endingsPerTurn, "all waits of a session end in one turn")
         self.limits = limits
+        largestLimits = limits
         history = History(limits)
         users = Users(limits: limits)
         self.nextToken = firstToken

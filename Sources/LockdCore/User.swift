@@ -12,6 +12,8 @@ struct User: Vacatable, Equatable {
     /// Less than nothing if exclusive waits, which count for nothing before, have become leases.
     private(set) var leasesLeft: Int
     /// How many more requests of its may wait.
+    ///
+    /// Less than nothing if fewer may than did, since the limits have changed.
     private(set) var waitsLeft: Int
     /// How many more bytes may be kept for it.
     ///
@@ -59,6 +61,13 @@ struct User: Vacatable, Equatable {
     mutating func setBuffered(_ count: Int) {
         bytesLeft -= count - bufferedByteCount
         bufferedByteCount = count
+    }
+
+    mutating func change(from former: Limits, to limits: Limits) {
+        if limits.exempts(id) { return }
+        leasesLeft += limits.leasesPerUser - former.leasesPerUser
+        waitsLeft += limits.waitersPerUser - former.waitersPerUser
+        bytesLeft += limits.bytesPerUser - former.bytesPerUser
     }
 
     mutating func vacate() {}

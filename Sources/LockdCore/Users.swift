@@ -51,6 +51,13 @@ struct Users: Sendable {
         forgetIfGone(slot)
     }
 
+    /// Leaves each user as much more or less as its limits are more or less.
+    mutating func change(from former: Limits, to limits: Limits) {
+        if latestSlot != Self.none { accounts[latestSlot] = latest }
+        latestSlot = Self.none
+        for slot in accounts.occupiedSlots { accounts[slot].change(from: former, to: limits) }
+    }
+
     /// The accounts that there are, by slot.
     var all: [Int: User] {
         let slots = accounts.occupiedSlots

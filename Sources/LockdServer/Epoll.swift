@@ -15,6 +15,7 @@ struct EpollKey: Hashable {
         case bound
         /// What was asked of the ``DescriptorStore`` is done.
         case barrier
+        case supervisor
     }
 
     let kind: Kind

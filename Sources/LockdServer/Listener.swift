@@ -5,9 +5,8 @@ import Glibc
 final class Listener {
     /// The listening socket, non-blocking.
     let descriptor: CInt
-    private let path: String
-    /// The socket file that is this listener's: its device and its number there.
-    private let identity: Identity
+    /// Where the socket file is that is this listener's to remove, with its device and its number there.
+    private let file: (path: String, identity: Identity)?
 
     private typealias Identity = (device: dev_t, number: ino_t)
 
@@ -23,7 +22,6 @@ final class Listener {
     ///
     /// A socket file that is there is replaced: the caller holds the ``InstanceLock`` of the path, so nobody serves it.
     init(path: String, mode: mode_t) throws {
-        self.path = path
         try Self.removeStaleSocket(path)
         let socket = try check("socket") { clinux_unix_stream_socket(true) }
         descriptor = socket
@@ -32,7 +30,7 @@ final class Listener {
             _ = try check("fchmod") { fchmod(socket, mode) }
             _ = try check("bind \(path)") { clinux_bind_unix(socket, path, path.utf8.count) }
             _ = try check("chmod \(path)") { chmod(path, mode) }
-            identity = try Self.identity(of: path)
+            file = (path, try Self.identity(of: path))
             _ = try check("listen \(path)") { listen(socket, Self.backlog) }
         } catch {
             close(socket)
@@ -40,11 +38,17 @@ final class Listener {
         }
     }
 
-    /// Stops listening and removes the socket file, unless another one has taken its place.
+    /// Takes over a socket that listens already: non-blocking, and somebody else's too, as its file is.
+    init(adopting socket: CInt) {
+        descriptor = socket
+        file = nil
+    }
+
+    /// Stops listening and removes the socket file, unless another one has taken its place or it is somebody else's.
     ///
     /// - Parameter close: closes the socket, with the connections that wait in it and all that their clients have sent.
     func shutDown(close: (CInt) -> Void = { Glibc.close($0) }) {
-        if let found = try? Self.identity(of: path), found == identity { unlink(path) }
+        if let file, let found = try? Self.identity(of: file.path), found == file.identity { unlink(file.path) }
         close(descriptor)
     }
 

@@ -11,7 +11,7 @@ extension LockService {
         lastSession = contents.sessions.map(\.table.id).reduce(contents.lastSession, max)
         lastSession = contents.claims.compactMap(\.boundHolder?.session).reduce(lastSession, max)
         for bound in contents.bounds { self.bound[bound.session] = bound.lease }
-        for record in contents.sessions where !record.table.hasEnded && !record.table.isBound {
+        for record in contents.sessions where record.table.endedAt == nil && !record.table.isBound {
             guard table.recordSlot(of: record.table.id) != nil else { continue }
             restore(record, contents)
         }

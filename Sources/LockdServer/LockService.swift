@@ -20,7 +20,7 @@ public struct LockService {
     ]
 
     let identity: Identity
-    let limits: Limits
+    var limits: Limits
     var table: LockTable
     var sessions: [SessionID: Session] = [:]
     var users: [UserID: UserSessions] = [:]

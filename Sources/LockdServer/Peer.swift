@@ -6,10 +6,13 @@ import LockdModel
 enum PeerIdentification {
     /// The peer of a connected socket, with a pidfd that becomes readable when that process ends.
     ///
-    /// The caller owns the descriptor. Nothing if the process is gone already.
+    /// The caller owns the descriptor. Nothing if the process is gone already. `unit` is asked first for its systemd unit.
     ///
     /// - Throws: ``SystemError`` if there is no descriptor to be had now.
-    static func identify(_ socket: CInt) throws(SystemError) -> (peer: Peer, pidfd: CInt)? {
+    static func identify(
+        _ socket: CInt,
+        unit: (_ socket: CInt) -> Text? = { _ in nil }
+    ) throws(SystemError) -> (peer: Peer, pidfd: CInt)? {
         var credentials = clinux_credentials()
         guard clinux_peer_credentials(socket, &credentials) == 0 else { return nil }
         var pidfd = clinux_peer_pidfd(socket)
@@ -22,7 +25,7 @@ enum PeerIdentification {
             process: ProcessID(credentials.process),
             user: UserID(credentials.user),
             command: ProcessStatus.command(of: credentials.process),
-            unit: ProcessStatus.unit(of: credentials.process)
+            unit: unit(socket) ?? ProcessStatus.unit(of: credentials.process)
         )
         return (peer, pidfd)
     }

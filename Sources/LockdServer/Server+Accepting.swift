@@ -85,7 +85,7 @@ extension Server {
     func admit(_ socket: CInt, as id: SessionID, _ now: MonotonicInstant) throws(SystemError) -> Session? {
         let found: (peer: Peer, pidfd: CInt)?
         do {
-            found = try PeerIdentification.identify(socket)
+            found = try PeerIdentification.identify(socket, unit: configuration.unitOfPeer)
         } catch {
             halfAccepted = (socket, id)
             throw error

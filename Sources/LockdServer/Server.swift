@@ -19,7 +19,9 @@ public final class Server {
     // Only the loop's thread comes here, and the service calls nothing of the server's but to flush a connection.
     @exclusivity(unchecked) var service: LockService
     let connections: ConnectionTable
-    let sessionLimit: Int
+    private let descriptorLimit: Int
+    var sessionLimit: Int
+    var supervision: Supervision
     let loose: LooseDescriptors
     /// What leases and waits are bound to.
     let bounds: BoundTable
@@ -27,7 +29,7 @@ public final class Server {
 
     /// Kept from turn to turn for its memory.
     private var sessionsToWrite: [Session] = []
-    private var isStopped = false
+    var isStopped = false
     /// The listener is left alone until then, because descriptors have run out.
     var acceptsAgainAt: MonotonicInstant?
     /// An accepted connection that waits for a second descriptor, that of its process.
@@ -41,6 +43,8 @@ public final class Server {
     let losses: LossQueue
     /// How many bytes are read from a session that ends: more than a socket buffer holds by default.
     static let inputAtEnd = 256 * 1024
+    /// What the names begin with under which a ``DescriptorStore`` is asked to keep something.
+    public static let keptNamePrefix = DescriptorBag.namePrefix
     /// How many connections are accepted in one turn.
     static let acceptsPerTurn = 64
     /// How long the listener is left alone when descriptors have run out and none is given back.
@@ -53,6 +57,7 @@ public final class Server {
     /// - Parameters:
     ///   - store: keeps connections for the next daemon; without one they end with this daemon.
     ///   - kept: what the store has kept for this daemon, whose it becomes.
+    ///   - supervisor: who is told how the server is doing, from ``run()`` on.
     ///   - clock: read once for each turn; CLOCK_MONOTONIC, unless a test says otherwise.
     /// - Throws: ``SystemError`` and errors that say in their description what stands in the way and what to do.
     public init(
@@ -60,23 +65,23 @@ public final class Server {
         logger: Logger,
         store: (any DescriptorStore)? = nil,
         kept: [(name: String, descriptor: CInt)] = [],
+        supervisor: (any Supervisor)? = nil,
         clock: (() -> MonotonicInstant)? = nil
     ) throws {
         self.configuration = configuration
         self.logger = logger
         self.clock = clock ?? MonotonicInstant.now
         // Before anything is touched, so that of two daemons that start at once only one goes on.
-        locks = [
-            try InstanceLock(path: configuration.stateDirectory + "/lock"),
-            try InstanceLock(path: configuration.socketPath + ".lock"),
-        ]
+        locks = try Self.lockedPaths(configuration).map { try InstanceLock(path: $0) }
         let left = try Leftovers.read(configuration, bags: kept, logger)
         let tokens = try Self.reserveTokens(in: configuration.stateDirectory, after: left.contents, logger)
         // The soft limit of descriptors becomes the hard one first.
+        descriptorLimit = Int(clamping: clinux_raise_descriptor_limit())
         let budget = DescriptorBudget(
-            descriptorLimit: Int(clamping: clinux_raise_descriptor_limit()),
+            descriptorLimit: descriptorLimit,
             sessionLimit: configuration.limits.sessions
         )
+        supervision = Supervision(supervisor, exitWhenIdle: configuration.exitWhenIdle)
         sessionLimit = budget.sessions
         loose = LooseDescriptors(limit: budget.loose)
         var limits = configuration.limits
@@ -105,7 +110,9 @@ public final class Server {
             table: left.table(limits: limits, tokens: tokens.block, at: now, logger)
         )
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }
-        listener = try Listener(path: configuration.socketPath, mode: configuration.socketMode)
+        listener =
+            try configuration.listeningDescriptor.map { Listener(adopting: $0) }
+            ?? Listener(path: configuration.socketPath, mode: configuration.socketMode)
         try epoll.add(listener.descriptor, .input, EpollKey(.listener))
         try epoll.add(wakeUp, .input, EpollKey(.wakeUp))
         if let stop = configuration.stopDescriptor { try epoll.add(stop, .input, EpollKey(.stop)) }
@@ -132,6 +139,7 @@ public final class Server {
             ]
         )
         defer { shutDown() }
+        try beginSupervision(at: clock())
         while !isStopped { try turn() }
     }
 
@@ -149,7 +157,19 @@ public final class Server {
         eventfd_write(wakeUp, 1)
     }
 
+    /// The files beside the socket and the state that no two daemons have; an abstract socket has none beside it.
+    private static func lockedPaths(_ configuration: ServerConfiguration) -> [String] {
+        let state = configuration.stateDirectory + "/lock"
+        return configuration.socketPath.hasPrefix("@") ? [state] : [state, configuration.socketPath + ".lock"]
+    }
+
+    /// How many descriptors there may be of each kind with these limits.
+    func budget(_ limits: Limits) -> DescriptorBudget {
+        DescriptorBudget(descriptorLimit: descriptorLimit, sessionLimit: limits.sessions)
+    }
+
     private func shutDown() {
+        supervision.supervisor?.serverIsStopping()
         listener.shutDown { socket in
             loose.add(1, of: .overflow)
             loose.close(socket, of: .overflow)
@@ -180,6 +200,7 @@ public final class Server {
         if !isBehind { service.passTime(at: now) }
         service.commit(at: now)
         writeOutputs(now)
+        superviseTurn(now)
     }
 
     /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
@@ -187,6 +208,7 @@ public final class Server {
         if service.hasRunnableSessions { return 0 }
         var next = service.nextDeadline
         if let acceptsAgainAt { next = min(acceptsAgainAt, next ?? acceptsAgainAt) }
+        if let dueAt = supervision.dueAt { next = min(dueAt, next ?? dueAt) }
         guard let next else { return -1 }
         let nanoseconds = next.nanoseconds - clock().nanoseconds
         return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)
@@ -198,6 +220,7 @@ public final class Server {
         case .wakeUp: takeWakeUp()
         case .stop: isStopped = true
         case .barrier: barrierHasPassed()
+        case .supervisor: handleSupervisor(key, now)
         case .socket:
             guard let connection = connections[key] else { return }
             if interest.isDisjoint(with: [.peerShutDown, .hangUp]) {

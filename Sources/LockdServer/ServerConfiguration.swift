@@ -21,6 +21,19 @@ public struct ServerConfiguration: Sendable {
     ///
     /// The caller owns it.
     public var stopDescriptor: CInt?
+    /// A Unix stream socket that listens already, if the server is not to make one: then ``socketPath`` says where it does, ``socketMode`` is of no
+    /// account, and the socket file is left alone.
+    ///
+    /// The server closes it at its end; others may have it too.
+    public var listeningDescriptor: CInt?
+    /// How long nobody may be connected, hold or wait before the server ends by itself; for ever if `nil`.
+    ///
+    /// Only for a socket that somebody else has too, and who will start another server for those who connect.
+    public var exitWhenIdle: Milliseconds?
+    /// Asked for the systemd unit of the process at the other end of a new connection.
+    ///
+    /// Of what it does not know, the server finds out by itself, from what /proc says of the control groups.
+    public var unitOfPeer: @Sendable (_ socket: CInt) -> Text? = { _ in nil }
 
     /// A server at these paths.
     public init(

@@ -58,7 +58,7 @@ public final class Session {
     /// Where the connection that carries the session is found, for whoever keeps connections.
     var connectionSlot: Int?
 
-    init(id: SessionID, peer: Peer, process: ProcessIdentity, user: UserSessions) {
+    init(id: SessionID, peer: Peer, process: ProcessIdentity = .unknown, user: UserSessions) {
         self.id = id
         self.peer = peer
         self.process = process

@@ -40,15 +40,17 @@ public struct ListenDescriptors {
         var names: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>?
         let count = sd_listen_fds_with_names(1, &names)
         defer { free(names) }
-        if count < 0 { throw SystemdError("cannot take the descriptors of LISTEN_FDS=\(announced ?? "")", -count) }
-        if count == 0, let announced {
-            if let addressee, addressee != "\(getpid())" {
-                throw SystemdError(
-                    "LISTEN_FDS is set for process \(addressee), and this is \(getpid()): start lockd itself, with exec if from a "
-                        + "script, or unset LISTEN_FDS and LISTEN_PID"
-                )
-            }
-            throw SystemdError("LISTEN_FDS=\(announced) says that no socket was passed; unset it, or pass one")
+        if count < 0 {
+            throw SystemdError(
+                "LISTEN_FDS=\(announced ?? "") and LISTEN_PID=\(addressee ?? "") are not what systemd sets: unset them, or pass a socket",
+                -count
+            )
+        }
+        guard count > 0 || announced == nil else {
+            throw SystemdError(
+                "LISTEN_FDS is set for process \(addressee ?? "?"), and this is \(getpid()): start lockd itself, with exec if from a script, "
+                    + "or unset LISTEN_FDS and LISTEN_PID"
+            )
         }
         return try Self(
             (0..<count).map { index in

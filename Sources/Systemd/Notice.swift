@@ -19,7 +19,7 @@ struct Notice: Hashable {
     /// What is going on, for people.
     static func status(_ status: String) -> Self { Self(status: status) }
 
-    /// Reloading has begun at `instant`, which is later than systemd's request for it.
+    /// Reloading has begun at `instant`, by which systemd tells it from what was requested later.
     static func reloading(at instant: MonotonicInstant) -> Self {
         Self("RELOADING=1", "MONOTONIC_USEC=\(instant.nanoseconds / 1000)")
     }

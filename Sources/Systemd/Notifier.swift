@@ -19,6 +19,11 @@ public final class Notifier {
         case queued
         /// It could not be sent, and is given up; what `errno` said.
         case failed(CInt)
+
+        /// The words for it, if it failed.
+        public var problem: String? {
+            if case .failed(let number) = self { String(cString: strerror(number)) } else { nil }
+        }
     }
 
     /// How many messages are kept: there are few, and each takes some microseconds of systemd's time.
@@ -76,8 +81,8 @@ public final class Notifier {
     /// Starting up is over, or reloading is.
     public func ready(status: String) -> Outcome { submit(.ready(status: status)) }
 
-    /// Reloading begins at `instant` of CLOCK_MONOTONIC, behind the request for it; ``ready(status:)`` says that it is over.
-    public func reloading(at instant: MonotonicInstant) -> Outcome { submit(.reloading(at: instant)) }
+    /// Reloading begins now, behind the request for it; ``ready(status:)`` says that it is over.
+    public func reloading() -> Outcome { submit(.reloading(at: Self.now())) }
 
     /// The service is about to end.
     public func stopping(status: String) -> Outcome { submit(.stopping(status: status)) }

@@ -4,6 +4,7 @@ import Glibc
 import LockdModel
 import LockdServer
 import Logging
+import Systemd
 
 /// The program `lockd`: finds out what is wanted, wires the parts, serves until it is told to stop.
 @main
@@ -12,7 +13,8 @@ struct Lockd: ParsableCommand {
         commandName: "lockd",
         abstract: "Grants named leases to the processes of this machine.",
         discussion: """
-            The daemon listens on a Unix-domain socket and keeps a few bytes of state. It stays in the foreground; SIGTERM or SIGINT end it.
+            The daemon listens on a Unix-domain socket and keeps a few bytes of state. It stays in the foreground; SIGTERM or SIGINT end it, and on \
+            SIGHUP it reads the configuration file again. Started by systemd with a socket, it listens there.
 
             What is given here goes before what the configuration file says.
             """,
@@ -37,6 +39,15 @@ struct Lockd: ParsableCommand {
     )
     var logLevel: Logger.Level?
 
+    @Option(
+        help: ArgumentHelp(
+            "End when nobody has used it for so long: 30s, 10m. Needs a socket of systemd's.",
+            valueName: "time"
+        ),
+        transform: IdleTime.parse
+    )
+    var exitWhenIdle: Milliseconds?
+
     private static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
 
     private static func level(_ name: String) throws -> Logger.Level {
@@ -51,14 +62,10 @@ struct Lockd: ParsableCommand {
 
     func run() throws {
         do {
-            let settings = try Settings(
-                file: config,
-                socket: socket,
-                stateDirectory: stateDir,
-                logLevel: logLevel,
-                isForUser: user
-            )
-            try serve(settings)
+            let passed = try ListenDescriptors.takeFromEnvironment()
+            let listeningAt = try passed.listener.map(Self.name)
+            let read = { try settings(listeningAt: listeningAt) }
+            try serve(read(), passed, readSettings: read)
         } catch {
             let message = "lockd: \(error)\n"
             _ = message.withCString { write(STDERR_FILENO, $0, strlen($0)) }
@@ -66,32 +73,93 @@ struct Lockd: ParsableCommand {
         }
     }
 
-    private func serve(_ settings: Settings) throws {
-        let logLevel = settings.logLevel
+    private func settings(listeningAt: String?) throws -> Settings {
+        try Settings(
+            file: config,
+            socket: socket,
+            stateDirectory: stateDir,
+            logLevel: logLevel,
+            exitWhenIdle: exitWhenIdle,
+            isForUser: user,
+            listeningAt: listeningAt
+        )
+    }
+
+    private func serve(
+        _ settings: Settings,
+        _ passed: ListenDescriptors,
+        readSettings: @escaping () throws -> Settings
+    ) throws {
+        let logLevel = LogLevel(settings.logLevel)
+        let toJournal = JournalLogHandler.stderrIsJournal
         LoggingSystem.bootstrap { label in
-            var handler = StreamLogHandler.standardError(label: label)
-            handler.logLevel = logLevel
-            return handler
+            let stderr = StreamLogHandler.standardError(label: label)
+            return LeveledLogHandler(toJournal ? JournalLogHandler(substitute: stderr) : stderr, logLevel)
         }
+        let logger = Logger(label: "lockd")
         // The reader of the log may go away. That is no reason to end, and every lease with it.
         signal(SIGPIPE, SIG_IGN)
-        // Before any thread is made, so that all of them leave the signals to the descriptor.
-        let signals = clinux_termination_signalfd()
-        guard signals != -1 else {
+        // Before any thread is made, so that all of them leave the signals to the descriptors.
+        let (signals, hangUps) = (clinux_termination_signalfd(), clinux_hang_up_signalfd())
+        guard signals != -1, hangUps != -1 else {
             throw SettingsProblem("cannot wait for signals: \(String(cString: strerror(errno)))")
         }
         try settings.makeDirectories()
-        let server = try Server(
-            configuration: ServerConfiguration(
-                socketPath: settings.socketPath,
-                socketMode: settings.socketMode,
-                stateDirectory: settings.stateDirectory,
-                limits: settings.limits,
-                version: LockdVersion.current,
-                stopDescriptor: signals
-            ),
-            logger: Logger(label: "lockd")
+        let notifier = try Notifier()
+        let supervisor = try ServiceSupervisor(
+            settings,
+            requests: hangUps,
+            notifier: notifier,
+            watchdog: Watchdog(),
+            logger: logger,
+            logLevel: logLevel,
+            readSettings: readSettings
         )
+        var configuration = ServerConfiguration(
+            socketPath: settings.socketPath,
+            socketMode: settings.socketMode,
+            stateDirectory: settings.stateDirectory,
+            limits: settings.limits,
+            version: LockdVersion.current,
+            stopDescriptor: signals
+        )
+        configuration.listeningDescriptor = passed.listener
+        configuration.exitWhenIdle = settings.exitWhenIdle
+        configuration.unitOfPeer = PeerUnit.name
+        let isKept = { (named: ListenDescriptors.Named) in named.name.hasPrefix(Server.keptNamePrefix) }
+        let server = try Server(
+            configuration: configuration,
+            logger: logger,
+            store: notifier.descriptor != nil ? ServiceStore(notifier, logger: logger) : nil,
+            kept: passed.stored.filter(isKept).map { ($0.name, $0.descriptor) },
+            supervisor: supervisor
+        )
+        Self.discard(passed.stored.filter { !isKept($0) }, notifier, logger)
         try server.run()
+    }
+
+    /// Closes what a daemon before this one has left with systemd, and has it forgotten there.
+    private static func discard(_ stored: [ListenDescriptors.Named], _ notifier: Notifier, _ logger: Logger) {
+        if stored.isEmpty { return }
+        let names = Set(stored.map(\.name)).sorted()
+        logger.warning("cannot use what is in the fd store", metadata: ["names": "\(names.joined(separator: " "))"])
+        for name in names { _ = notifier.removeStored(name) }
+        for named in stored { close(named.descriptor) }
+    }
+
+    /// Where a socket listens that was passed.
+    private static func name(of listener: CInt) throws -> String {
+        let room = Int(clinux_unix_path_maximum()) + 1
+        var count = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
+            count = clinux_unix_name(listener, buffer.baseAddress)
+            filled = max(0, count)
+        }
+        guard count > 0 else {
+            throw SettingsProblem(
+                "systemd has passed a socket that listens nowhere: ListenStream= of the socket unit must be a path"
+            )
+        }
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -9,26 +9,37 @@ struct Settings {
     var stateDirectory: String
     var limits: Limits
     var logLevel: Logger.Level
+    /// How long nobody may use the daemon before it ends by itself.
+    var exitWhenIdle: Milliseconds?
     /// Directories that are made if they are missing, with their permissions.
     ///
     /// A socket's directory that was asked for is not one of them: a mistyped path should not come into being.
     private var directories: [(path: String, mode: mode_t)] = []
 
+    /// - Parameter listeningAt: where systemd listens for the daemon, if it does.
     init(
         file: String?,
         socket: String?,
         stateDirectory: String?,
         logLevel: Logger.Level?,
-        isForUser: Bool
+        exitWhenIdle: Milliseconds? = nil,
+        isForUser: Bool,
+        listeningAt: String? = nil
     ) throws {
         let file = try SettingsFile(path: file)
         // All of the file is read, also what the command line overrules: a wrong line is wrong today, not on the day when it counts.
         let (fileSocket, fileState, fileLevel) = try (file.string("socket"), file.string("state-dir"), file.logLevel())
+        let fileIdle = try file.exitWhenIdle()
         limits = try file.limits()
+        self.exitWhenIdle = exitWhenIdle ?? fileIdle
         self.logLevel = logLevel ?? fileLevel ?? .notice
         socketMode = isForUser ? 0o600 : 0o660
-        if let path = socket ?? fileSocket {
-            socketPath = path
+        let named = socket ?? fileSocket
+        if let listeningAt {
+            try Self.requireSame(listeningAt, named)
+            socketPath = listeningAt
+        } else if let named {
+            socketPath = named
         } else {
             let directory = try isForUser ? Self.runtimeDirectory() + "/lockd" : "/run/lockd"
             socketPath = directory + "/lockd.sock"
@@ -40,6 +51,27 @@ struct Settings {
         for (what, path) in [("socket", socketPath), ("state directory", self.stateDirectory)] where path.isEmpty {
             throw SettingsProblem("the path of the \(what) is empty")
         }
+        guard listeningAt != nil || self.exitWhenIdle == nil else {
+            throw SettingsProblem(
+                "exit-when-idle is only for a daemon that systemd starts by its socket: without lockd.socket nobody would start it again"
+            )
+        }
+    }
+
+    /// The names of the settings that are others in `new`, and that cannot change while the daemon runs.
+    func whatNeedsARestart(to new: Settings) -> [String] {
+        var names: [String] = []
+        if new.socketPath != socketPath { names.append("socket") }
+        if new.stateDirectory != stateDirectory { names.append("state-dir") }
+        return names
+    }
+
+    /// A setting that is silently ignored is not what its author thinks.
+    private static func requireSame(_ listeningAt: String, _ named: String?) throws {
+        guard let named, named != listeningAt else { return }
+        throw SettingsProblem(
+            "systemd listens at \(listeningAt), but socket is set to \(named): leave that out, or change ListenStream= of the socket unit"
+        )
     }
 
     /// Makes the directories that are missing, with those above them.

@@ -16,7 +16,7 @@ struct SettingsFile {
         name: String, field: WritableKeyPath<Limits, Int>, total: (name: String, field: WritableKeyPath<Limits, Int>)
     )
 
-    private static let keys = ["socket", "state-dir", "log-level", "limits"]
+    private static let keys = ["socket", "state-dir", "log-level", "exit-when-idle", "limits"]
     private static var limitKeys: [LimitKey] {
         let any = 1_000_000
         return [
@@ -70,6 +70,16 @@ struct SettingsFile {
         if let level = Logger.Level(rawValue: name) { return level }
         let levels = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
         throw SettingsProblem("\(root["log-level"].map(place) ?? path): log-level is \"\(name)\"; it can be \(levels)")
+    }
+
+    /// How long nobody may use the daemon before it ends.
+    func exitWhenIdle() throws -> Milliseconds? {
+        guard let text = try string("exit-when-idle") else { return nil }
+        do {
+            return try IdleTime.parse(text)
+        } catch {
+            throw SettingsProblem("\(root["exit-when-idle"].map(place) ?? path): \(error)")
+        }
     }
 
     func limits() throws -> Limits {

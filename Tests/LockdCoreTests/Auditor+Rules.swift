@@ -172,12 +172,12 @@ extension Auditor {
     func requireLimits(of id: SessionID) throws(Complaint) {
         guard let client = clients[id] else { return }
         try require(
-            client.leases.count + client.waits.count <= limits.leasesPerSession
-                && client.waits.count <= limits.waitersPerSession,
+            client.leases.count + client.waits.count <= largestLimits.leasesPerSession
+                && client.waits.count <= largestLimits.waitersPerSession,
             "session \(id) is over its limits"
         )
         try require(
-            leaseLoad + waitLoad <= limits.leases && waits.count <= limits.waiters,
+            leaseLoad + waitLoad <= largestLimits.leases && waits.count <= largestLimits.waiters,
             "the table is over its limits"
         )
     }

@@ -12,7 +12,9 @@ struct Complaint: Error, CustomStringConvertible {
 ///
 /// It keeps the simplest account of who holds and who waits, and complains when an effect contradicts it, or when one is missing.
 struct Auditor {
-    let limits: Limits
+    /// What the table takes on now, and the most that it has taken on.
+    private(set) var limits: Limits
+    private(set) var largestLimits: Limits
     var accounts: [LockName: Account] = [:]
     var clients: [SessionID: Client] = [:]
     /// Who holds, as far as the effects have said.
@@ -71,6 +73,7 @@ struct Auditor {
     /// An auditor that watches `table` from its beginning.
     init(of table: LockTable, reservedThrough: FencingToken) {
         limits = table.limits
+        largestLimits = table.limits
         totals = table.totals
         tableLeaseCount = table.leaseCount
         self.reservedThrough = reservedThrough
@@ -102,6 +105,15 @@ struct Auditor {
         try requireNothingBoundForNothing()
         let isDue = silentCount > 0 || !openWaits.isEmpty || deadlines.first.map { $0.instant <= now } ?? false
         isBehind = isDue && (isBehind || hasWorkLeft)
+    }
+
+    /// Takes note that the table takes on as much as `limits` say from now on.
+    mutating func observe(_ limits: Limits) {
+        self.limits = limits
+        largestLimits.leases = max(largestLimits.leases, limits.leases)
+        largestLimits.leasesPerSession = max(largestLimits.leasesPerSession, limits.leasesPerSession)
+        largestLimits.waiters = max(largestLimits.waiters, limits.waiters)
+        largestLimits.waitersPerSession = max(largestLimits.waitersPerSession, limits.waitersPerSession)
     }
 
     /// Looks at the instant at which the table says that time will change it.

@@ -42,6 +42,15 @@ final class TableFixture {
         return effects.map(\.withoutPredecessor)
     }
 
+    /// Changes the limits while the table is in use.
+    func changeLimits(_ change: (inout Limits) -> Void) {
+        var limits = table.limits
+        change(&limits)
+        table.change(limits)
+        auditor.observe(limits)
+        table.checkInvariants()
+    }
+
     /// Moves the clock, and nobody notices.
     func moveClock(_ length: Milliseconds) {
         now = now + length

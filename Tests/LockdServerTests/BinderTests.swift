@@ -53,6 +53,7 @@ import Testing
                 session: Session(id: SessionID(1000 + id), peer: peer, user: UserSessions(user)),
                 socket: ClientSocket(descriptor: sockets.near, user: user, loose: loose),
                 pidfd: clinux_pidfd_open(getpid()),
+                loose: loose,
                 slot: slot,
                 generation: generation
             )

@@ -23,6 +23,7 @@ import Testing
             session: session,
             socket: socket,
             pidfd: clinux_pidfd_open(getpid()),
+            loose: loose,
             slot: 0,
             generation: 0
         )

@@ -92,6 +92,7 @@ final class ServiceFixture {
     func bytesLeft(for user: UInt32) -> Int { service.table.bytesLeft(for: UserID(user)) }
     var userCount: Int { service.table.userCount }
     func checkInvariants() { service.table.checkInvariants() }
+    func change(_ limits: Limits) { service.change(limits) }
     func countRefusedSession() { service.countRefusedSession() }
 
     func advance(_ length: Milliseconds) {

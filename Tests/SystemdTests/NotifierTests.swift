@@ -16,19 +16,31 @@ import Testing
 
     @Test func saysThatTheServiceIsReadyReloadsAndStops() {
         #expect(notifier.ready(status: "serving 0 sessions") == .sent)
-        #expect(notifier.reloading(at: MonotonicInstant(nanoseconds: 12_345_678)) == .sent)
         #expect(notifier.extendTimeout(by: .seconds(3)) == .sent)
         #expect(notifier.stopping(status: "stopping") == .sent)
         #expect(notifier.keepAlive() == .sent)
         #expect(notifier.status("serving 1 session") == .sent)
         #expect(
             socket.readAll() == [
-                ["READY=1", "STATUS=serving 0 sessions"], ["RELOADING=1", "MONOTONIC_USEC=12345"],
+                ["READY=1", "STATUS=serving 0 sessions"],
                 ["EXTEND_TIMEOUT_USEC=3000000"], ["STOPPING=1", "STATUS=stopping"], ["WATCHDOG=1"],
                 ["STATUS=serving 1 session"],
             ]
         )
         #expect(!notifier.wantsOutput)
+    }
+
+    @Test func reloadingIsToldWithItsTime() throws {
+        var (before, after) = (timespec(), timespec())
+        clock_gettime(CLOCK_MONOTONIC, &before)
+        #expect(notifier.reloading() == .sent)
+        clock_gettime(CLOCK_MONOTONIC, &after)
+        let lines = try #require(socket.read()).lines
+        #expect(lines.first == "RELOADING=1")
+        let time = try #require(lines.last.flatMap { Int($0.dropFirst("MONOTONIC_USEC=".count)) })
+        #expect(lines.count == 2 && lines.last == "MONOTONIC_USEC=\(time)")
+        let range = [before, after].map { $0.tv_sec * 1_000_000 + $0.tv_nsec / 1000 }
+        #expect((range[0]...range[1]).contains(time))
     }
 
     @Test func aNameCanBeAbstract() throws {

@@ -15,7 +15,7 @@ import Testing
     }
 
     @Test func tellsAtOnceAndThenWhenHalfTheTimeIsUsedUp() {
-        var watchdog = Watchdog(microseconds: 2_000_000, at: instant(5000))
+        var watchdog = Watchdog(microseconds: 2_000_000)
         let first = tells(&watchdog, at: 5000)
         #expect(first == [true])
         #expect(watchdog.dueAt == instant(6000))
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func aTimeWithoutEndIsNoProblem() {
-        var watchdog = Watchdog(microseconds: .max, at: instant(0))
+        var watchdog = Watchdog(microseconds: .max)
         let told = tells(&watchdog, at: 0, 86_400_000)
         #expect(told == [true, false])
     }

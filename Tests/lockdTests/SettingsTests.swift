@@ -63,7 +63,10 @@ import Testing
     }
 
     @Test(arguments: [
-        ("sockets: /x\n", ":1: unknown key \"sockets\"; known are socket, state-dir, log-level, limits"),
+        (
+            "sockets: /x\n",
+            ":1: unknown key \"sockets\"; known are socket, state-dir, log-level, exit-when-idle, limits"
+        ),
         ("socket: /x\nlimits:\n  session: 5\n", ":3: unknown key \"limits.session\"; known are limits.sessions,"),
         ("limits:\n  sessions: many\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
         ("limits:\n  sessions: 0\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
@@ -75,6 +78,7 @@ import Testing
         ("limits:\n  waiters-per-user: 100001\n", "must be no more than limits.waiters, which is 100000"),
         ("limits:\n  sessions-per-user: 8193\n", "must be no more than limits.sessions, which is 8192"),
         ("limits:\n  bytes-per-user: 1000\n", "must be a whole number from 65536 to"),
+        ("exit-when-idle: never\n", ":1: exit-when-idle must be a time from 1s to 366d, like 30s, 10m or 2h"),
         ("limits: 5\n", "limits must be a list of lines"),
         ("log-level: loud\n", "log-level is \"loud\"; it can be trace,"),
         ("socket: [a, b]\n", ":1: socket must be one text"), ("- a\n- b\n", "expected lines like"),
@@ -88,6 +92,48 @@ import Testing
         let description = try #require(error).description
         #expect(description.hasPrefix(file.path))
         #expect(description.contains(expected), "\(description)")
+    }
+
+    @Test(arguments: [("1s", 1000), ("10m", 600_000), ("10min", 600_000), ("366d", 366 * 86_400_000)])
+    func anIdleTimeComesFromTheFile(text: String, count: Int64) throws {
+        let file = try ConfigurationFile("exit-when-idle: \(text)\n")
+        #expect(try passedSocket(at: "/s", file: file).exitWhenIdle == Milliseconds(count))
+        #expect(try passedSocket(at: "/s", file: file, exitWhenIdle: .seconds(5)).exitWhenIdle == .seconds(5))
+        let error = #expect(throws: SettingsProblem.self) {
+            try Settings(file: file.path, socket: "/s", stateDirectory: "/d", logLevel: nil, isForUser: false)
+        }
+        #expect(
+            error?.description.hasPrefix("exit-when-idle is only for a daemon that systemd starts by its socket")
+                == true
+        )
+    }
+
+    @Test func aSocketThatIsPassedIsTheSocket() throws {
+        #expect(try passedSocket(at: "/run/other.sock").socketPath == "/run/other.sock")
+        let same = try ConfigurationFile("socket: /run/other.sock\n")
+        #expect(try passedSocket(at: "/run/other.sock", file: same).socketPath == "/run/other.sock")
+        let error = #expect(throws: SettingsProblem.self) { try passedSocket(at: "/run/lockd.sock", file: same) }
+        #expect(
+            error?.description
+                == "systemd listens at /run/lockd.sock, but socket is set to /run/other.sock: leave that out, or change "
+                + "ListenStream= of the socket unit"
+        )
+    }
+
+    private func passedSocket(
+        at path: String,
+        file: ConfigurationFile? = nil,
+        exitWhenIdle: Milliseconds? = nil
+    ) throws -> Settings {
+        try Settings(
+            file: file?.path,
+            socket: nil,
+            stateDirectory: "/d",
+            logLevel: nil,
+            exitWhenIdle: exitWhenIdle,
+            isForUser: false,
+            listeningAt: path
+        )
     }
 
     @Test func aMissingFileIsNamed() {

@@ -57,7 +57,7 @@ int clinux_connect_by_name(int socket, const char *name, size_t length);
 
 // getsockname(2): writes the name of a Unix socket, spelled as clinux_connect_by_name takes it, without a NUL, and returns its length: 0 if the
 // socket has none. `name` has room for one byte more than a path may have. Fails with EAFNOSUPPORT if it is not a Unix socket.
-ssize_t clinux_unix_name(int socket, char *name);
+ssize_t clinux_unix_name(int socket, void *name);
 
 // The most bytes that a socket's path may have.
 size_t clinux_unix_path_maximum(void);

@@ -12,13 +12,15 @@ extension LogRecord.Session {
         static let isResumable = Parts(rawValue: 1 << 4)
         static let watches = Parts(rawValue: 1 << 5)
         static let hasPrefix = Parts(rawValue: 1 << 6)
+        static let hasPayer = Parts(rawValue: 1 << 7)
     }
 
     private var parts: Parts {
         var parts: Parts = []
-        if table.hasEnded { parts.insert(.hasEnded) }
+        if table.endedAt != nil { parts.insert(.hasEnded) }
         if table.isBound { parts.insert(.isBound) }
         if table.detachedAt != nil { parts.insert(.isDetached) }
+        if table.payer != nil { parts.insert(.hasPayer) }
         if hasSpoken { parts.insert(.hasSpoken) }
         if isResumable { parts.insert(.isResumable) }
         if let watch {
@@ -32,7 +34,7 @@ extension LogRecord.Session {
 
     /// How many bytes it takes in the log, at the most.
     var loggedByteCount: Int {
-        2 + 6 * 8 + LogWriter.byteCount(of: table.peer) + LogWriter.byteCount(of: client)
+        2 + 8 * 8 + LogWriter.byteCount(of: table.peer) + LogWriter.byteCount(of: client)
             + 2 + (prefix?.spelling.utf8.count ?? 0)
     }
 
@@ -40,7 +42,9 @@ extension LogRecord.Session {
         writer.put(parts.rawValue)
         writer.put(table.id.value)
         writer.put(table.peer)
-        writer.put(table.detachedAt?.nanoseconds ?? 0)
+        writer.put((table.endedAt ?? table.detachedAt)?.nanoseconds ?? 0)
+        writer.put(table.payer?.value ?? 0)
+        writer.put(table.resumedThrough)
         writer.put(process)
         writer.put(client)
         writer.put(missedCount)
@@ -50,15 +54,19 @@ extension LogRecord.Session {
     init(_ parser: inout LogParser) throws(LogParser.Problem) {
         let parts = Parts(rawValue: try parser.number())
         let (id, peer) = (SessionID(try parser.number()), try parser.peer())
-        let detachedAt = MonotonicInstant(nanoseconds: try parser.number())
+        let instant = MonotonicInstant(nanoseconds: try parser.number())
+        let payer = UserID(try parser.number())
+        let resumedThrough = try parser.number(UInt64.self)
         let process = try parser.process()
         self.init(
             table: SessionRecord(
                 id: id,
                 peer: peer,
-                hasEnded: parts.contains(.hasEnded),
+                endedAt: parts.contains(.hasEnded) ? instant : nil,
                 isBound: parts.contains(.isBound),
-                detachedAt: parts.contains(.isDetached) ? detachedAt : nil
+                detachedAt: parts.contains(.isDetached) ? instant : nil,
+                resumedThrough: resumedThrough,
+                payer: parts.contains(.hasPayer) ? payer : nil
             ),
             process: process,
             client: try parser.text(),

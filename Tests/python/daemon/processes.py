@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 class Daemon:
     """A lockd of the test's own.
 
-    Without arguments it has its socket and its state in `directory`.
+    Without arguments it has its socket and its state in `directory`. A `wrapper` is a program that becomes lockd.
     """
 
     def __init__(
@@ -48,11 +48,12 @@ class Daemon:
         umask: int = -1,
         preexec_fn: Callable[[], None] | None = None,
         pass_fds: Sequence[int] = (),
+        wrapper: Sequence[str] = (),
     ) -> None:
         self.directory = directory
         self.socket = directory / "lockd.sock"
         self.log = directory / "log"
-        command: list[str | pathlib.Path] = [binary("lockd"), *arguments]
+        command: list[str | pathlib.Path] = [*wrapper, binary("lockd"), *arguments]
         if not arguments:
             command += ["--socket", self.socket, "--state-dir", directory / "state"]
         if config is not None:
