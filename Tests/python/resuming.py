@@ -23,8 +23,10 @@ def hear(session: Session, *lines: str) -> list[Received]:
     return session.receive("".join(f"{line}\n" for line in lines).encode())
 
 
-def welcome(tag: str, number: int = 7) -> str:
-    return f"{tag} WELCOME lockd=1 v=1 session={number} {FEATURES}"
+def welcome(tag: str, number: int = 7, leases: int | None = None) -> str:
+    """WELCOME, that of a session which goes on if it says how many leases that has."""
+    rest = "" if leases is None else f" leases={leases} waiters=0"
+    return f"{tag} WELCOME lockd=1 v=1 session={number} {FEATURES}{rest}"
 
 
 def greeted(number: int = 7) -> Session:
@@ -56,7 +58,7 @@ def connected(session: Session, number: int = 7, *behind: str, now: float = 0.0)
     hello = drain(session)
     tag = hello.split()[0]
     assert hello == f"{tag} HELLO v=1 client=me resume={session.number}\n"
-    received = hear(session, welcome(tag, number), *behind)
+    received = hear(session, welcome(tag, number, 0 if number == session.number else None), *behind)
     assert session.welcomed
     session.go_on(now)
     assert session.attached

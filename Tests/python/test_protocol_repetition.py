@@ -53,7 +53,7 @@ class TestSecondAnswers:
         tag = session.send(Ping())
         session.greet(b"me")
         hello = drain(session).split()[0]
-        assert hear(session, welcome(hello), f"{tag} PONG")[1:] == []
+        assert hear(session, welcome(hello, leases=0), f"{tag} PONG")[1:] == []
         session.go_on(0)
         assert drain(session) == f"{tag} PING\n"
 

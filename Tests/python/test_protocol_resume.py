@@ -158,6 +158,13 @@ class TestLeases:
         assert (session.number, session.leases, dict(session.bound_leases)) == (9, {}, {6: bound})
         assert hear(session, "#5 NOTHELD z") == []
 
+    def test_session_that_only_has_the_number_of_one_that_is_forgotten_holds_nothing(self) -> None:
+        session = greeted()
+        lease = granted(session)
+        broken(session).greet(b"me")
+        hear(session, welcome(drain(session).split()[0]))
+        assert lease.loss == FORGOTTEN_LOSS
+
     def test_damage_of_the_log_is_the_loss_of_all(self) -> None:
         session = greeted()
         leases = [granted(session), granted(session, "a b", 6)]
@@ -180,7 +187,7 @@ class TestLeases:
         else:
             broken(session).greet(b"me")
             hello = drain(session).split()[0]
-            hear(session, welcome(hello) + " leases=1 waiters=0", "* LOST reason=log-damaged")
+            hear(session, welcome(hello, leases=1), "* LOST reason=log-damaged")
         assert (lease.loss, session.leases) == (None, {5: lease})
 
     def test_loss_of_one_may_wait_behind_welcome(self) -> None:
@@ -210,7 +217,7 @@ class TestSendingAgain:
         later = session.send(Show(b"x"))
         hello = drain(session)
         assert hello.count("\n") == 1
-        hear(session, welcome(hello.split()[0]))
+        hear(session, welcome(hello.split()[0], leases=0))
         session.go_on(0)
         assert drain(session) == f"{waiting} ACQUIRE x\n{tag} PING\n{later} SHOW x\n"
 
@@ -242,7 +249,7 @@ class TestSendingAgain:
         hello = session.data_to_send().decode().split()[0]
         assert session.descriptor_to_send() is None
         drain(session)
-        hear(session, welcome(hello))
+        hear(session, welcome(hello, leases=0))
         session.go_on(0)
         assert session.data_to_send() == f"{tag} ACQUIRE x bind=pipe\n".encode()
         assert session.descriptor_to_send() is descriptor

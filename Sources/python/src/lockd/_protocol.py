@@ -289,7 +289,8 @@ class Session:
         former, self.number = self.number, reply.session if "resume" in reply.features else None
         self._phase = _Phase.WELCOMED
         received = [Received(None, None, reply)]
-        if former is not None and former == reply.session:
+        # A daemon that knows nothing may have given the same number anew. Only one that knows says what there is of it.
+        if former is not None and former == reply.session and reply.leases is not None:
             self._repeats = True
             self._had_leases = bool(reply.leases)
         elif former is not None:
