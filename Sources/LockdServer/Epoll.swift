@@ -28,12 +28,12 @@ struct EpollKey: Hashable {
         self.generation = generation
     }
 
-    /// 3 bits of kind, 29 of slot, 32 of generation.
-    var number: UInt64 { kind.rawValue | UInt64(slot) << 3 | UInt64(generation) << 32 }
+    /// 4 bits of kind, 28 of slot, 32 of generation.
+    var number: UInt64 { kind.rawValue | UInt64(slot) << 4 | UInt64(generation) << 32 }
 
     init?(number: UInt64) {
-        guard let kind = Kind(rawValue: number & 7) else { return nil }
-        self.init(kind, slot: Int(number >> 3 & (1 << 29 - 1)), generation: UInt32(number >> 32))
+        guard let kind = Kind(rawValue: number & 15) else { return nil }
+        self.init(kind, slot: Int(number >> 4 & (1 << 28 - 1)), generation: UInt32(number >> 32))
     }
 }
 

@@ -28,7 +28,7 @@ struct Leftovers {
         let path = configuration.socketPath + ".log"
         let origin = try LogOrigin.current()
         var (contents, wasThere) = (LogContents(), false)
-        if case .contents(let found) = try LogReader.read(path, origin: origin) {
+        if configuration.keepsLog, case .contents(let found) = try LogReader.read(path, origin: origin) {
             if let damage = found.damage { putAside(path, damage, logger) }
             (contents, wasThere) = (found, true)
         }

@@ -45,6 +45,7 @@ extension LockService {
         session.input.withBufferedBytes { former.input.append($0) }
         session.state = .ended
         sessions[session.id] = nil
+        apply(.inputEnded(session.id), at: now)
         apply(.sessionEnded(session.id), at: now)
         close(session)
         former.client = resumption.hello.client

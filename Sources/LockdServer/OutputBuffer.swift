@@ -20,6 +20,9 @@ struct OutputBuffer {
     /// How many bytes of the first line were written.
     var skippedByteCount: Int { sent - start }
 
+    /// No line is longer.
+    private static let longestLine = 16 * 1024
+
     init() {}
 
     /// Lines of which some bytes at the beginning were written.
@@ -65,12 +68,13 @@ struct OutputBuffer {
     /// Hands out the bytes, and drops as many from the front as `body` says it has taken.
     mutating func drain(_ body: (UnsafeRawBufferPointer) -> Int) {
         let taken = bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
-        sent += taken
         sentByteCount += UInt64(taken)
+        let end = bytes[sent..<sent + taken].lastIndex(of: UInt8(ascii: "\n"))
+        sent += taken
         if isEmpty {
             forget()
-        } else if let end = bytes[start..<sent].lastIndex(of: UInt8(ascii: "\n")) {
-            start = end + 1
+        } else {
+            start = max(end.map { $0 + 1 } ?? start, sent - Self.longestLine)
         }
     }
 

@@ -56,6 +56,7 @@ extension Server {
 
     /// Records everything in the new log, which then takes the place of the old one.
     private func writeDown() throws {
+        guard let log else { return }
         var capacity = log.capacity
         while true {
             service.recordEverything(in: log)

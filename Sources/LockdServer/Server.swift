@@ -39,7 +39,9 @@ public final class Server {
     var watchedBarrier: CInt?
     var hasWarnedOfDescriptors = false
     var hasWarnedOfSessionLimit = false
-    let log: WriteAheadLog
+    /// What the next daemon will know; nothing if there is to be none that goes on.
+    let log: WriteAheadLog?
+    private let receiver: Receiver
     let losses: LossQueue
     /// How many bytes are read from a session that ends: more than a socket buffer holds by default.
     static let inputAtEnd = 256 * 1024
@@ -92,7 +94,9 @@ public final class Server {
         epoll = try Epoll()
         bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
         binder = DescriptorBinder(connections, bounds, loose, limits: limits)
-        log = try WriteAheadLog(path: left.path, origin: left.origin, capacity: left.capacity)
+        log = try configuration.keepsLog
+            ? WriteAheadLog(path: left.path, origin: left.origin, capacity: left.capacity) : nil
+        receiver = Receiver(log)
         let losses = LossQueue()
         self.losses = losses
         let now = self.clock()
@@ -176,7 +180,7 @@ public final class Server {
         }
         for connection in connections.all { connection.abandon() }
         if let (socket, _) = halfAccepted { Glibc.close(socket) }
-        log.noteAlive(at: clock())
+        log?.noteAlive(at: clock())
         logger.notice("stopped")
     }
 
@@ -280,8 +284,7 @@ public final class Server {
 
     /// Reads into memory that outlives the daemon, so that no line is lost that was read and not applied.
     func read(from connection: Connection) -> ClientSocket.Input {
-        log.beginReceiving(for: connection.session.id)
-        let buffer = log.receiveBuffer
+        let buffer = receiver.begin(for: connection.session.id)
         let isFull = connection.session.user.isFull
         let length = isFull ? UserSessions.inputPerTurnWhenFull : buffer.count
         return connection.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<length]))
@@ -291,7 +294,7 @@ public final class Server {
         let count = bytes.count
         service.receive(bytes, from: connection.session, at: now)
         service.commit(at: now)
-        log.endReceiving(count)
+        receiver.end(count)
         discardUnclaimedDescriptors(of: connection)
         if let resumption = service.takeResumption() { resume(resumption, with: connection, now) }
     }

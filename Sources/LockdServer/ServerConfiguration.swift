@@ -35,6 +35,11 @@ public struct ServerConfiguration: Sendable {
     /// Of what it does not know, the server finds out by itself, from what /proc says of the control groups.
     public var unitOfPeer: @Sendable (_ socket: CInt) -> Text? = { _ in nil }
 
+    /// Whether the next server goes on where this one has stopped.
+    ///
+    /// If not, nothing is written down, and all sessions and leases end with this one.
+    public var keepsLog = true
+
     /// A server at these paths.
     public init(
         socketPath: String,

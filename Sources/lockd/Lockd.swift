@@ -48,6 +48,9 @@ struct Lockd: ParsableCommand {
     )
     var exitWhenIdle: Milliseconds?
 
+    @Flag(name: .customLong("no-log"), help: "Leave nothing to the next daemon: all leases end with this one.")
+    var leavesNothing = false
+
     private static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
 
     private static func level(_ name: String) throws -> Logger.Level {
@@ -99,6 +102,8 @@ struct Lockd: ParsableCommand {
         let logger = Logger(label: "lockd")
         // The reader of the log may go away. That is no reason to end, and every lease with it.
         signal(SIGPIPE, SIG_IGN)
+        // So systemd ends a daemon that hangs. Swift's own handler would look at the threads, and then let the process go on.
+        signal(SIGABRT, SIG_DFL)
         // Before any thread is made, so that all of them leave the signals to the descriptors.
         let (signals, hangUps) = (clinux_termination_signalfd(), clinux_hang_up_signalfd())
         guard signals != -1, hangUps != -1 else {
@@ -125,12 +130,13 @@ struct Lockd: ParsableCommand {
         )
         configuration.listeningDescriptor = passed.listener
         configuration.exitWhenIdle = settings.exitWhenIdle
+        configuration.keepsLog = !leavesNothing
         configuration.unitOfPeer = PeerUnit.name
         let isKept = { (named: ListenDescriptors.Named) in named.name.hasPrefix(Server.keptNamePrefix) }
         let server = try Server(
             configuration: configuration,
             logger: logger,
-            store: notifier.descriptor != nil ? ServiceStore(notifier, logger: logger) : nil,
+            store: notifier.descriptor != nil && !leavesNothing ? ServiceStore(notifier, logger: logger) : nil,
             kept: passed.stored.filter(isKept).map { ($0.name, $0.descriptor) },
             supervisor: supervisor
         )

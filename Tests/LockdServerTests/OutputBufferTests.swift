@@ -53,7 +53,7 @@ import Testing
     /// A client that always leaves a little unread must not make the daemon keep all that it has read.
     @Test func memoryIsBoundedThoughItNeverRunsEmpty() {
         var buffer = OutputBuffer()
-        let page = [UInt8](repeating: 1, count: 1000)
+        let page = [UInt8](repeating: 1, count: 999) + [UInt8(ascii: "\n")]
         buffer.append { $0 += page }
         for _ in 0..<10_000 {
             buffer.append { $0 += page }
@@ -61,5 +61,33 @@ import Testing
         }
         #expect(buffer.count == 1000)
         #expect(buffer.bytes.count < 10_000)
+    }
+
+    @Test func newStreamBeginsWithTheWholeOfALineThatWasWrittenInPart() {
+        var buffer = OutputBuffer()
+        buffer.append { $0 += Array("PONG\nBYE\n".utf8) }
+        buffer.drain { _ in 7 }
+        #expect(buffer.skippedByteCount == 2)
+        buffer.beginStream(with: Array("WELCOME\n".utf8))
+        #expect(buffer.withUnsentBytes { String(decoding: $0, as: UTF8.self) } == "WELCOME\nBYE\n")
+    }
+
+    @Test func whatIsPutInFrontStandsBehindALineThatWasBegun() {
+        var buffer = OutputBuffer(Array("PONG\nBYE\n".utf8), skipping: 2)
+        buffer.insertBehindFirstLine(Array("* RESTORED\n".utf8))
+        #expect(buffer.withUnsentBytes { String(decoding: $0, as: UTF8.self) } == "NG\n* RESTORED\nBYE\n")
+        var whole = OutputBuffer(Array("PONG\n".utf8), skipping: 0)
+        whole.insertBehindFirstLine(Array("* RESTORED\n".utf8))
+        #expect(whole.withUnsentBytes { String(decoding: $0, as: UTF8.self) } == "* RESTORED\nPONG\n")
+    }
+
+    @Test func allThatWasAppendedIsCounted() {
+        var buffer = OutputBuffer()
+        buffer.append { $0 += Array("PONG\nBYE\n".utf8) }
+        buffer.drain { _ in 3 }
+        #expect((buffer.appendedByteCount, buffer.sentByteCount) == (9, 3))
+        buffer.removeAll()
+        buffer.append { $0 += [1] }
+        #expect((buffer.appendedByteCount, buffer.sentByteCount) == (10, 9))
     }
 }

@@ -34,20 +34,45 @@ def _skip(reason: str) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Attach what the box has to say to the report of a test that failed."""
     report = yield
-    box = getattr(item, "funcargs", {}).get("box")
-    if report.when == "call" and report.failed and isinstance(box, Box):
-        report.sections.append(("box", box.report()))
+    if report.when == "call" and report.failed:
+        for value in getattr(item, "funcargs", {}).values():
+            if isinstance(value, Box):
+                report.sections.append((value.name, value.report()))
+                break
     return report
 
 
-@pytest.fixture
-def box() -> Iterator[Box]:
-    """A machine with nothing of lockd on it, and systemd as PID 1."""
+@pytest.fixture(scope="session")
+def containers() -> None:
+    """That containers can be booted here."""
     obstacle = _obstacle()
     if obstacle is not None:
         _skip(obstacle)
+
+
+@pytest.fixture
+def box(containers: None) -> Iterator[Box]:
+    """A machine with systemd as PID 1 and nothing of lockd."""
     with booted() as box:
         yield box
+
+
+@pytest.fixture
+def installed(layer_of_package: Path) -> Iterator[Box]:
+    """A machine with systemd as PID 1 on which the package was installed, and which was booted since."""
+    with booted(layer_of_package) as box:
+        yield box
+
+
+@pytest.fixture(scope="session")
+def layer_of_package(containers: None, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What is different on a machine on which the package was installed: to install it takes longer than to boot."""
+    directory = tmp_path_factory.mktemp("layer")
+    with booted() as box:
+        box.install(package)
+        box.save(directory)
+    yield directory
+    shutil.rmtree(directory)
 
 
 @pytest.fixture(scope="session")
@@ -69,10 +94,3 @@ def mandoc() -> str:
         _skip("there is no mandoc")
     assert path is not None
     return path
-
-
-@pytest.fixture
-def installed(box: Box, package: Path) -> Box:
-    """The same machine after the package was installed."""
-    box.install(package)
-    return box

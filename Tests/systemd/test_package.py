@@ -65,16 +65,19 @@ def test_needs_nothing_of_swift(package: Path) -> None:
     }
 
 
-def test_install_opens_socket_and_starts_no_daemon(installed: Box) -> None:
-    assert [installed.state(unit) for unit in UNITS] == ["active", "inactive"]
-    enabled = installed.run(["systemctl", "is-enabled", *UNITS], check=False).stdout.split()
+def test_install_opens_socket_and_starts_no_daemon(box: Box, package: Path) -> None:
+    box.install(package)
+
+    assert [box.state(unit) for unit in UNITS] == ["active", "inactive"]
+    enabled = box.run(["systemctl", "is-enabled", *UNITS], check=False).stdout.split()
     assert enabled == ["enabled", "disabled"]
-
-
-def test_socket_is_for_root_and_the_group(installed: Box) -> None:
-    status = installed.run(["stat", "--format=%U %G %a", "/run/lockd/lockd.sock", "/run/lockd"]).stdout.splitlines()
+    status = box.run(["stat", "--format=%U %G %a", "/run/lockd/lockd.sock", "/run/lockd"]).stdout.splitlines()
 
     assert status == ["root lockd 660", "lockd lockd 755"]
+
+
+def test_socket_is_there_after_boot(installed: Box) -> None:
+    assert [installed.state(unit) for unit in UNITS] == ["active", "inactive"]
 
 
 def test_manual_pages_are_found(installed: Box) -> None:
@@ -133,6 +136,37 @@ def test_upgrade_refuses_nobody(installed: Box, successor: Path) -> None:
     assert after not in (0, before)
     assert statistics(installed)["pid"] == str(after)
     assert installed.property("lockd.socket", "ActiveEnterTimestampMonotonic") == opened
+
+
+def test_clients_of_the_library_go_on_after_upgrade(installed: Box, successor: Path) -> None:
+    program = """if True:
+        import sys, lockd
+        lock = lockd.Lock("a")
+        for _ in sys.stdin:
+            try:
+                with lock:
+                    print("held", flush=True)
+            except lockd.LockdError as error:
+                print(repr(error), flush=True)
+    """
+    client = installed.popen([installed.python, "-c", program])
+    assert client.stdin is not None
+    assert client.stdout is not None
+
+    def acquire() -> str:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write("again\n")
+        client.stdin.flush()
+        return client.stdout.readline().strip()
+
+    assert acquire() == "held"
+    former = installed.main_pid("lockd.service")
+
+    installed.install(successor)
+
+    assert installed.main_pid("lockd.service") not in (0, former)
+    assert acquire() == "held"
 
 
 def test_upgrade_starts_no_daemon_that_did_not_run(installed: Box, successor: Path) -> None:

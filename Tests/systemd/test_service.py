@@ -141,13 +141,16 @@ def test_crash_loop_leaves_socket_open_and_clients_waiting(installed: Box) -> No
 
 
 def test_daemon_that_ends_at_once_leaves_socket_open(installed: Box) -> None:
-    # What a daemon does that ends because nobody uses it, again and again, and faster. The default limit of such starts is 20 in 2 seconds.
-    installed.write("/opt/brief", "#!/bin/sh\necho start >>/run/lockd/starts\nexec systemd-notify --ready\n")
+    # What a daemon does that ends because nobody uses it, but faster. The default limit of such starts, which is not to be in force, is made low
+    # enough for a slow machine to meet it.
+    installed.override("lockd.socket", "[Socket]\nTriggerLimitBurst=2\n")
+    installed.systemctl("restart", "lockd.socket")
+    starts = "/run/lockd/starts"
+    installed.write("/opt/brief", f"#!/bin/sh\necho start >>{starts}\n")
     installed.run(["chmod", "+x", "/opt/brief"])
     installed.override(SERVICE, "[Service]\nType=exec\nExecStart=\nExecStart=/opt/brief\n")
     client = installed.popen(["lockctl", "ping"])
-    starts = "/run/lockd/starts"
-    installed.wait_until(lambda: installed.exists(starts) and installed.read(starts).count("start") > 60, "many starts")
+    installed.wait_until(lambda: installed.exists(starts) and installed.read(starts).count("start") > 20, "many starts")
     assert installed.state("lockd.socket") == "active"
 
     installed.override(SERVICE, "")
@@ -196,7 +199,8 @@ def test_reload_of_wrong_configuration_keeps_former_one_and_says_so(running: Box
     running.run(["systemctl", "reload", SERVICE], check=False)
 
     complaint = "/etc/lockd/lockd.conf:3: limits.leases must be a whole number"
-    running.wait_until(lambda: complaint in running.journal(SERVICE), "a complaint")
+    running.wait_until(lambda: complaint in running.property(SERVICE, "StatusText"), "a complaint")
+    assert complaint in running.journal(SERVICE, "--output=short", "--catalog")
     assert running.main_pid(SERVICE) == daemon
     assert statistics(running)["leases-limit"] == "100000"
 
@@ -224,13 +228,14 @@ def test_journal_explains_what_the_daemon_says(running: Box) -> None:
         entry["MESSAGE"]: entry.get("MESSAGE_ID") for entry in entries if entry["SYSLOG_IDENTIFIER"] == "lockd"
     }
 
-    explained = running.journal(SERVICE, "--catalog")
-    assert {message.split(":")[0].split()[0] for message in identifiers} >= {"started", "revoked", "stopped"}
+    explained = running.journal(SERVICE, "--output=short", "--catalog")
+    assert identifiers.keys() >= {"started", "revoked", "stopped"}
     for message, identifier in identifiers.items():
         assert identifier is not None, message
         subject = re.search(r"^Subject: (.+)$", running.run(["journalctl", "--dump-catalog", identifier]).stdout, re.M)
         assert subject is not None, message
-        assert f"-- Subject: {subject[1]}" in explained or "@" in subject[1], message
+        # What stands between two @ is taken from the entry.
+        assert re.search(re.sub("@[A-Z_]+@", ".+", subject[1]), explained), message
 
 
 def test_idle_daemon_ends_and_is_started_again(installed: Box) -> None:

@@ -23,7 +23,7 @@ def test_systemd_finds_nothing_to_complain_of_for_users(installed: Box) -> None:
 
 
 def test_service_is_exposed_to_little(installed: Box) -> None:
-    # The threshold is ten times the exposure that is printed.
+    # Fails if the exposure is higher; the threshold is ten times what is printed.
     result = installed.run(["systemd-analyze", "security", "--offline=yes", "--no-pager", "--threshold=5", SYSTEM[1]])
 
-    assert "Overall exposure level for lockd.service: 0.5 SAFE" in result.stdout
+    assert "Overall exposure level for lockd.service: " in result.stdout

@@ -1,9 +1,8 @@
-"""Clients for the tests: those that come and go all the time, and those that stay."""
+"""Clients for the tests."""
 
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -54,17 +53,3 @@ def ask(box: Box, *requests: str) -> list[str]:
     replies = box.run(["socat", "-t", "30", "-", f"UNIX-CONNECT:{SOCKET}"], input=lines).stdout.splitlines()
     assert replies[-1:] == ["BYE"]
     return replies[:-1]
-
-
-class Holder:
-    """A client that holds a lease for as long as it lives."""
-
-    def __init__(self, box: Box, name: str) -> None:
-        self._program = box.popen(["lockctl", "run", name, "--", "sh", "-c", "echo holds; cat"])
-        assert self._program.stdout is not None
-        assert self._program.stdout.readline() == "holds\n"
-
-    def finish(self) -> subprocess.Popen[str]:
-        """End its command, and return its process, which has ended."""
-        self._program.communicate(timeout=PATIENCE)
-        return self._program

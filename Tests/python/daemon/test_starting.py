@@ -179,7 +179,10 @@ def test_state_directory_that_is_a_file_is_refused(tmp_path: pathlib.Path) -> No
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("socket: /x\nsokcet: /y\n", ':2: unknown key "sokcet"; known are socket, state-dir, log-level, limits'),
+        (
+            "socket: /x\nsokcet: /y\n",
+            ':2: unknown key "sokcet"; known are socket, state-dir, log-level, exit-when-idle, limits',
+        ),
         ("limits:\n  sessions: 0\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
         ("limits:\n  leases: 10\n  waiters: ten\n", ":3: limits.waiters must be a whole number from 1 to 1000000"),
         ("log-level: loud\n", ':1: log-level is "loud"; it can be '),

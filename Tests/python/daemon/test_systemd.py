@@ -118,6 +118,11 @@ def test_nothing_is_told_to_a_watchdog_that_is_not_there(tmp_path: pathlib.Path,
     assert ["WATCHDOG=1"] not in messages
 
 
+def test_signal_of_the_watchdog_ends_it(tmp_path: pathlib.Path) -> None:
+    with Daemon(tmp_path, environment={"SWIFT_BACKTRACE": "enable=yes"}) as daemon:
+        assert daemon.end(signal.SIGABRT) == -signal.SIGABRT
+
+
 # A socket that is passed
 
 
@@ -236,8 +241,10 @@ def test_second_daemon_with_the_passed_socket_is_refused(unit: SocketUnit) -> No
 
 
 def test_idle_daemon_ends_and_the_next_connection_is_served_by_another(unit: SocketUnit, notify: NotifySocket) -> None:
+    # Who comes before the daemon keeps it from ending before the test has begun.
+    client = Client(connected(unit))
     with unit.start("--exit-when-idle=1s", environment=notify.environment) as daemon:
-        with daemon.connect() as client:
+        with client:
             assert client.ask("PING") == "PONG"
         assert daemon.process.wait(PATIENCE) == 0
         assert re.search(r"\bidle=1s .*\bidle, ending\n", daemon.messages())
@@ -250,8 +257,9 @@ def test_idle_daemon_ends_and_the_next_connection_is_served_by_another(unit: Soc
 
 
 def test_daemon_that_is_used_does_not_end(unit: SocketUnit) -> None:
+    client = Client(connected(unit))
     with unit.start("--exit-when-idle=1s") as daemon:
-        with daemon.connect() as client:
+        with client:
             pidfd = os.pidfd_open(os.getpid())
             socket.send_fds(client.socket, [b"ACQUIRE bound bind=pidfd\n"], [pidfd])
             os.close(pidfd)
@@ -273,24 +281,26 @@ def wait_for(seconds: float) -> None:
     wait_until(lambda: time.monotonic() >= end, "time passes")
 
 
-def test_connection_that_came_while_it_was_due_to_end_is_served(unit: SocketUnit) -> None:
-    with unit.start("--exit-when-idle=1s") as daemon:
-        # It has taken a turn behind this, and is idle from then on.
-        with daemon.connect() as client:
-            assert client.ask("PING") == "PONG"
+def test_connection_that_came_while_it_was_due_to_end_is_served(unit: SocketUnit, notify: NotifySocket) -> None:
+    first = Client(connected(unit))
+    with unit.start("--exit-when-idle=5s", environment=notify.environment) as daemon:
+        assert first.ask("ACQUIRE a").startswith("GRANTED a ")
+        notify.await_status("serving 1 session, 1 lease, 0 waiters")
+        first.close()
+        notify.await_status("serving 0 sessions, 0 leases, 0 waiters")
         daemon.process.send_signal(signal.SIGSTOP)
         await_stopped(daemon.process.pid)
         with daemon.connect() as client:
             client.send("PING")
-            wait_for(1.5)
+            # It would have ended in this time.
+            wait_for(5.5)
             daemon.process.send_signal(signal.SIGCONT)
             assert client.receive() == "PONG"
-        assert daemon.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("spelling", ["1s", "90m", "10min"])
 def test_time_can_be_spelled_as_systemd_does(unit: SocketUnit, spelling: str) -> None:
-    with unit.start(config=f"exit-when-idle: {spelling}\n") as daemon, daemon.connect() as client:
+    with Client(connected(unit)) as client, unit.start(config=f"exit-when-idle: {spelling}\n"):
         assert client.ask("PING") == "PONG"
 
 
