@@ -259,6 +259,15 @@ class TestWithoutDaemon:
         own_daemon.start()
         assert waiting.result(PATIENCE)
 
+    def test_restart_that_nobody_saw_is_no_error(self, own_daemon: Daemon) -> None:
+        lock = lockd.Lock("name")
+        with lock:
+            pass
+        own_daemon.restart()
+        with lock as lease:
+            assert not lease.lost
+        assert own_daemon.session_count() == 1
+
     def test_try_waits_for_one_for_two_seconds(self, own_daemon: Daemon) -> None:
         lock = lockd.Lock("name")
         with lock:

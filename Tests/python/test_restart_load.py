@@ -1,6 +1,6 @@
 """The daemon is killed again and again while threads work, and none of them notices.
 
-RESTARTS says how often; `make nightly` has it done 200 times.
+RESTARTS says how often; `make restarts` has it done 200 times.
 """
 
 from __future__ import annotations

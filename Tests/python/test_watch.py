@@ -92,14 +92,6 @@ def test_watch_that_was_closed_leaves_no_session(own_daemon: Daemon) -> None:
     wait_until(lambda: own_daemon.session_count() == 0, "the end of the session")
 
 
-def test_end_of_the_daemon_is_an_error(own_daemon: Daemon) -> None:
-    with lockd.Client().watch() as watch:
-        own_daemon.kill()
-        for _ in range(2):
-            with pytest.raises(lockd.DaemonUnavailable):
-                next(watch)
-
-
 def test_daemon_that_is_not_there_is_an_error() -> None:
     with pytest.raises(lockd.DaemonUnavailable):
         lockd.Client(socket="/nonexistent/lockd.sock").watch()
