@@ -86,9 +86,10 @@ struct Leftovers {
 
     /// How large the next log should be to begin with.
     var capacity: Int {
-        let bytes = contents.outputs.values.reduce(0) { $0 + $1.lines.count }
+        let bytes =
+            contents.outputs.values.reduce(0) { $0 + $1.lines.count }
             + contents.inputs.values.reduce(0) { $0 + $1.bytes.count }
-        return WriteAheadLog.capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
+        return WriteAheadLog.Sizes().capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
     }
 
     /// The lock table as it was.

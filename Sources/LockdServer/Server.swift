@@ -198,6 +198,8 @@ public final class Server {
             let (key, interest) = epoll.readiness(at: index)
             handle(key, interest, now)
             service.commit(at: now)
+            // What was not handled is ready still in the next turn.
+            if log.isCrowded { break }
         }
         service.resume(at: now)
         // What has ended by that, unless that was as much as one turn ends.
@@ -209,7 +211,7 @@ public final class Server {
 
     /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
     private func timeout() -> CInt {
-        if service.hasRunnableSessions { return 0 }
+        if service.hasRunnableSessions || !service.dirty.isEmpty { return 0 }
         var next = service.nextDeadline
         if let acceptsAgainAt { next = min(acceptsAgainAt, next ?? acceptsAgainAt) }
         if let dueAt = supervision.dueAt { next = min(dueAt, next ?? dueAt) }
