@@ -52,6 +52,20 @@ extension LockService {
         backlogChanges.append(session)
     }
 
+    /// Takes back what is recorded of a session's input, so that all of it is recorded as it stands with the next commit.
+    mutating func recordInputAnew(of session: Session) {
+        if let log, let slot = session.logged.slot, let recorded = session.logged.input {
+            log.appendInputTaken(UInt64(recorded.count), isAll: true, of: slot)
+            session.logged.input = nil
+        }
+        recordLater(session)
+    }
+
+    /// Records all that a session was told and that was not written, as it stands now, in place of what was recorded of that before.
+    func recordOutputAnew(of session: Session) {
+        if let log { recordBacklog(of: session, in: log) }
+    }
+
     /// Records all that is recorded of a session besides its bytes anew.
     mutating func noteChange(of session: Session) {
         if log != nil, session.state != .ended { table.noteChange(of: session.id) }
@@ -248,7 +262,9 @@ extension LockService {
         case .backlog, .backlogAdded:
             guard let session = session(inLogSlot: header.slot) else { return }
             recordBacklog(of: session, in: log)
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: break
+        case .torn:
+            if session(inLogSlot: header.slot)?.logged.isTorn == true { log.appendTorn(header.slot) }
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell: break
         }
     }
 

@@ -41,6 +41,7 @@ extension LockService {
     /// Ends the session that has asked, and gives what it has sent to the one that goes on.
     mutating func finish(_ resumption: Resumption, at now: MonotonicInstant) {
         let (session, former) = (resumption.session, resumption.former)
+        recordInputAnew(of: former)
         former.input.dropIncompleteLine()
         session.input.withBufferedBytes { former.input.append($0) }
         session.state = .ended
@@ -54,10 +55,8 @@ extension LockService {
         var lines: [UInt8] = []
         ReplyEncoder.encode(.welcome(welcome(to: former, isResumed: true)), tag: resumption.id.tag, to: &lines)
         former.output.beginStream(with: lines)
-        // All of it is recorded anew, as it stands now.
-        former.logged.hasBacklog = true
         former.logged.isTorn = false
-        recordBacklogLater(former)
+        recordOutputAnew(of: former)
         apply(.sessionAttached(former.id), at: now)
         markDirty(former)
         takeLines(of: former, at: now)

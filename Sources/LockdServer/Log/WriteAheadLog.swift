@@ -241,7 +241,9 @@ final class WriteAheadLog {
         case .input, .inputAdded, .inputTaken: inputs.position(of: header.slot).map { $0 <= position } ?? false
         case .backlog, .backlogAdded:
             backlogs.position(of: header.slot).map { $0 <= position } ?? false
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: false
+        // Whether the session is torn still is for whoever has it to say.
+        case .torn: true
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell: false
         }
     }
 
