@@ -75,7 +75,7 @@ public final class Server {
         self.clock = clock ?? MonotonicInstant.now
         // Before anything is touched, so that of two daemons that start at once only one goes on.
         locks = try Self.lockedPaths(configuration).map { try InstanceLock(path: $0) }
-        let left = try Leftovers.read(configuration, bags: kept, logger)
+        let left = try Leftovers.read(configuration, bags: kept, at: self.clock(), logger)
         let tokens = try Self.reserveTokens(in: configuration.stateDirectory, after: left.contents, logger)
         // The soft limit of descriptors becomes the hard one first.
         descriptorLimit = Int(clamping: clinux_raise_descriptor_limit())
