@@ -14,13 +14,16 @@ public struct BoundHolder: Hashable, Sendable {
     }
 }
 
-/// The waiting claims whose leases are to be bound.
+/// The waiting claims whose leases are to be bound, and which leases have come of such.
 ///
-/// They belong to the session that asked for as long as they wait; a bound lease is a session of its own, which has this one lease.
+/// Those that wait belong to the session that asked for as long as they wait; a bound lease is a session of its own, which has this one lease.
 struct Bindings: Sendable {
     private var holders: [Int: BoundHolder] = [:]
     private var claims: [SessionID: Int] = [:]
+    /// The bound leases that were asked for under a tag.
+    private var leases: [RequestID: Set<Int>] = [:]
 
+    /// Whether nothing waits that is to be bound.
     var isEmpty: Bool { holders.isEmpty }
 
     func contains(_ claim: Int) -> Bool { holders[claim] != nil }
@@ -34,6 +37,18 @@ struct Bindings: Sendable {
     mutating func insert(_ holder: BoundHolder, of claim: Int) {
         holders[claim] = holder
         claims[holder.session] = claim
+    }
+
+    /// The bound leases that a session has asked for under this tag, in no order.
+    func leases(of id: RequestID) -> Set<Int> { leases.isEmpty ? [] : leases[id] ?? [] }
+
+    mutating func insertLease(_ claim: Int, of id: RequestID) {
+        if id.tag != nil { leases[id, default: []].insert(claim) }
+    }
+
+    mutating func removeLease(_ claim: Int, of id: RequestID) {
+        leases[id]?.remove(claim)
+        if leases[id]?.isEmpty == true { leases[id] = nil }
     }
 
     mutating func remove(_ claim: Int) -> BoundHolder? {

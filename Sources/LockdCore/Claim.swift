@@ -28,6 +28,8 @@ struct Claim: Linked {
     var timeToLive: Milliseconds?
     /// When the wait runs out, or the lease ends unless it is renewed.
     var deadline: MonotonicInstant?
+    /// Whether it could have been granted at once, had grants not been suspended.
+    var wasFree = false
     /// Whether its owner, which is named, does nothing else while it waits; see ``LockTable/noteWhomItHoldsUp(_:)``.
     var holdsUpOwner = false
     /// In the list of the session's waits, or of its leases.
@@ -40,7 +42,7 @@ struct Claim: Linked {
     }
 
     /// Whether its end can make room for more leases than one, or its grant can add one while no other lease ends.
-    var needsReserve: Bool { holderLimit != .exclusive || !locks.isSingle }
+    var needsReserve: Bool { holderLimit != .exclusive || !locks.isSingle || wasFree }
 
     /// Of those who wait by its arrival, of those who hold by its token.
     func place(at slot: Int) -> Place { Place(number: token?.value ?? arrival, claim: slot) }

@@ -2,7 +2,8 @@ public import LockdModel
 
 /// What is to be done about an event.
 ///
-/// All effects but one are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``.
+/// All effects but one are things to say; perform them in order. No effect addresses a session after its ``Event/sessionEnded(_:)``. Those that address
+/// a session without a connection are to be kept until it has one again.
 public enum Effect: Hashable, Sendable {
     /// The session holds the lease from now on.
     ///
@@ -18,7 +19,7 @@ public enum Effect: Hashable, Sendable {
     indirect case sendQueued(RequestID, LockNames, Queueing)
     /// The wait ran out.
     case sendTimedOut(RequestID, LockNames, waited: Milliseconds, holder: Holding?, waiterCount: Int)
-    /// The wait was ended by its own session.
+    /// The wait was ended by its own session, or because that had no connection when it was its turn.
     case sendCancelled(RequestID, LockNames, waited: Milliseconds)
     /// The lease was given back.
     case sendReleased(RequestID, LockNames, token: FencingToken)

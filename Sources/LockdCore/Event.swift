@@ -22,6 +22,16 @@ public enum Event: Hashable, Sendable {
     case inputEnded(SessionID)
     /// The last line of the session was applied. It must have had ``inputEnded(_:)``; nothing more may be said of it, or is said to it.
     case sessionEnded(SessionID)
+    /// The session has no connection any more, and may get another one: its leases stay, and its waits keep their places and are not granted.
+    ///
+    /// When it is the turn of one, it waits no longer than ``Limits/detachedGrace`` from then on, and is then cancelled. What is asked in the name of the
+    /// session meanwhile is decided as always. Changes nothing if it has none already. Not for a session that has ended.
+    case sessionDetached(SessionID)
+    /// The session goes on, over another connection: it may send again what it has asked for under a tag, see ``LockTable``, and is granted what it waits
+    /// for when it is its turn. It need not have been detached.
+    case sessionAttached(SessionID)
+    /// Nothing is granted before that instant: what could be has to wait, or is refused if it cannot. Takes nothing back of an earlier event that says later.
+    case grantsSuspended(until: MonotonicInstant)
     /// The tokens up to and including this one may be granted: no other run of the daemon will ever grant them.
     case tokensReserved(through: FencingToken)
     /// So many bytes are buffered for all sessions of the user, outside of the table: what they have sent and what was not taken, what they were told and

@@ -13,7 +13,8 @@ extension LockTable {
     public mutating func grantAtOnce(_ id: RequestID, _ name: PlainName, at now: MonotonicInstant) -> FencingToken? {
         advance(to: now)
         let session = slot(of: id.session)
-        guard nothingIsDue, !isObserved, let lock = names.slot(of: name, in: &locks), locks[lock].isIdle,
+        guard nothingIsDue, !isObserved, now >= suspendedUntil, let lock = names.slot(of: name, in: &locks),
+            locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
             id.tag == nil || sessions[session].waits.isEmpty, sessions[session].load < limits.leasesPerSession,
             leaseCounter + leaseReserve < limits.leases,

@@ -15,6 +15,7 @@ extension LockTable {
         sessionSlots[holder.session] = slot
         noteChange(ofSession: slot)
         claims[claim].move(to: slot, holder.session)
+        bindings.insertLease(claim, of: claims[claim].id)
     }
 
     /// What a lease or wait was to be bound to has ended.
@@ -34,10 +35,11 @@ extension LockTable {
         at instant: MonotonicInstant,
         _ effects: inout [Effect]
     ) {
-        let session = claims[claim].session
+        let (id, session) = (claims[claim].id, claims[claim].session)
         observeOver(claim, outcome, at: instant, &effects)
         removeLease(claim, outcome, at: instant)
         guard sessions[session].isBound else { return }
+        bindings.removeLease(claim, of: id)
         effects.append(.unbind(sessions[session].id))
         // Of a session that has ended with its lease still there, it is forgotten where that is worked off.
         if !hasEnded(session) { forget(session) }

@@ -17,11 +17,23 @@ extension LockTable {
         for lock in claims[claim].locks { locks[lock].deadlines.set(deadline) }
     }
 
+    /// Makes a wait end when it runs out, or when its session is waited for no longer, whichever is first, if either is so.
+    mutating func reschedule(_ wait: Int) {
+        guard let end = [claims[wait].deadline, graces[wait]].compactMap({ $0 }).min() else { return unschedule(wait) }
+        schedule(wait, at: end)
+    }
+
     /// Has a claim end no more by time.
     mutating func clearDeadline(of claim: Int) {
-        let hasEnded = endedSessionCount > 0 && hasEnded(claims[claim].session)
-        guard claims[claim].deadline != nil || hasEnded else { return }
+        let endsOtherwise =
+            endedSessionCount > 0 && hasEnded(claims[claim].session)
+            || !graces.isEmpty && graces.removeValue(forKey: claim) != nil
+        guard claims[claim].deadline != nil || endsOtherwise else { return }
         claims[claim].deadline = nil
+        unschedule(claim)
+    }
+
+    private mutating func unschedule(_ claim: Int) {
         deadlines.remove(claim)
         for lock in claims[claim].locks { locks[lock].deadlines.remove(claim) }
     }

@@ -76,22 +76,31 @@ extension LockTable {
     private mutating func grantHead(of lock: Int, since instant: MonotonicInstant, _ effects: inout [Effect]) {
         // Whoever comes here has ended something on the lock, or is about to grant it.
         if !progress.isEmpty { progress.noteNews(of: lock) }
-        // What has been put off was due before.
-        let instant = locks[lock].grantsAreDueSince ?? instant
+        // What has been put off was due before, unless grants were suspended.
+        let due = max(locks[lock].grantsAreDueSince ?? instant, suspendedUntil)
         while let head = locks[lock].queue.first, isAdmitted(head.claim) {
-            if grantsLeft == 0 { return putOffGrants(of: head.claim, since: instant) }
+            if suspendedUntil > instant { return putOffGrants(of: head.claim, since: due) }
+            if isHeldBack(head.claim) {
+                beginGrace(of: head.claim, since: due)
+                for other in claims[head.claim].locks { forgetGrantsDue(on: other) }
+                break
+            }
+            if grantsLeft == 0 { return putOffGrants(of: head.claim, since: due) }
             grantsLeft -= 1
             endWait(head.claim)
             grant(head.claim, &effects)
             if claims[head.claim].locks.isSingle { continue }
             // Whoever is next for the other names may be admitted there as well.
-            for other in claims[head.claim].locks where other != lock { grantHead(of: other, since: instant, &effects) }
+            for other in claims[head.claim].locks where other != lock { grantHead(of: other, since: due, &effects) }
         }
-        if locks[lock].grantsAreDueSince != nil {
-            locks[lock].grantsAreDueSince = nil
-            locksWithGrantsDue.remove(lock, in: &locks)
-        }
+        forgetGrantsDue(on: lock)
         restIfIdle(lock)
+    }
+
+    private mutating func forgetGrantsDue(on lock: Int) {
+        guard locks[lock].grantsAreDueSince != nil else { return }
+        locks[lock].grantsAreDueSince = nil
+        locksWithGrantsDue.remove(lock, in: &locks)
     }
 
     /// Whether a claim that waits is the first for each of its locks, and all of them admit it.
@@ -238,13 +247,18 @@ extension LockTable {
     }
 
     mutating func cancel(_ claim: Int, _ effects: inout [Effect]) {
-        let (id, slots, waited) = (claims[claim].id, claims[claim].locks, lastInstant - claims[claim].since)
+        let slots = claims[claim].locks
+        endCancelledWait(claim, &effects)
+        // Who waited behind it may be admitted though it was not.
+        grantHeads(of: slots, since: lastInstant, &effects)
+    }
+
+    private mutating func endCancelledWait(_ claim: Int, _ effects: inout [Effect]) {
+        let (id, waited) = (claims[claim].id, lastInstant - claims[claim].since)
         effects.append(.sendCancelled(id, names(of: claim), waited: waited))
         observeUnqueued(claim, waited, .cancelled, &effects)
         totals.cancelled += 1
         leaveQueues(claim, &effects)
-        // Who waited behind it may be admitted though it was not.
-        grantHeads(of: slots, since: lastInstant, &effects)
     }
 
     mutating func endInput(of id: SessionID, _ effects: inout [Effect]) {
@@ -264,6 +278,7 @@ extension LockTable {
         if sessions[session].leases.isEmpty {
             forget(session)
         } else {
+            forgetDetached(session)
             sessions[session].state = .ended(at: lastInstant)
             noteChange(ofSession: session)
             endedSessionCount += 1
@@ -290,7 +305,7 @@ extension LockTable {
     /// The lock on which something is due next, and when that is.
     var nextDue: (lock: Int, instant: MonotonicInstant)? {
         let deadline = deadlines.earliest
-        if let lock = locksWithGrantsDue.first, let since = locks[lock].grantsAreDueSince,
+        if let lock = locksWithGrantsDue.first, let since = grantsAreDueSince(on: lock),
             since <= deadline?.instant ?? since
         {
             return (lock, since)
@@ -325,15 +340,21 @@ extension LockTable {
         dueBy instant: MonotonicInstant,
         _ effects: inout [Effect]
     ) -> Bool {
-        if let since = locks[lock].grantsAreDueSince {
-            // They were to come before everything that is due now.
+        let earliest = locks[lock].deadlines.earliest
+        if let since = grantsAreDueSince(on: lock), since <= min(instant, earliest?.instant ?? since) {
             guard grantsLeft > 0 else { return false }
             grantHead(of: lock, since: since, &effects)
             return true
         }
-        guard let deadline = locks[lock].deadlines.earliest, deadline.instant <= instant else { return false }
+        guard let deadline = earliest, deadline.instant <= instant else { return false }
         let slots = claims[deadline.claim].locks
-        if deadline.isOfWait { timeOut(deadline.claim, &effects) } else { endDueLease(deadline.claim, &effects) }
+        if !deadline.isOfWait {
+            endDueLease(deadline.claim, &effects)
+        } else if endsForWantOfASession(deadline.claim, at: deadline.instant) {
+            endCancelledWait(deadline.claim, &effects)
+        } else {
+            timeOut(deadline.claim, &effects)
+        }
         grantHeads(of: slots, since: deadline.instant, &effects)
         return true
     }
@@ -364,7 +385,7 @@ extension LockTable {
     }
 
     /// Whether the claim is there and waits still, for this session.
-    private func waits(_ claim: Int, in session: Int) -> Bool {
+    func waits(_ claim: Int, in session: Int) -> Bool {
         claims.isOccupied(claim) && claims[claim].session == session && claims[claim].token == nil
     }
 
@@ -390,6 +411,7 @@ extension LockTable {
     mutating func forget(_ session: Int) {
         let user = sessions[session].user
         noteChange(ofSession: session)
+        forgetDetached(session)
         sessionSlots[sessions[session].id] = nil
         sessions.remove(at: session)
         users.removeSession(ofUserAt: user)

@@ -61,7 +61,9 @@ extension LockTable {
         }
         let limit = claims[head.claim].holderLimit
         let isAdmitted = claims[head.claim].locks.allSatisfy { locks[$0].admits(head.claim, limit) }
-        precondition(isAdmitted == areGrantsDue, "forgotten: \(lock.name) is free for a waiter")
+        let isWaitedFor = graces[head.claim] != nil
+        precondition(!isWaitedFor || isAdmitted, "a session is waited for, and it is not the turn of its request")
+        precondition(isAdmitted == (areGrantsDue || isWaitedFor), "forgotten: \(lock.name) is free for a waiter")
         let haveOvertaken = lock.holders.places.contains { claims[$0.claim].arrival > head.number }
         precondition(!haveOvertaken, "a holder of \(lock.name) has overtaken a waiter")
     }
@@ -119,13 +121,20 @@ extension LockTable {
         precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but sessions have \(waiterCount)")
         let endedCount = sessions.occupiedSlots.count(where: hasEnded)
         precondition(endedCount == endedSessionCount, "\(endedSessionCount) sessions have ended, not \(endedCount)")
+        let detached = sessions.occupiedSlots.filter { sessions[$0].detachedAt != nil }
+        precondition(detached.count == detachedCount, "\(detachedCount) sessions are detached, not \(detached.count)")
+        precondition(!detached.contains(where: hasEnded), "a session has ended and is detached")
+        for (wait, _) in graces {
+            let isOfDetached = claims[wait].token == nil && sessions[claims[wait].session].detachedAt != nil
+            precondition(isOfDetached, "claim \(claims[wait].arrival) is waited for, and is not of a detached session")
+        }
     }
 
     private func checkDeadlines() {
         var (count, countOnLocks) = (0, 0)
         for slot in claims.occupiedSlots {
             let claim = claims[slot]
-            let ends = [claim.deadline, endInstant(of: claim.session)].compactMap { $0 }
+            let ends = [claim.deadline, graces[slot], endInstant(of: claim.session)].compactMap { $0 }
             guard let instant = ends.min() else { continue }
             let number = claim.place(at: slot).number
             let deadline = Deadline(instant: instant, isOfWait: claim.token == nil, number: number, claim: slot)

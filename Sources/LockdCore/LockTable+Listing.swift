@@ -37,6 +37,8 @@ extension LockTable {
         public var note: Text?
         /// How many names it is on, this one included.
         public var nameCount: Int
+        /// For how long its session has had no connection, if it has none.
+        public var detached: Milliseconds?
         /// How many requests wait for the lock.
         public var waiterCount: Int
     }
@@ -53,7 +55,7 @@ extension LockTable {
         public var session: SessionID
         /// For how long.
         public var waited: Milliseconds
-        /// The time to the end of the wait.
+        /// The time to the end of the wait, unless it is granted before, or attached.
         public var left: Milliseconds?
         /// The ttl that the lease will have.
         public var timeToLive: Milliseconds?
@@ -63,6 +65,8 @@ extension LockTable {
         public var note: Text?
         /// How many names it is for, this one included.
         public var nameCount: Int
+        /// For how long its session has had no connection, if it has none.
+        public var detached: Milliseconds?
     }
 
     /// The leases on `name` and its waiters in queue order, at most `lineLimit` lines of what comes behind `cursor`, and where to go on.
@@ -123,7 +127,7 @@ extension LockTable {
         let waiting = locks[slot].queue.elements(above: Place(number: last, claim: -1))
         for (index, place) in zip(waiting.indices, waiting) {
             if lines.count == lineLimit { return Cursor(lock: UInt64(slot), line: last) }
-            lines.append(.waiter(waiterLine(of: claims[place.claim], on: slot, position: index + 1, now)))
+            lines.append(.waiter(waiterLine(of: place.claim, on: slot, position: index + 1, now)))
             last = place.number
         }
         return nil
@@ -142,22 +146,30 @@ extension LockTable {
             owner: claim.owner.name,
             note: claim.note,
             nameCount: claim.locks.count,
+            detached: detached(claim.session, now),
             waiterCount: locks[lock].queue.count
         )
     }
 
-    private func waiterLine(of claim: Claim, on lock: Int, position: Int, _ now: MonotonicInstant) -> WaiterLine {
-        WaiterLine(
+    private func detached(_ session: Int, _ now: MonotonicInstant) -> Milliseconds? {
+        sessions[session].detachedAt.map { now - $0 }
+    }
+
+    private func waiterLine(of wait: Int, on lock: Int, position: Int, _ now: MonotonicInstant) -> WaiterLine {
+        let claim = claims[wait]
+        let end = [claim.deadline, graces[wait]].compactMap { $0 }.min()
+        return WaiterLine(
             name: locks[lock].name,
             position: position,
             holderLimit: claim.holderLimit,
             session: claim.id.session,
             waited: now - claim.since,
-            left: claim.deadline.map { $0 - now },
+            left: end.map { $0 - now },
             timeToLive: claim.timeToLive,
             owner: claim.owner.name,
             note: claim.note,
-            nameCount: claim.locks.count
+            nameCount: claim.locks.count,
+            detached: detached(claim.session, now)
         )
     }
 }

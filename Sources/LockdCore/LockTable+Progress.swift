@@ -20,6 +20,8 @@ extension LockTable {
         progress.takeNews(&steps, at: lastInstant)
         while steps > 0, let wait = progress.takeDue(by: lastInstant) {
             steps -= 1
+            // Nobody would hear of it. Once it is attached, it is told anew.
+            if isHeldBack(wait) { continue }
             let situation = situation(ofWait: wait)
             guard progress.update(wait, situation, on: claims[wait].locks, at: lastInstant) else { continue }
             report(situation, to: wait, &effects)

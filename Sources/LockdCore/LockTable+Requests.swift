@@ -12,27 +12,29 @@ extension LockTable {
 
     private mutating func answer(_ request: AcquireRequest, _ effects: inout [Effect]) {
         let session = slot(of: request.id.session)
+        if goesOn(request, in: session, &effects) { return }
         if let tag = request.id.tag, settledWait(under: tag, of: session, &effects) != nil {
             return refuse(request.id, .tagInUse(tag), &effects)
         }
         let terms = request.terms
         let found = settledLocks(on: terms.names, &effects)
+        if wasGranted(request, in: session, on: found, &effects) { return }
         let held = leases(of: Owner(of: request.id, terms.owner), in: session, on: found)
         if !held.isEmpty { return answer(request, of: held, on: found, &effects) }
-        guard let obstacle = found.first(where: { !locks[$0].isFree(for: terms.holderLimit) }) else {
-            return acquireFree(request, in: session, &effects)
-        }
+        let obstacle = found.first { !locks[$0].isFree(for: terms.holderLimit) }
+        if obstacle == nil, !grantsAreSuspended { return acquireFree(request, in: session, &effects) }
         if !mayQueue(terms, on: found) || sessions[session].state != .open {
             totals.busy += 1
-            let (holder, waiterCount) = situation(of: obstacle)
+            // While grants are suspended, there may be nobody on the name, and no lock.
+            let (holder, waiterCount) = (obstacle ?? found.first).map { situation(of: $0) } ?? (nil, 0)
             effects.append(.sendBusy(request.id, terms.names, holder: holder, waiterCount: waiterCount))
-        } else if let refusal = refusalToQueue(terms, in: session) {
+        } else if let refusal = refusalToQueue(terms, in: session, wasFree: obstacle == nil) {
             refuse(request.id, refusal, &effects)
         } else if let edges = deadlock(of: request, in: session, on: found) {
             totals.deadlocks += 1
             effects.append(.sendDeadlock(request.id, terms.names, edges))
         } else {
-            let wait = enqueue(request, in: session)
+            let wait = enqueue(request, in: session, wasFree: obstacle == nil)
             if let interval = terms.progress { beginReports(to: wait, every: interval, &effects) }
             observeQueued(wait, &effects)
         }
@@ -40,6 +42,8 @@ extension LockTable {
 
     /// Why the request would wait for ever, if it would.
     private mutating func deadlock(of request: AcquireRequest, in session: Int, on slots: [Int]) -> [DeadlockEdge]? {
+        // Where there is no lock there is nobody to wait for.
+        if slots.isEmpty { return nil }
         let owner = Owner(of: request.id, request.terms.owner)
         let limit = limits.deadlockSearch
         var search = DeadlockSearch(
@@ -80,7 +84,7 @@ extension LockTable {
     private mutating func mayQueue(_ terms: AcquireTerms, on slots: [Int]) -> Bool {
         guard terms.wait != .none else { return false }
         guard let limit = terms.queueLimit else { return true }
-        return slots.allSatisfy { locks[$0].queue.count < limit }
+        return limit > 0 && slots.allSatisfy { locks[$0].queue.count < limit }
     }
 
     mutating func release(
@@ -159,12 +163,12 @@ extension LockTable {
     ) {
         if sessions[session].load >= limits.leasesPerSession {
             refuse(request.id, .tooManyLeasesOfSession(limit: limits.leasesPerSession), &effects)
-        } else if let refusal = refusalOfUser(request.terms, in: session, waits: false) {
+        } else if let refusal = refusalOfUser(request.terms, in: session, waits: false, isFree: true) {
             refuse(request.id, refusal, &effects)
         } else if leasesToCome + request.terms.names.count > limits.leases {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
-            let charge = charge(request.terms, in: session, waits: false)
+            let charge = charge(request.terms, in: session, waits: false, isFree: true)
             grant(insertClaim(request, in: session, on: takeLocks(on: request.terms.names), charge), &effects)
         }
     }
@@ -172,34 +176,37 @@ extension LockTable {
     /// How many leases there can be without anybody asking for another one.
     ///
     /// An exclusive claim that waits for one name becomes a lease only in place of another one that was on that name, perhaps in a later turn. One that is
-    /// not exclusive can become a lease beside others; and in place of one on several names, as many leases can come as it has names.
-    private var leasesToCome: Int { leaseCounter + leaseReserve + locksWithGrantsDue.count }
+    /// not exclusive can become a lease beside others; and in place of one on several names, as many leases can come as it has names. What could be granted
+    /// and was not yet becomes a lease in place of none.
+    private var leasesToCome: Int { leaseCounter + leaseReserve + locksWithGrantsDue.count + graces.count }
 
-    private mutating func refusalToQueue(_ terms: AcquireTerms, in session: Int) -> Refusal? {
+    private mutating func refusalToQueue(_ terms: AcquireTerms, in session: Int, wasFree: Bool) -> Refusal? {
         if sessions[session].load >= limits.leasesPerSession {
             return .tooManyLeasesOfSession(limit: limits.leasesPerSession)
         }
         if sessions[session].waits.count >= limits.waitersPerSession {
             return .tooManyWaitersOfSession(limit: limits.waitersPerSession)
         }
-        if let refusal = refusalOfUser(terms, in: session, waits: true) { return refusal }
-        let needsReserve = terms.holderLimit != .exclusive || terms.names.count > 1
+        if let refusal = refusalOfUser(terms, in: session, waits: true, isFree: wasFree) { return refusal }
+        let needsReserve = terms.holderLimit != .exclusive || terms.names.count > 1 || wasFree
         if needsReserve, leasesToCome + terms.names.count > limits.leases {
             return .tooManyLeases(limit: limits.leases)
         }
         return waiterCount >= limits.waiters ? .tooManyWaiters(limit: limits.waiters) : nil
     }
 
-    private mutating func enqueue(_ request: AcquireRequest, in session: Int) -> Int {
+    private mutating func enqueue(_ request: AcquireRequest, in session: Int, wasFree: Bool) -> Int {
         let slots = takeLocks(on: request.terms.names)
-        let charge = charge(request.terms, in: session, waits: true)
+        let charge = charge(request.terms, in: session, waits: true, isFree: wasFree)
         let claim = insertClaim(request, in: session, on: slots, charge)
+        claims[claim].wasFree = wasFree
         for lock in slots { locks[lock].queue.append(claims[claim].place(at: claim)) }
         sessions[session].waits.append(claim, in: &claims)
         if claims[claim].needsReserve { leaseReserve += slots.count }
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
         noteWhomItHoldsUp(claim)
+        if wasFree { putOffGrants(of: claim, since: suspendedUntil) }
         return claim
     }
 
@@ -306,7 +313,7 @@ extension LockTable {
     /// The leases of the session on the lock that are not over, in the order in which they were granted.
     ///
     /// Looks at all of the lock or at all of the session, whichever are fewer.
-    private mutating func leases(of session: Int, on lock: Int) -> [Int] {
+    mutating func leases(of session: Int, on lock: Int) -> [Int] {
         let isFewer = locks[lock].holders.count <= sessions[session].leases.count
         let claims = isFewer ? locks[lock].holders.places.map(\.claim) : sessions[session].leases.slots(in: claims)
         return claims.filter {

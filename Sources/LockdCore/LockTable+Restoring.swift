@@ -21,7 +21,7 @@ extension LockTable {
     ) {
         self.init(limits: limits, firstToken: firstToken, reservedThrough: reservedThrough)
         let downtime = Downtime(from: downtime.from, to: downtime.to)
-        (lastInstant, endingsLeft) = (downtime.to, limits.endingsPerTurn)
+        (lastInstant, restoredAt, endingsLeft) = (downtime.to, downtime.to, limits.endingsPerTurn)
         var log = ProblemLog()
         for session in record.sessions { restore(session, &log) }
         let order = Self.order(of: record.claims, firstToken, &log)
@@ -49,6 +49,7 @@ extension LockTable {
             endedSessionCount += 1
         } else {
             session.detachedAt = record.detachedAt
+            if session.detachedAt != nil { detachedCount += 1 }
         }
         session.resumedThrough = record.resumedThrough
         lastArrival = max(lastArrival, record.resumedThrough)
@@ -85,6 +86,7 @@ extension LockTable {
         sessions[session].leases.append(claim, in: &claims)
         leaseReserve += claims[claim].locks.count - 1
         leaseCounter += 1
+        if isBound { bindings.insertLease(claim, of: record.id) }
         claims[claim].deadline = record.deadline.map(downtime.deadlineOfLease)
         let ends = [claims[claim].deadline, endInstant(of: session)].compactMap { $0 }
         if let end = ends.min() { schedule(claim, at: end) }
@@ -155,10 +157,20 @@ extension LockTable {
     }
 
     /// Whoever could be granted has been put off: they come first, whatever else is due.
+    ///
+    /// Or, where that is detached, their session is waited for, from now on.
     private mutating func noteGrantsDue() {
-        for lock in Array(locks.occupiedSlots) {
+        var due: [Int] = []
+        for lock in locks.occupiedSlots {
             guard let head = locks[lock].queue.first, isAdmitted(head.claim) else { continue }
-            putOffGrants(of: head.claim, since: min(claims[head.claim].since, lastInstant))
+            due.append(head.claim)
+        }
+        for wait in due.sorted(by: { claims[$0].since < claims[$1].since }) {
+            if isHeldBack(wait) {
+                beginGrace(of: wait, since: lastInstant)
+            } else {
+                putOffGrants(of: wait, since: min(claims[wait].since, lastInstant))
+            }
         }
     }
 }

@@ -11,10 +11,10 @@ extension LockTable {
     /// How many users there is something of.
     public var userCount: Int { users.slots.count }
 
-    /// Which limit of the user stands in the way of a request that is granted at once, or `waits`.
-    mutating func refusalOfUser(_ terms: AcquireTerms, in session: Int, waits: Bool) -> Refusal? {
+    /// Which limit of the user stands in the way of a request that is granted at once, or `waits`, perhaps for names that are free.
+    mutating func refusalOfUser(_ terms: AcquireTerms, in session: Int, waits: Bool, isFree: Bool) -> Refusal? {
         let user = sessions[session].user
-        if !users[user].admits(leases: leaseCharge(of: terms, waits: waits)) {
+        if !users[user].admits(leases: leaseCharge(of: terms, isFree: isFree)) {
             return .tooManyLeasesOfUser(limit: limits.leasesPerUser)
         }
         if waits, users[user].waitsLeft <= 0 { return .tooManyWaitersOfUser(limit: limits.waitersPerUser) }
@@ -25,8 +25,8 @@ extension LockTable {
     }
 
     /// Charges the session's user with a claim, which has not been refused.
-    mutating func charge(_ terms: AcquireTerms, in session: Int, waits: Bool) -> Charge {
-        let leases = leaseCharge(of: terms, waits: waits)
+    mutating func charge(_ terms: AcquireTerms, in session: Int, waits: Bool, isFree: Bool) -> Charge {
+        let leases = leaseCharge(of: terms, isFree: isFree)
         let user = sessions[session].user
         guard let charge = users.charge(user, leases: leases, bytes: Charge.byteCount(of: terms)) else {
             preconditionFailure("user \(users[user].id) has no room for \(terms.names)")
@@ -51,7 +51,7 @@ extension LockTable {
         claims.remove(at: claim)
     }
 
-    private func leaseCharge(of terms: AcquireTerms, waits: Bool) -> Int {
-        waits && terms.holderLimit == .exclusive && terms.names.count == 1 ? 0 : terms.names.count
+    private func leaseCharge(of terms: AcquireTerms, isFree: Bool) -> Int {
+        !isFree && terms.holderLimit == .exclusive && terms.names.count == 1 ? 0 : terms.names.count
     }
 }

@@ -9,7 +9,9 @@ public import LockdModel
 ///
 /// Rules: a name has no more holders than each of them tolerates; requests for a name are granted in their order of arrival, and one for several names
 /// when it is the first for each of them; time takes effect
-/// in the order of the deadlines, however late the table hears of it, and at one instant leases end before waits do.
+/// in the order of the deadlines, however late the table hears of it, and at one instant leases end before waits do. A request under a tag that a session
+/// sends again after ``Event/sessionAttached(_:)``, for the same names, is the one that it sent before: if that waits, it goes on and nothing comes of
+/// it, and if it is a lease, its grant is said again.
 public struct LockTable: Sendable {
     /// What the table takes on.
     public internal(set) var limits: Limits
@@ -49,6 +51,11 @@ public struct LockTable: Sendable {
     var changedSessions = ChangedSlots()
     /// How many sessions have ended and have leases still.
     var endedSessionCount = 0
+    var detachedCount = 0
+    /// Until when those are waited for whose turn it is and whose sessions have no connection: claims that wait, by slot.
+    var graces: [Int: MonotonicInstant] = [:]
+    /// Nothing is granted before; perhaps it has passed.
+    var suspendedUntil = MonotonicInstant(nanoseconds: .min)
     var deadlines = DeadlineQueue()
     var progress = ProgressReports()
     var bindings = Bindings()
@@ -62,6 +69,8 @@ public struct LockTable: Sendable {
     var lastInstant = MonotonicInstant(nanoseconds: .min)
     /// How many claims there were when the table was made: limits may have been wider then.
     var restoredCount = 0
+    /// When the table was made, if it goes on from another one: nobody could come back before.
+    var restoredAt = MonotonicInstant(nanoseconds: .min)
 
     /// An empty table whose first grant has the token `firstToken`.
     ///
@@ -93,6 +102,9 @@ public struct LockTable: Sendable {
         case .bindingEnded(let id): endBinding(of: id, &effects)
         case .inputEnded(let id): endInput(of: id, &effects)
         case .sessionEnded(let id): end(id)
+        case .sessionDetached(let id): detach(id, &effects)
+        case .sessionAttached(let id): attach(id, &effects)
+        case .grantsSuspended(let instant): suspendGrants(until: instant)
         case .tokensReserved(let through): reserveTokens(through: through)
         case .bytesBuffered(let user, let count): users.setBuffered(count, for: user, limits: limits)
         case .progressDue: tellProgress(&effects)

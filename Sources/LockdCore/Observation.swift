@@ -27,7 +27,7 @@ public struct Observation: Hashable, Sendable {
     public enum UnqueueReason: Hashable, Sendable {
         /// The wait ran out.
         case timeout
-        /// By its session, or with that, or with what it was to be bound to.
+        /// By its session, or with that, or with what it was to be bound to, or for want of a connection.
         case cancelled
     }
 }

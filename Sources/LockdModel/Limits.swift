@@ -46,6 +46,10 @@ public struct Limits: Hashable, Sendable {
     /// The most claims that a search for deadlocks looks at, those counted twelve times whose owners hold or wait for other names as well; a request
     /// that would need more is let wait.
     public var deadlockSearch = 100_000
+    /// How long a session without a connection is waited for when it is the turn of one of its requests.
+    ///
+    /// What comes back at all comes back at once; those behind it wait meanwhile.
+    public var detachedGrace = Milliseconds.seconds(10)
     /// The most edges that a refused request is told of.
     public var deadlockEdges = 500
     /// The most waiting requests that one turn looks at in order to tell them how their waits go.

@@ -79,11 +79,17 @@ extension LockService {
         // What has gone comes first: of a commit that is read in part nobody is to hold what another one holds.
         for slot in changedClaims where !table.hasClaim(in: slot) { log.appendClaimGone(slot) }
         for slot in changedSessions { recordSession(in: slot, log) }
-        for slot in changedClaims {
-            if let claim = table.claimRecord(in: slot) { log.append(claim, in: slot) }
-        }
+        for slot in changedClaims { recordClaim(in: slot, log) }
         changedClaims.removeAll(keepingCapacity: true)
         changedSessions.removeAll(keepingCapacity: true)
+    }
+
+    private mutating func recordClaim(in slot: Int, _ log: WriteAheadLog) {
+        if let claim = table.plainClaim(in: slot) {
+            log.append(claim, in: slot)
+        } else if let claim = table.claimRecord(in: slot) {
+            log.append(claim, in: slot)
+        }
     }
 
     private mutating func recordSession(in slot: Int, _ log: WriteAheadLog) {
@@ -239,17 +245,16 @@ extension LockService {
     /// Writes again what still counts of the oldest records, a little of it.
     private mutating func clean(_ log: WriteAheadLog) {
         var cleaned = 0
-        while let (header, isLive) = log.recordToClean(cleaned: cleaned) {
-            if isLive { recordAgain(header, in: log) }
+        while let header = log.nextRecordToKeep(cleaned: &cleaned) {
+            recordAgain(header, in: log)
             if log.isOverfull { return }
             log.dropOldest()
-            cleaned += header.byteCount
         }
     }
 
     private mutating func recordAgain(_ header: LogRing.Header, in log: WriteAheadLog) {
         switch header.kind {
-        case .claim: if let claim = table.claimRecord(in: header.slot) { log.append(claim, in: header.slot) }
+        case .claim: recordClaim(in: header.slot, log)
         case .session: recordSession(in: header.slot, log)
         case .bound:
             if let id = boundSlots[header.slot], let lease = bound[id] {

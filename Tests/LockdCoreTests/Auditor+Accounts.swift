@@ -12,6 +12,8 @@ extension Auditor {
         var grantedAt: MonotonicInstant
         /// The user that it counts for.
         var payer: UserID
+        /// The number of the request among all that were asked.
+        var serial: Int
 
         var names: LockNames { request.names }
         /// The session that it ends with.
@@ -35,13 +37,22 @@ extension Auditor {
         /// What it was told last of how it goes, and when; nothing if it is to be told anew.
         var told: Report?
         var toldAt: MonotonicInstant?
+        /// The number of the request among all that were asked.
+        var serial = 0
+        /// Whether it could have been granted at once, if grants had not been suspended.
+        var wasFree = false
+        /// Until when its session is waited for, if it is detached and it would be granted otherwise.
+        var graceEnd: MonotonicInstant?
         /// Whether its names became free while more was due than could be worked off, so that it may be granted though it was over before.
         var mayBeLate = false
 
         var names: LockNames { request.names }
 
         /// How much it may add to the leases.
-        var load: Int { names.count > 1 || request.holderLimit != .exclusive ? names.count : 0 }
+        var load: Int { names.count > 1 || request.holderLimit != .exclusive || wasFree ? names.count : 0 }
+
+        /// When it ends by time alone.
+        var end: MonotonicInstant? { [deadline, graceEnd].compactMap { $0 }.min() }
     }
 
     /// What is known of a name.
@@ -87,6 +98,10 @@ extension Auditor {
     struct Client {
         var peer: Peer
         var isDraining = false
+        /// Since when it has had no connection.
+        var detachedAt: MonotonicInstant?
+        /// The number of the last request before it was resumed.
+        var resumedThrough = 0
         var leases: Set<FencingToken> = []
         var waits: Set<Int> = []
         /// What waits under which tag.
@@ -110,6 +125,8 @@ extension Auditor {
         lastArrival += 1
         var wait = Wait(number: lastArrival, request: request, since: now, deadline: deadline(of: request))
         wait.payer = payer(of: request)
+        wait.serial = requestCount
+        wait.wasFree = grantsAreSuspended && obstacles(to: request).isEmpty
         waits[wait.number] = wait
         noteWhomItHoldsUp(wait)
         for name in request.names {
@@ -134,7 +151,7 @@ extension Auditor {
             if wait.names.count > 1 { accounts[name]?.tieCount -= 1 }
         }
         let id = wait.request.id
-        if let deadline = wait.deadline { remove(Due(instant: deadline, isOfWait: true)) }
+        if let deadline = wait.end { remove(Due(instant: deadline, isOfWait: true)) }
         clients[id.session]?.waits.remove(wait.number)
         if let tag = id.tag { clients[id.session]?.tags[tag] = nil }
         openWaits.remove(wait.number)
@@ -182,15 +199,21 @@ extension Auditor {
             }
             since = max(since, admitted)
         }
-        guard wait.openSince == nil else { return }
+        guard waits[wait.number]?.openSince == nil else { return }
         let mayBeLate = hasWorkLeft || hadOpenWaits || isBehind
         waits[wait.number]?.openSince = since
         waits[wait.number]?.mayBeLate = mayBeLate
-        openWaits.insert(wait.number)
+        if since < suspendedUntil { waits[wait.number]?.isPutOff = true }
+        noteOpen(wait.number)
     }
 
     /// Makes a lease of a request; if that waited, it could have been granted since `instant`.
-    mutating func occupy(_ request: AcquireRequest, token: FencingToken, since instant: MonotonicInstant) {
+    mutating func occupy(
+        _ request: AcquireRequest,
+        token: FencingToken,
+        since instant: MonotonicInstant,
+        _ serial: Int
+    ) {
         let deadline = request.timeToLive.map { now + $0 }
         holders[token] = Holder(
             request: request,
@@ -198,7 +221,8 @@ extension Auditor {
             timeToLive: request.timeToLive,
             deadline: deadline,
             grantedAt: now,
-            payer: payer(of: request)
+            payer: payer(of: request),
+            serial: serial
         )
         if let deadline { insert(Due(instant: deadline, isOfWait: false)) }
         for name in request.names {
@@ -282,6 +306,13 @@ extension Auditor {
         case .after(let length): now + length
         case .none, .never: nil
         }
+    }
+
+    /// Waits for the session of a wait until `end`, or no longer.
+    mutating func setGrace(of number: Int, to end: MonotonicInstant?) {
+        if let former = waits[number]?.end { remove(Due(instant: former, isOfWait: true)) }
+        waits[number]?.graceEnd = end
+        if let end = waits[number]?.end { insert(Due(instant: end, isOfWait: true)) }
     }
 
     private mutating func insert(_ deadline: Due) {

@@ -8,8 +8,12 @@ extension Auditor {
         switch event {
         case .sessionOpened(let id, let peer): clients[id] = Client(peer: peer)
         case .acquireRequested(let request):
+            requestCount += 1
             asking = request.id
             noteBinding(of: request)
+            noteResending(of: request)
+        case .sessionDetached, .sessionAttached: break
+        case .grantsSuspended(let instant): suspend(until: instant)
         case .releaseRequested(let id, _, _): asking = id
         case .renewRequested(let id, _, _, _): asking = id
         case .cancelRequested(let id, _): asking = id
@@ -31,16 +35,18 @@ extension Auditor {
         case .acquireRequested(let request):
             // What was not answered at once waits from now on.
             guard asking != nil else { break }
+            try require(leaseFromBefore(request) == nil, "a request waits that was granted before")
             let client = clients[request.id.session]
             try require(mayQueue(request) && client?.isDraining == false, "a request waits that cannot")
             try requireSettled(request.names)
-            try require(!obstacles(to: request).isEmpty, "forgotten: a request waits for a free name")
+            let isFree = obstacles(to: request).isEmpty
+            try require(!isFree || grantsAreSuspended, "forgotten: a request waits for a free name")
             try require(leasesOfItsOwner(request).isEmpty, "a request waits for its own lease")
             // To play on with everything that is known takes long where much is.
             if limits.deadlockSearch > 1000, waits.count < 50 || lastArrival % 50 == 0 {
                 try require(!isHopeless(request), "a request waits for ever")
             }
-            try requireRoomOfUser(for: request, waits: true)
+            try requireRoomOfUser(for: request, waits: true, isFree: isFree)
             enqueue(request)
             try noteFirstReport(of: lastArrival)
             try requireLimits(of: request.id.session)
@@ -50,7 +56,9 @@ extension Auditor {
             try requireSettled(LockNames(name))
         case .inputEnded(let id):
             try require(clients[id]?.waits.isEmpty != false, "a session waits that has no input")
-        case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered:
+        case .sessionDetached(let id): holdBack(id)
+        case .sessionAttached(let id): attach(id)
+        case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered, .grantsSuspended:
             try require(effects.isEmpty, "effects of an event that has none: \(effects)")
         case .bindingEnded(let id): try endBinding(of: id)
         case .progressDue: break
@@ -157,12 +165,13 @@ extension Auditor {
         try require(leasesOfItsOwner(request).isEmpty, "BUSY instead of HELD")
         try require(!mayQueue(request) || clients[id.session]?.isDraining == true, "BUSY, but the request can wait")
         let obstacles = obstacles(to: request)
-        try require(!obstacles.isEmpty, "BUSY, but nobody holds \(names)")
-        try requireSituation(obstacles, holding, waiterCount)
+        try require(!obstacles.isEmpty || grantsAreSuspended, "BUSY, but nobody holds \(names)")
+        try requireSituation(obstacles.isEmpty ? Array(names) : obstacles, holding, waiterCount)
         totals.busy += 1
     }
 
     private mutating func cancelled(_ id: RequestID, _ names: LockNames, _ waited: Milliseconds) throws(Complaint) {
+        if let wait = waitInVain(id, names) { return try endInVain(wait, waited) }
         try requireSettled(names)
         let wait = waits.values.filter { $0.request.id == id && $0.names == names }.min { $0.number < $1.number }
         guard let wait else { throw Complaint("CANCELLED \(id), which does not wait for \(names) at \(now)") }
@@ -183,6 +192,10 @@ extension Auditor {
         guard case .acquireRequested(let request) = event, id == asking, let client = clients[id.session] else {
             throw Complaint("refused \(id) after \(event)")
         }
+        try require(
+            leaseFromBefore(request) == nil || id.tag.flatMap { client.tags[$0] } != nil,
+            "refused, but granted"
+        )
         let requestCount = client.leases.count + client.waits.count
         switch refusal {
         case .tagInUse(let tag):
@@ -202,7 +215,9 @@ extension Auditor {
             try require(limit == limits.leasesPerSession && requestCount >= limit, "has only \(requestCount)")
         case .tooManyLeases(let limit):
             // Where something was put off, it counts for each of its names.
-            let openNameCount = openWaits.reduce(0) { $0 + (waits[$1]?.names.count ?? 0) }
+            let openNameCount = waits.values.reduce(0) { count, wait in
+                count + (openWaits.contains(wait.number) || wait.graceEnd != nil ? wait.names.count : 0)
+            }
             let silentLoad = silent.values.reduce(0) { $0 + $1.names.count }
             let most = leaseLoad + waitLoad + silentLoad + openNameCount
             let mayAdd = obstacles(to: request).isEmpty || request.names.count > 1 || request.holderLimit != .exclusive
@@ -213,12 +228,12 @@ extension Auditor {
             )
         case .tooManyWaitersOfSession(let limit):
             try require(
-                !obstacles(to: request).isEmpty && limit == limits.waitersPerSession && client.waits.count >= limit,
+                mustWait(request) && limit == limits.waitersPerSession && client.waits.count >= limit,
                 "it waits for \(client.waits.count) only"
             )
         case .tooManyWaiters(let limit):
             try require(
-                !obstacles(to: request).isEmpty && limit == limits.waiters && waits.count >= limit,
+                mustWait(request) && limit == limits.waiters && waits.count >= limit,
                 "there are only \(waits.count) waits"
             )
         case .tooManyLeasesOfUser, .tooManyWaitersOfUser, .tooManyBytesOfUser:

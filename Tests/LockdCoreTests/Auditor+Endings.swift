@@ -11,18 +11,25 @@ extension Auditor {
         _ predecessor: Predecessor
     ) throws(Complaint) {
         try require(clients[id.session] != nil, "granted to \(id.session), which has ended")
+        if holders[token] != nil { return try grantedBefore(id, names, token, timeToLive, predecessor) }
+        try require(!grantsAreSuspended, "granted while nothing is")
+        try require(
+            clients[id.session]?.detachedAt == nil || event == .sessionAttached(id.session),
+            "granted to \(id.session), which has no connection"
+        )
         var (request, openSince): (AcquireRequest, MonotonicInstant)
+        var serial = requestCount
         if let first = names.lazy.compactMap({ accounts[$0]?.queue.first }).first, let wait = waits[first] {
             try require(wait.request.id == id && wait.names == names, "\(id) overtook \(wait.request.id) for \(names)")
             for name in names {
                 try require(accounts[name]?.queue.first == first, "\(id) overtook somebody who waits for \(name)")
             }
             let tokens = names.map { accounts[$0]?.holders.map(\.token) ?? [] }
-            guard let since = wait.openSince else { throw Complaint("granted \(names) while \(tokens) hold it") }
+            guard let since = since(wait) else { throw Complaint("granted \(names) while \(tokens) hold it") }
             let isOver = wait.deadline.map { $0 < since } ?? false
             try require(!isOver || wait.mayBeLate, "granted after its wait was over")
             try requireOrder(ofGrantTo: wait, since: since)
-            (request, openSince) = (wait.request, since)
+            (request, openSince, serial) = (wait.request, since, wait.serial)
             dequeue(wait)
             grantCount += 1
         } else {
@@ -34,13 +41,13 @@ extension Auditor {
                 try require(account.admits(request.holderLimit), "granted \(names) while \(tokens) hold \(name)")
             }
             try require(leasesOfItsOwner(request).isEmpty, "GRANTED instead of HELD")
-            try requireRoomOfUser(for: request, waits: false)
+            try requireRoomOfUser(for: request, waits: false, isFree: true)
         }
         try require(token > lastToken && token <= reservedThrough, "token \(token) after \(lastToken)")
         lastToken = token
         try require(request.timeToLive == timeToLive, "granted with another ttl")
         if request.holderLimit == .exclusive { forgetSilent(on: names) }
-        occupy(request, token: token, since: openSince)
+        occupy(request, token: token, since: openSince, serial)
         totals.granted += 1
         try requireLimits(of: id.session)
         try told(names, of: predecessor)
@@ -59,7 +66,8 @@ extension Auditor {
             throw Complaint("TIMEOUT of \(id), which does not wait for \(names) at \(now)")
         }
         try require(deadline <= now, "TIMEOUT before the wait is over")
-        let wasOpen = wait.openSince.map { $0 <= deadline } ?? false
+        try require(wait.graceEnd.map { $0 >= deadline } ?? true, "TIMEOUT, but it was to be cancelled before")
+        let wasOpen = wait.graceEnd == nil && since(wait).map { $0 <= deadline } ?? false
         try require(!wasOpen, "TIMEOUT, but \(names) was free in time")
         try requireOrder(of: Due(instant: deadline, isOfWait: true), on: names)
         try require(waited == now - wait.since, "TIMEOUT after another time")

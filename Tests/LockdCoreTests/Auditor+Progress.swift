@@ -18,6 +18,7 @@ extension Auditor {
             return
         }
         try require(event == .progressDue, "QUEUED after \(event)")
+        try require(clients[id.session]?.detachedAt == nil, "QUEUED to nobody")
         let told = waits.values.filter { $0.request.id == id && $0.names == names && $0.request.progress != nil }
         let wait = told.min { ($0.toldAt ?? now, $0.number) < ($1.toldAt ?? now, $1.number) }
         guard let wait, let interval = wait.request.progress else {
@@ -62,7 +63,9 @@ extension Auditor {
     func observe(nextProgress: MonotonicInstant?) throws(Complaint) {
         guard silentCount == 0, silent.isEmpty else { return }
         for wait in waits.values {
-            guard let interval = wait.request.progress else { continue }
+            guard let interval = wait.request.progress, clients[wait.request.id.session]?.detachedAt == nil else {
+                continue
+            }
             if wait.toldAt != nil, wait.told == nil || wait.told == report(of: wait) { continue }
             let due = wait.toldAt.map { max(now, $0 + interval) } ?? now
             try require(nextProgress.map { $0 <= due } ?? false, "\(wait.request.id) is not told what has changed")

@@ -26,7 +26,7 @@ extension Auditor {
     }
 
     private mutating func requireSettled(_ name: LockName) throws(Complaint) {
-        if hasWorkLeft && perhapsTied.contains(name) { return }
+        if hasWorkLeft && perhapsTied.contains(name) || grantsAreSuspended { return }
         guard let account = accounts[name] else { return }
         let firstIsOpen = account.queue.first.map(openWaits.contains) ?? false
         if grantCount >= limits.grantsPerTurn && firstIsOpen { return }
@@ -35,7 +35,7 @@ extension Auditor {
             "the lease on \(name) is over"
         )
         try require(
-            !account.queue.contains { waits[$0]?.deadline.map { $0 <= now } ?? false },
+            !account.queue.contains { waits[$0]?.end.map { $0 <= now } ?? false },
             "a wait for \(name) is over"
         )
         try require(!firstIsOpen, "forgotten: \(name) is free and waited for")
@@ -54,7 +54,9 @@ extension Auditor {
     }
 
     /// How much of what is due the event has worked off, at the most: what had been put off counts, too.
-    private var workCount: Int { endingCount + silentEndingCount + (hadOpenWaits ? grantCount : 0) }
+    private var workCount: Int {
+        endingCount + silentEndingCount + (hadOpenWaits ? grantCount : 0) + unnoticedGraces.count
+    }
 
     /// Notes which names the event is about: what is due there ends first.
     mutating func noteSubjects() {
@@ -66,10 +68,11 @@ extension Auditor {
         case .releaseRequested(_, let name, _), .renewRequested(_, let name, _, _): subjects = [name]
         case .revokeRequested(_, let name, _, _), .nameInspected(let name): subjects = [name]
         case .cancelRequested(let id, let tag): noteSubjects(waitingUnder: tag, of: id.session)
-        case .inputEnded(let id):
+        case .inputEnded(let id), .sessionDetached(let id), .sessionAttached(let id):
             for wait in clients[id]?.waits ?? [] { subjects.formUnion(waits[wait].map { Array($0.names) } ?? []) }
         case .bindingEnded(let id): subjects = Set(waitBound(to: id).map { Array($0.names) } ?? [])
         case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered, .progressDue, .timePassed: break
+        case .grantsSuspended: break
         }
         tied = subjects.filter { accounts[$0]?.tieCount ?? 0 > 0 }
         perhapsTied = subjects.filter { name in
@@ -87,7 +90,7 @@ extension Auditor {
         for name in names {
             let account = accounts[name, default: Account()]
             let leases = account.holders.compactMap { holders[$0.token]?.deadline }
-            let waits = account.queue.compactMap { self.waits[$0]?.deadline }
+            let waits = account.queue.compactMap { self.waits[$0]?.end }
             let isFirst = !leases.contains { Due(instant: $0, isOfWait: false) < due }
             try require(
                 isFirst && !waits.contains { Due(instant: $0, isOfWait: true) < due },
@@ -117,13 +120,14 @@ extension Auditor {
     mutating func requireSlices() throws(Complaint) {
         switch event {
         case .acquireRequested, .releaseRequested, .renewRequested, .cancelRequested, .revokeRequested, .nameInspected,
-            .inputEnded, .bindingEnded:
+            .inputEnded, .bindingEnded, .sessionDetached, .sessionAttached:
             try require(
                 workedOffElsewhereCount <= limits.endingsPerTurn,
                 "\(workedOffElsewhereCount) endings on behalf of requests at one instant"
             )
             if !perhapsTied.isEmpty { workedOffCount += workCount }
         case .sessionOpened, .sessionEnded, .tokensReserved, .bytesBuffered, .progressDue, .timePassed: break
+        case .grantsSuspended: break
         }
     }
 

@@ -16,10 +16,10 @@ extension Auditor {
     }
 
     /// Checks that a new request that is taken in, to be granted or to wait, is within what its user may have.
-    func requireRoomOfUser(for request: AcquireRequest, waits: Bool) throws(Complaint) {
+    func requireRoomOfUser(for request: AcquireRequest, waits: Bool, isFree: Bool) throws(Complaint) {
         guard let user = clients[request.id.session]?.peer.user, !isExempt(user) else { return }
         let usage = usage(of: user, withSilent: false)
-        let leases = Self.leaseCount(of: request, waits: waits)
+        let leases = Self.leaseCount(of: request, isFree: isFree)
         try require(leases == 0 || usage.leases + leases <= limits.leasesPerUser, "user \(user) has too many leases")
         try require(!waits || usage.waits < limits.waitersPerUser, "user \(user) has too many waits")
         let bytes = usage.bytes + Self.byteCount(of: request)
@@ -35,7 +35,7 @@ extension Auditor {
         let mayBeGranted = obstacles(to: request).isEmpty || request.names.contains(where: mayHaveSilent)
         switch refusal {
         case .tooManyLeasesOfUser(let limit):
-            let leases = Self.leaseCount(of: request, waits: !mayBeGranted)
+            let leases = Self.leaseCount(of: request, isFree: mayBeGranted)
             try require(limit == limits.leasesPerUser && leases > 0, "it counts for no lease")
             try require(usage.leases + leases > limit, "user \(user) has only \(usage.leases) leases")
         case .tooManyWaitersOfUser(let limit):
@@ -43,7 +43,7 @@ extension Auditor {
                 limit == limits.waitersPerUser && usage.waits >= limit,
                 "user \(user) waits \(usage.waits) times"
             )
-            try require(!obstacles(to: request).isEmpty, "it need not wait")
+            try require(mustWait(request), "it need not wait")
         case .tooManyBytesOfUser(let limit):
             let bytes = usage.bytes + Self.byteCount(of: request)
             try require(limit == limits.bytesPerUser && bytes > limit, "user \(user) has only \(usage.bytes) bytes")
@@ -59,7 +59,7 @@ extension Auditor {
             usage.add(holder.request, leases: holder.names.count)
         }
         for wait in waits.values where wait.payer == user {
-            usage.add(wait.request, leases: Self.leaseCount(of: wait.request, waits: true))
+            usage.add(wait.request, leases: Self.leaseCount(of: wait.request, isFree: wait.wasFree))
             usage.waits += 1
         }
         guard withSilent else { return usage }
@@ -76,8 +76,8 @@ extension Auditor {
     /// Who pays for a request: whoever sends it.
     func payer(of request: AcquireRequest) -> UserID { clients[request.id.session]?.peer.user ?? .overflow }
 
-    private static func leaseCount(of request: AcquireRequest, waits: Bool) -> Int {
-        waits && request.holderLimit == .exclusive && request.names.count == 1 ? 0 : request.names.count
+    private static func leaseCount(of request: AcquireRequest, isFree: Bool) -> Int {
+        !isFree && request.holderLimit == .exclusive && request.names.count == 1 ? 0 : request.names.count
     }
 
     /// 512 bytes for each name, and its spelling, and those of the texts.

@@ -22,6 +22,14 @@ struct Auditor {
     /// The requests that have no answer yet, by their arrival.
     var waits: [Int: Wait] = [:]
     var lastArrival = 0
+    /// How many leases were asked for.
+    var requestCount = 0
+    /// Nothing is granted before.
+    var suspendedUntil = MonotonicInstant(nanoseconds: .min)
+    /// The waits that are waited for since grants are suspended no longer, unless the table has not noticed yet.
+    var unnoticedGraces: Set<Int> = []
+    /// When the table was made, if it goes on from another one.
+    var restoredAt = MonotonicInstant(nanoseconds: .min)
     /// What is watched because leases or waits are bound to it.
     var bindings: Set<SessionID> = []
     /// What is buffered for the sessions of each user.
@@ -55,6 +63,8 @@ struct Auditor {
     var asking: RequestID?
     /// The lease that was taken away, until the revoker is told so.
     var revokedToken: FencingToken?
+    /// The wait that the request of the event is, which was sent again.
+    var resentWait: Int?
     /// What the request was told first that waits from now on.
     var firstReport: Queueing?
     /// The tag whose wait was cancelled, until the canceller is told so.
@@ -89,10 +99,11 @@ struct Auditor {
         if now != self.now { (workedOffCount, workedOffElsewhereCount) = (0, 0) }
         self.now = now
         self.event = event
-        (asking, revokedToken, cancelledTag, firstReport) = (nil, nil, nil, nil)
+        (asking, revokedToken, cancelledTag, firstReport, resentWait) = (nil, nil, nil, nil, nil)
         (endingCount, grantCount) = (0, 0)
         hadOpenWaits = !openWaits.isEmpty
-        silentEndingCount = max(0, tableLeaseCount + effects.changeOfLeaseCount - leaseCount)
+        silentEndingCount = max(0, tableLeaseCount + effects.changeOfLeaseCount(since: lastToken) - leaseCount)
+        noteEndOfSuspension()
         noteSubjects()
         begin()
         let knewAllSilent = silentCount == silent.count
@@ -119,11 +130,17 @@ struct Auditor {
     /// Looks at the instant at which the table says that time will change it.
     mutating func observe(nextDeadline: MonotonicInstant?) throws(Complaint) {
         let isPast = nextDeadline.map { $0 <= now } ?? false
+        if !unnoticedGraces.isEmpty, isPast { return }
+        unnoticedGraces = []
         if case .timePassed = event, isPast {
             // Whatever was put off counts, and each time at least one was granted.
             let endings = endingCount + silentEndingCount + (hadOpenWaits ? grantCount : 0)
             let hasDoneEnough = endings >= limits.endingsPerTurn || grantCount >= limits.grantsPerTurn
             try require(hasDoneEnough, "there was more to work off")
+        }
+        if silentCount == 0, !openWaits.isEmpty, grantsAreSuspended {
+            let due = min(suspendedUntil, deadlines.first?.instant ?? suspendedUntil)
+            return try require(nextDeadline == due, "the next deadline is \(due), not \(nextDeadline as Any)")
         }
         if silentCount > 0 || !openWaits.isEmpty {
             return try require(
@@ -146,9 +163,11 @@ struct Auditor {
                 try require(listed[lease.name]?.sessions.isEmpty != false, "a lease on \(lease.name) behind a waiter")
                 listed[lease.name, default: ([], [], [])].tokens.append(lease.token)
                 try require(lease.nameCount == holders[lease.token]?.names.count, "a lease on other names is listed")
+                try requireDetached(lease.session, lease.detached)
             case .waiter(let waiter):
                 listed[waiter.name, default: ([], [], [])].sessions.append(waiter.session)
                 listed[waiter.name]?.nameCounts.append(waiter.nameCount)
+                try requireDetached(waiter.session, waiter.detached)
                 let place = listed[waiter.name]?.sessions.count
                 try require(place == waiter.position, "\(waiter.name) has a waiter at \(waiter.position)")
             }
@@ -187,10 +206,11 @@ struct Auditor {
 
 extension [Effect] {
     /// How many leases more there are after the effects, as far as they say.
-    fileprivate var changeOfLeaseCount: Int {
+    fileprivate func changeOfLeaseCount(since lastToken: FencingToken) -> Int {
         reduce(0) { count, effect in
             switch effect {
-            case .sendGranted: count + 1
+            // What was granted before is only said again.
+            case .sendGranted(_, _, let token, _, _): token > lastToken ? count + 1 : count
             case .sendReleased, .sendLost: count - 1
             case .sendHeld, .sendBusy, .sendTimedOut, .sendCancelled, .sendRenewed, .sendNotHeld: count
             case .sendWaitCancelled, .sendNotWaiting, .sendRevoked, .sendDenied, .sendRefused: count

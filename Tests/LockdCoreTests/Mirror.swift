@@ -46,9 +46,14 @@ struct Mirror {
     func restore(
         _ table: inout LockTable,
         _ downtime: Downtime,
-        reservedThrough: FencingToken
+        reservedThrough: FencingToken,
+        detached: Set<SessionID>
     ) throws(Complaint) -> LockTable {
         var problems: [String] = []
+        var record = record
+        for index in record.sessions.indices where detached.contains(record.sessions[index].id) {
+            record.sessions[index].detachedAt = record.sessions[index].detachedAt ?? downtime.to
+        }
         var restored = LockTable(
             limits: table.limits,
             firstToken: FencingToken(reservedThrough.value + 1),
@@ -59,8 +64,10 @@ struct Mirror {
         )
         guard problems.isEmpty else { throw Complaint("problems: \(problems)") }
         restored.checkInvariants()
-        try compareRecords(table.allRecords(), restored.allRecords(), downtime)
-        guard downtime.from < downtime.to || table.lines(at: downtime.to) == restored.lines(at: downtime.to) else {
+        try compareRecords(table.allRecords(), restored.allRecords(), downtime, detached)
+        let isAsBefore =
+            downtime.from == downtime.to && table.graces.isEmpty && restored.graces.isEmpty && detached.isEmpty
+        guard !isAsBefore || table.lines(at: downtime.to) == restored.lines(at: downtime.to) else {
             throw Complaint("the restored table is listed in another way")
         }
         restored.keepsChanges = true
@@ -69,14 +76,24 @@ struct Mirror {
         return restored
     }
 
-    private func compareRecords(_ one: Mirror, _ other: Mirror, _ downtime: Downtime) throws(Complaint) {
+    private func compareRecords(
+        _ one: Mirror,
+        _ other: Mirror,
+        _ downtime: Downtime,
+        _ detached: Set<SessionID>
+    ) throws(Complaint) {
         let expected = one.claims.values.map { claim in
             var claim = claim
             if claim.token != nil { claim.deadline = claim.deadline.map(downtime.moved) }
             return claim
         }
         guard Set(expected) == Set(other.claims.values) else { throw Complaint("claims were restored differently") }
-        guard Set(one.sessions.values) == Set(other.sessions.values) else {
+        let sessions = one.sessions.values.map { session in
+            var session = session
+            if detached.contains(session.id), session.detachedAt == nil { session.detachedAt = downtime.to }
+            return session
+        }
+        guard Set(sessions) == Set(other.sessions.values) else {
             throw Complaint("sessions were restored differently")
         }
     }

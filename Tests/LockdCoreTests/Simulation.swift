@@ -21,13 +21,24 @@ struct Simulation {
     var table: LockTable
     var auditor: Auditor
     var now = MonotonicInstant(nanoseconds: 1_000_000_000)
-    private var open: [SessionID] = []
+    var open: [SessionID] = []
     var draining: [SessionID] = []
     private var sessionCount: UInt64 = 0
     /// What was granted, as a client remembers it: it may be over.
     private var remembered: [(id: RequestID, names: LockNames, token: FencingToken)] = []
     /// What had to wait, and under which tag: it may be over.
     private var waited: [RequestID] = []
+    /// What was asked for under a tag, the latest last, and what of that is to be sent again.
+    private var asked: [AcquireRequest] = []
+    private var toResend: [AcquireRequest] = []
+    /// The sessions without a connection, or some of them; they may have ended.
+    private var detached: [SessionID] = []
+    /// Nothing is granted before.
+    private var suspendedUntil = MonotonicInstant(nanoseconds: .min)
+    /// How often a grant was said again.
+    private(set) var repeatedGrantCount = 0
+    /// How often a detached session was waited for in vain.
+    private(set) var vainCount = 0
     /// What leases and waits are bound to.
     private var bound: [SessionID] = []
     private var bindingCount: UInt64 = 0
@@ -62,6 +73,7 @@ struct Simulation {
                 try mirror.compare(with: &table)
             }
             if chance(plan.restarts) { try restart() }
+            if chance(plan.suspensions) { try suspendGrants() }
             if step % 512 == 0 { try list() }
         }
         for id in open { try apply(.inputEnded(id)) }
@@ -90,7 +102,9 @@ struct Simulation {
         if case .acquireRequested(let request) = event, request.id.tag != nil, effects.isEmpty {
             waited.append(request.id)
         }
+        noteForResending(event, effects)
         for effect in effects {
+            if case .sendCancelled = effect, event == .timePassed { vainCount += 1 }
             if case .sendGranted(let id, let names, let token, _, _) = effect { remembered.append((id, names, token)) }
             if case .unbind(let id) = effect { bound.removeAll { $0 == id } }
             var hasher = Hasher()
@@ -98,6 +112,17 @@ struct Simulation {
             hasher.combine(effect)
             fingerprint = hasher.finalize()
         }
+    }
+
+    /// Remembers what may be sent again, and once its session is resumed, that it is to be.
+    private mutating func noteForResending(_ event: Event, _ effects: [Effect]) {
+        if case .sessionAttached(let id) = event { toResend += asked.filter { $0.id.session == id } }
+        guard case .acquireRequested(let request) = event, request.id.tag != nil else { return }
+        for case .sendGranted(request.id, _, let token, _, _) in effects
+        where remembered.contains(where: { $0.token == token }) { repeatedGrantCount += 1 }
+        asked.append(request)
+        if asked.count > 2000 { asked.removeFirst(1000) }
+        if toResend.count > 200 { toResend.removeFirst(100) }
     }
 
     /// Applies the event, watched or not, which makes no other difference.
@@ -142,8 +167,10 @@ struct Simulation {
         while let deadline = table.nextDeadline {
             now = max(now, deadline)
             let before = (table.leaseCount, table.waiterCount)
-            try apply(.timePassed)
-            guard before != (table.leaseCount, table.waiterCount) else { throw Complaint("nothing was worked off") }
+            // Some of what is due may be due no more, or begin to be waited for.
+            for _ in 0...plan.nameCount where before == (table.leaseCount, table.waiterCount) { try apply(.timePassed) }
+            let isDone = before != (table.leaseCount, table.waiterCount) || table.nextDeadline != deadline
+            guard isDone else { throw Complaint("nothing was worked off") }
         }
     }
 
@@ -151,12 +178,21 @@ struct Simulation {
     private mutating func restart() throws(Complaint) {
         try mirror.compare(with: &table)
         let downtime = Downtime(from: now, to: chance(500) ? now : now + duration(0...20))
-        table = try mirror.restore(&table, downtime, reservedThrough: reservedThrough)
+        let lost = chance(500) ? [] : Set(open.filter { _ in chance(300) } + bound.filter(auditor.isBoundLease))
+        table = try mirror.restore(&table, downtime, reservedThrough: reservedThrough, detached: lost)
+        detached += lost
         mirror = Mirror()
         mirror.update(from: &table)
-        auditor.noteRestart(downtime)
+        auditor.noteRestart(downtime, detached: lost)
         now = downtime.to
+        // Before anything else.
+        if suspendedUntil > now { try audit(.grantsSuspended(until: suspendedUntil)) }
         for id in draining { try apply(.inputEnded(id)) }
+    }
+
+    private mutating func suspendGrants() throws(Complaint) {
+        suspendedUntil = max(suspendedUntil, now + duration(0...30))
+        try apply(.grantsSuspended(until: suspendedUntil))
     }
 
     private mutating func list() throws(Complaint) {
@@ -187,13 +223,17 @@ extension Simulation {
     private mutating func nextEvent() -> Event {
         for _ in 0..<10 {
             let event = anyEvent()
-            guard let session = event.requester, auditor.isHeldBack(session) else { return event }
+            guard let session = event.requester, auditor.isHeldBack(session) || auditor.isDetached(session) else {
+                return event
+            }
         }
         return .timePassed
     }
 
     private mutating func anyEvent() -> Event {
         if chance(plan.churn) || open.isEmpty { return sessionEvent() }
+        if chance(plan.detachments) { return detachment() }
+        if chance(plan.detachments), let request = requestFromBefore() { return .acquireRequested(request) }
         let session = draining.isEmpty || !chance(30) ? element(of: open) : element(of: draining)
         let id = RequestID(session, tag: chance(700) ? element(of: Self.tags) : nil)
         switch below(100) {
@@ -243,6 +283,26 @@ extension Simulation {
         let id = open.remove(at: below(open.count))
         draining.append(id)
         return .inputEnded(id)
+    }
+
+    /// A session loses its connection, or gets one again, perhaps without having lost one.
+    private mutating func detachment() -> Event {
+        detached.removeAll { !open.contains($0) && !draining.contains($0) }
+        if !detached.isEmpty, chance(600) { return .sessionAttached(detached.remove(at: below(detached.count))) }
+        if chance(200) { return .sessionAttached(element(of: open)) }
+        if chance(100), let id = bound.first(where: auditor.isBoundLease) { return .sessionDetached(id) }
+        let id = draining.isEmpty || !chance(100) ? element(of: open) : element(of: draining)
+        detached.append(id)
+        return .sessionDetached(id)
+    }
+
+    /// A request that was sent before, or one that looks like it.
+    private mutating func requestFromBefore() -> AcquireRequest? {
+        guard let former = chance(100) ? asked.last : toResend.popLast() else { return nil }
+        guard open.contains(former.id.session) else { return nil }
+        var names = former.names
+        if chance(100), let first = names.others.first { names = LockNames(first, [names.first]) ?? names }
+        return acquireRequest(former.id, chance(900) ? names : self.names())
     }
 
     private mutating func openSession() -> Event {
@@ -341,7 +401,7 @@ extension Event {
             .revokeRequested(let id, _, _, _):
             id.session
         case .sessionOpened, .nameInspected, .bindingEnded, .inputEnded, .sessionEnded, .tokensReserved, .progressDue,
-            .bytesBuffered, .timePassed:
+            .bytesBuffered, .timePassed, .sessionDetached, .sessionAttached, .grantsSuspended:
             nil
         }
     }

@@ -10,8 +10,11 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
     var tellings = 900
     /// How often in a thousand steps a session opens or goes on to end.
     var churn = 30
-    /// How often in a thousand steps the daemon restarts.
+    /// How often in a thousand steps the daemon restarts, and then grants nothing for a while.
     var restarts = 2
+    var suspensions = 1
+    /// How often in a thousand steps a session loses its connection or gets one again.
+    var detachments = 20
     /// How many of a thousand requests tolerate any number of holders, and how many a few.
     var shared = 200
     var counted = 150
@@ -30,8 +33,15 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         SimulationPlan(name: "readers", sessionCount: 400, nameCount: 4, clockMoves: 50, churn: 10, shared: 900),
         SimulationPlan(name: "exclusive", sessionCount: 300, nameCount: 20, clockMoves: 100, shared: 0, counted: 0),
         SimulationPlan(name: "singles", sessionCount: 200, nameCount: 40, clockMoves: 200, sets: 0),
-        philosophers, slices, limited, fewGrants, overloaded, crowded, quotas,
+        philosophers, slices, limited, fewGrants, overloaded, crowded, quotas, restarts,
     ]
+
+    /// Connections come and go all the time, and the daemon does.
+    private static var restarts: SimulationPlan {
+        var plan = SimulationPlan(name: "restarts", sessionCount: 30, nameCount: 20, clockMoves: 200)
+        (plan.restarts, plan.suspensions, plan.detachments) = (10, 5, 150)
+        return plan
+    }
 
     /// Few names, of which most requests want two or three.
     private static var philosophers: SimulationPlan {

@@ -20,6 +20,9 @@ import Testing
             try simulation.run(stepCount: Self.stepCount)
             // Where everything is shared or waited for, there may be no short way.
             if plan.shared == 0 { #expect(simulation.shortWayCount > 0) }
+            if plan.detachments > 100, Self.stepCount >= 3000 {
+                #expect(simulation.repeatedGrantCount > 0 && simulation.vainCount > 0)
+            }
         } catch {
             Issue.record("\(plan), SEED=\(seed), SIMULATION_STEPS=\(Self.stepCount): \(error)")
         }

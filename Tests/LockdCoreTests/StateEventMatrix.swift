@@ -157,6 +157,9 @@ enum Happening: String, CaseIterable, Codable {
     case inspected
     case inputEnded
     case sessionEnded
+    case sessionDetached
+    case sessionAttached
+    case grantsSuspended
     case tokensReserved
     case bytesBuffered
     case bindingEnded
@@ -178,6 +181,9 @@ enum Happening: String, CaseIterable, Codable {
         case .inspected: .nameInspected("db")
         case .inputEnded: .inputEnded(alice.session)
         case .sessionEnded: .sessionEnded(alice.session)
+        case .sessionDetached: .sessionDetached(alice.session)
+        case .sessionAttached: .sessionAttached(alice.session)
+        case .grantsSuspended: .grantsSuspended(until: MonotonicInstant(nanoseconds: 60_000_000_000))
         case .tokensReserved: .tokensReserved(through: 2_000_000)
         case .bytesBuffered: .bytesBuffered(UserID(1000), 100)
         case .bindingEnded: .bindingEnded(SessionID(1000))
@@ -200,6 +206,9 @@ enum Happening: String, CaseIterable, Codable {
         case .nameInspected: [.inspected]
         case .inputEnded: [.inputEnded]
         case .sessionEnded: [.sessionEnded]
+        case .sessionDetached: [.sessionDetached]
+        case .sessionAttached: [.sessionAttached]
+        case .grantsSuspended: [.grantsSuspended]
         case .tokensReserved: [.tokensReserved]
         case .bytesBuffered: [.bytesBuffered]
         case .bindingEnded: [.bindingEnded]

@@ -3,7 +3,7 @@ import LockdModel
 
 /// What becomes of requests for `db` and `mail`, and of `db` where there are leases on both or requests for both.
 extension StateEventMatrixTests {
-    private static let timeoutForSeveral = Effect.timedOut(
+    static let timeoutForSeveral = Effect.timedOut(
         "db mail",
         to: waiting,
         waited: .seconds(10),
@@ -11,8 +11,8 @@ extension StateEventMatrixTests {
         held: .seconds(10)
     )
     private static let lossOfSeveral = Effect.lost("mail db", of: bob, token: 1, revokedBy: alice)
-    private static let expiryOfSeveral = Effect.expired("mail db", of: bob, token: 1)
-    private static let grantOfSeveral = Effect.granted("db mail", to: waiting, token: 2)
+    static let expiryOfSeveral = Effect.expired("mail db", of: bob, token: 1)
+    static let grantOfSeveral = Effect.granted("db mail", to: waiting, token: 2)
     private static let grantOfMail = Effect.granted("mail", to: carol, token: 2)
 
     static let severalNamesMatrix = requestsForSeveralNames.merging(severalNames) { first, _ in first }

@@ -17,8 +17,12 @@ import Testing
         var outcome: Outcome? {
             switch happening {
             // Nobody here has a bound lease or wants reports: as little comes of it as of a reservation. Tests of their own have the rest.
-            case .bindingEnded, .progressDue:
+            case .bindingEnded, .progressDue, .grantsSuspended:
                 Cell(situation: situation, happening: .tokensReserved).written
+            // What is due on the names that the session waits for ends; nobody's turn comes here, and nothing is sent again.
+            case .sessionDetached, .sessionAttached:
+                StateEventMatrixTests.settlingWaits[situation]
+                    ?? Cell(situation: situation, happening: .tokensReserved).written
             default: written
             }
         }
@@ -30,7 +34,7 @@ import Testing
     }
 
     @Test func everyCellHasItsOutcome() {
-        #expect(Cell.all.count == 27 * 18)
+        #expect(Cell.all.count == 27 * 21)
         #expect(Cell.all.filter { $0.outcome == nil }.isEmpty)
         let counts = [Self.matrix, Self.severalNamesMatrix].joined().map(\.value.count)
         #expect(counts.reduce(0, +) == 27 * 16)
@@ -75,6 +79,17 @@ extension StateEventMatrixTests {
     static let deadlockOfBoth = Effect.sendDeadlock(alice, "db mail", [])
     static let nothingToEnd = Effect.notHeld("db", to: alice)
     static let noWait = Effect.notWaiting("w", to: alice)
+
+    /// What comes of a session that loses its connection or gets one again, where that is more than nothing.
+    static let settlingWaits: [Situation: Outcome] = [
+        .waitDue: .says(1, 0, ownTimeout),
+        .leaseDueWhileWaiting: .says(1, 0, expiry, grantFromQueue),
+        .holderEndedWhileWaiting: .says(1, 0, grantFromQueue),
+        .waitForSeveralDue: .says(1, 0, timeoutForSeveral),
+        .leaseOnSeveralDueWhileWaiting: .says(1, 0, expiryOfSeveral, grantOfSeveral),
+        .ended: .stops,
+        .endedWithALease: .stops,
+    ]
 
     static let matrix: [Situation: [Happening: Outcome]] = [
         .free: [

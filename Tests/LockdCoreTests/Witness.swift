@@ -6,10 +6,11 @@ import LockdModel
 struct Witness {
     private let before: Totals
     private let waiterCount: Int
+    private let nextToken: FencingToken
 
     /// A witness of the event that `table` is about to be told of.
     init(of table: LockTable) {
-        (before, waiterCount) = (table.totals, table.waiterCount)
+        (before, waiterCount, nextToken) = (table.totals, table.waiterCount, table.nextToken)
     }
 
     /// Looks at what came of the event.
@@ -56,6 +57,8 @@ struct Witness {
             let next = effects[(index + 1)...].first { if case .sendRevoked = $0 { false } else { true } }
             switch effect {
             case .sendGranted(let id, let names, let token, _, _):
+                // What was granted before is only said again.
+                if token < nextToken { continue }
                 guard case .observe(let observation)? = next, case .granted(token, _, _) = observation.happening,
                     observation.names == names
                 else { throw Complaint("the grant to \(id) was not observed") }

@@ -53,7 +53,7 @@ class Box:
         self._console = tempfile.TemporaryFile()  # noqa: SIM115 - closed by remove
         self._programs: list[subprocess.Popen[str]] = []
         self._group.mkdir()
-        # If this process is killed, whatever the reason, the kernel kills the container.
+        # If this process is killed, so is the one that watches over the container; the container itself is ended by whoever boots one next.
         self._watcher = subprocess.Popen(
             [
                 "setpriv",
@@ -215,7 +215,7 @@ class Box:
 
     def remove(self) -> None:
         """End everything in the box, and leave nothing of it behind."""
-        leader = self._leader()
+        leader = _leader(self._group)
         if leader is not None:
             # The end of PID 1 is the end of every process of the container.
             os.kill(leader, signal.SIGKILL)
@@ -248,7 +248,7 @@ class Box:
         while time.monotonic() < deadline:
             if self._watcher.poll() is not None:
                 break
-            leader = self._leader()
+            leader = _leader(self._group)
             if leader is not None:
                 self.pid = leader
                 state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
@@ -258,18 +258,6 @@ class Box:
         self._console.seek(0)
         console = self._console.read().decode(errors="replace").strip()
         raise NoBoxError(f"systemd does not boot in a container (state: {state}): {console}")
-
-    def _leader(self) -> int | None:
-        """The host's number of the box's PID 1."""
-        try:
-            processes = (self._group / "payload/init.scope/cgroup.procs").read_text().split()
-            for process in processes:
-                if _numbers(process)[-1] == 1:
-                    return int(process)
-        except OSError:
-            # It is not there yet, or has just ended.
-            pass
-        return None
 
 
 @contextmanager
@@ -325,17 +313,32 @@ def _control_groups() -> Path:
     raise NoBoxError("no cgroup v2 is mounted")
 
 
+def _leader(group: Path) -> int | None:
+    """The host's number of a box's PID 1."""
+    try:
+        for process in (group / "payload/init.scope/cgroup.procs").read_text().split():
+            if _numbers(process)[-1] == 1:
+                return int(process)
+    except OSError:
+        # It is not there yet, or has just ended.
+        pass
+    return None
+
+
 def _sweep() -> None:
-    """Remove what boxes have left whose test was killed: empty control groups."""
+    """End the boxes whose test was killed, and remove their control groups."""
     for group in _control_groups().glob(f"{_PREFIX}-*-*"):
         owner = group.name.split("-")[-2]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
-            _remove_group(group, patience=1.0)
+            leader = _leader(group)
+            if leader is not None:
+                os.kill(leader, signal.SIGKILL)
+            _remove_group(group)
 
 
-def _remove_group(group: Path, patience: float = 10.0) -> None:
+def _remove_group(group: Path) -> None:
     """Remove a control group and those in it. What has ended can still be counted in for a moment."""
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + 10
     while group.exists():
         for directory, _, _ in os.walk(group, topdown=False):
             try:

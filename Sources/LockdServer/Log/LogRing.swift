@@ -38,6 +38,7 @@ struct LogRing {
     var usedByteCount: Int { Int(end - head) }
 
     /// Adds a record with `payloadByteCount` bytes, which `write` fills in, and says where it is; nothing if there is no room.
+    @inline(__always)
     mutating func append(
         _ kind: LogRecord.Kind,
         slot: Int,
@@ -93,8 +94,12 @@ struct LogRing {
 
     /// Lets go of the oldest record.
     mutating func dropOldest() {
-        guard let oldest else { return }
-        head = oldest.position + UInt64(Self.rounded(oldest.header.byteCount))
+        if let oldest { drop(oldest.header, at: oldest.position) }
+    }
+
+    /// Lets go of the oldest record, which is this one.
+    mutating func drop(_ header: Header, at position: UInt64) {
+        head = position + UInt64(Self.rounded(header.byteCount))
     }
 
     // MARK: Reading

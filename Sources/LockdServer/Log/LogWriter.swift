@@ -6,6 +6,7 @@ struct LogWriter {
 
     init(_ start: UnsafeMutableRawPointer) { cursor = start }
 
+    @inline(__always)
     mutating func put(_ value: some FixedWidthInteger & BitwiseCopyable) {
         cursor.storeBytes(of: value, as: type(of: value))
         cursor += MemoryLayout.size(ofValue: value)

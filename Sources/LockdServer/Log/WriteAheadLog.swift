@@ -8,23 +8,24 @@ import LockdModel
 ///
 /// Not thread-safe: the loop's thread owns it.
 final class WriteAheadLog {
-    private var memory: LogMemory
-    private var ring: LogRing
+    // Only the loop's thread comes here, and nothing that is called comes back meanwhile; to check that at every access would cost a tenth of a request.
+    @exclusivity(unchecked) private var memory: LogMemory
+    @exclusivity(unchecked) private var ring: LogRing
     private let path: String
     private let origin: LogOrigin
-    private var claims = LiveRecords()
-    private var sessions = LiveRecords()
+    @exclusivity(unchecked) private var claims = LiveRecords()
+    @exclusivity(unchecked) private var sessions = LiveRecords()
     /// Which session the slots are of: what is recorded of one session must not be taken for another's.
-    private var sessionIDs: [Int: SessionID] = [:]
-    private var bounds = LiveRecords()
-    private var inputs = LiveRecords()
-    private var backlogs = LiveRecords()
+    @exclusivity(unchecked) private var sessionIDs: [Int: SessionID] = [:]
+    @exclusivity(unchecked) private var bounds = LiveRecords()
+    @exclusivity(unchecked) private var inputs = LiveRecords()
+    @exclusivity(unchecked) private var backlogs = LiveRecords()
     /// What claims may take that were admitted since the last commit.
-    private var promisedByteCount = 0
-    private var appendedByteCount = 0
-    private var hasReplies = false
+    @exclusivity(unchecked) private var promisedByteCount = 0
+    @exclusivity(unchecked) private var appendedByteCount = 0
+    @exclusivity(unchecked) private var hasReplies = false
     /// More was to be recorded than there was room for.
-    private(set) var isOverfull = false
+    @exclusivity(unchecked) private(set) var isOverfull = false
 
     /// How large the ring is at first. It takes so much memory even in a daemon that has nothing to do.
     static let leastCapacity = 4 << 20
@@ -68,7 +69,7 @@ final class WriteAheadLog {
     // MARK: Room
 
     /// Whether there is room for whatever one turn may bring.
-    private(set) var isRoomy = true
+    @exclusivity(unchecked) private(set) var isRoomy = true
 
     private func lookForRoom() { isRoomy = freeForClaims >= Self.reserve }
 
@@ -89,6 +90,12 @@ final class WriteAheadLog {
             var writer = LogWriter($0)
             claim.write(to: &writer)
         }
+        note(position, count, of: slot, in: &claims)
+    }
+
+    func append(_ claim: PlainClaim, in slot: Int) {
+        let count = claim.loggedByteCount
+        let position = ring.append(.claim, slot: slot, payloadByteCount: count) { claim.write(to: $0) }
         note(position, count, of: slot, in: &claims)
     }
 
@@ -222,15 +229,22 @@ final class WriteAheadLog {
 
     // MARK: Cleaning
 
-    /// The oldest record, while more of the ring is used than should be, and no more has been cleaned than should be at once.
-    func recordToClean(cleaned: Int) -> (header: LogRing.Header, isLive: Bool)? {
-        guard ring.usedByteCount > capacity / 2, cleaned < max(16 * 1024, 4 * appendedByteCount) else { return nil }
-        guard let (header, position) = ring.oldest else { return nil }
-        // What is on its way to the sockets stays until it is there.
-        if hasReplies, position >= memory[.written] { return nil }
-        return (header, isLive(header, position))
+    /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
+    ///
+    /// `cleaned` is how many bytes have been looked at, and no more are than should be at once.
+    func nextRecordToKeep(cleaned: inout Int) -> LogRing.Header? {
+        let limit = max(16 * 1024, 4 * appendedByteCount)
+        while ring.usedByteCount > capacity / 2, cleaned < limit, let (header, position) = ring.oldest {
+            // What is on its way to the sockets stays until it is there.
+            if hasReplies, position >= memory[.written] { return nil }
+            cleaned += header.byteCount
+            if isLive(header, position) { return header }
+            ring.drop(header, at: position)
+        }
+        return nil
     }
 
+    /// Lets go of the record that ``nextRecordToKeep(cleaned:)`` has handed out, which was recorded again.
     func dropOldest() { ring.dropOldest() }
 
     private func isLive(_ header: LogRing.Header, _ position: UInt64) -> Bool {
