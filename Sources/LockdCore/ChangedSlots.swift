@@ -9,6 +9,8 @@ struct ChangedSlots: Sendable {
     @inline(__always) private static var none: Int { -1 }
     @inline(__always) private static var unmarked: Int { -2 }
 
+    var isEmpty: Bool { last == Self.none }
+
     @inline(__always)
     mutating func mark(_ slot: Int) {
         guard slot < previous.count else { return markNew(slot) }

@@ -2,6 +2,9 @@ public import LockdModel
 
 /// Where what is recorded is.
 extension LockTable {
+    /// Whether ``takeChanges(claims:sessions:)`` has any to tell.
+    public var hasChanges: Bool { !changedClaims.isEmpty || !changedSessions.isEmpty }
+
     /// How many slots there are for claims and for sessions, free ones included.
     public var recordSlotCounts: (claims: Int, sessions: Int) { (claims.slotCount, sessions.slotCount) }
 

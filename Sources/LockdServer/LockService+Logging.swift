@@ -8,30 +8,31 @@ extension LockService {
     ///
     /// To be called before anything else is received and before anything is written to a socket.
     mutating func commit(at now: MonotonicInstant) {
-        guard let log else { return }
-        recordTable(in: log)
-        recordBounds(in: log)
+        guard let log, hasUncommitted else { return }
+        if table.hasChanges { recordTable(in: log) }
+        if !changedBounds.isEmpty { recordBounds(in: log) }
         var unrecorded: [Session] = []
-        for session in logChanges {
+        while let session = logChanges.popLast() {
             session.logged.isChanged = false
             recordInput(of: session, in: log)
             if !recordOutput(of: session, in: log) { unrecorded.append(session) }
         }
-        logChanges.removeAll(keepingCapacity: true)
         if log.isOverfull || !log.isRoomy {
             grow(log, at: now)
             if log.isOverfull { unrecorded.forEach { tear($0, in: log) } }
         }
-        clean(log)
+        if log.isHalfFull { clean(log) }
         log.commit(nextToken: table.nextToken, lastSession: lastSession)
+    }
+
+    private var hasUncommitted: Bool {
+        !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty || log?.hasChanges == true
     }
 
     /// Takes note that everything was written to the sockets that they took, of what was committed.
     mutating func noteWritten(at now: MonotonicInstant) {
         guard let log else { return }
-        let changed = backlogChanges
-        backlogChanges.removeAll(keepingCapacity: true)
-        for session in changed { recordBacklog(of: session, in: log) }
+        while let session = backlogChanges.popLast() { recordBacklog(of: session, in: log) }
         if log.hasChanges { commit(at: now) }
         log.noteRepliesWritten()
         log.noteAlive(at: now)
@@ -75,13 +76,12 @@ extension LockService {
 
     private mutating func recordTable(in log: WriteAheadLog) {
         table.takeChanges(claims: &changedClaims, sessions: &changedSessions)
-        if changedClaims.isEmpty, changedSessions.isEmpty { return }
         // What has gone comes first: of a commit that is read in part nobody is to hold what another one holds.
-        for slot in changedClaims where !table.hasClaim(in: slot) { log.appendClaimGone(slot) }
-        for slot in changedSessions { recordSession(in: slot, log) }
-        for slot in changedClaims { recordClaim(in: slot, log) }
-        changedClaims.removeAll(keepingCapacity: true)
-        changedSessions.removeAll(keepingCapacity: true)
+        while let slot = changedClaims.popLast() {
+            if table.hasClaim(in: slot) { livingClaims.append(slot) } else { log.appendClaimGone(slot) }
+        }
+        while let slot = changedSessions.popLast() { recordSession(in: slot, log) }
+        while let slot = livingClaims.popLast() { recordClaim(in: slot, log) }
     }
 
     private mutating func recordClaim(in slot: Int, _ log: WriteAheadLog) {
@@ -111,7 +111,7 @@ extension LockService {
     }
 
     private mutating func recordBounds(in log: WriteAheadLog) {
-        for id in changedBounds {
+        while let id = changedBounds.popLast() {
             if let lease = bound[id] {
                 let slot = boundSlots.insert(id)
                 log.append(LogRecord.Bound(session: id, lease: lease), in: slot)
@@ -119,7 +119,6 @@ extension LockService {
                 log.appendBoundGone(slot)
             }
         }
-        changedBounds.removeAll(keepingCapacity: true)
     }
 
     // MARK: Bytes

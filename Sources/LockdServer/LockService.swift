@@ -56,7 +56,7 @@ public struct LockService {
     var backlogChanges: [Session] = []
     var changedBounds: [SessionID] = []
     /// Kept for their memory.
-    var (changedClaims, changedSessions): ([Int], [Int]) = ([], [])
+    var (changedClaims, changedSessions, livingClaims): ([Int], [Int], [Int]) = ([], [], [])
     var boundSlots = BoundSlots()
     /// It was tried in vain to make room in the log, and is not tried again before that.
     var noGrowthBefore: MonotonicInstant?

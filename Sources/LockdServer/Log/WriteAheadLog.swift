@@ -27,14 +27,15 @@ final class WriteAheadLog {
     /// More was to be recorded than there was room for.
     @exclusivity(unchecked) private(set) var isOverfull = false
 
-    /// How large the ring is at first. It takes so much memory even in a daemon that has nothing to do.
-    static let leastCapacity = 4 << 20
+    /// How large the ring is at first. It takes so much memory even in a daemon that has nothing to do, and a part of the processor's cache in one that has
+    /// much to do.
+    static let leastCapacity = 1 << 20
     /// How large it becomes at the most.
     static let largestCapacity = 1 << 30
     /// Of so many bytes one may count: the others are what lets the ring go round without copying much.
     private static let spaciousness = 4
     /// For as much more as one turn may bring there is room without asking.
-    private static let reserve = 384 * 1024
+    private static let reserve = 128 * 1024
 
     /// Makes a log that takes the place of the one at `path` with ``publish()``.
     ///
@@ -228,6 +229,9 @@ final class WriteAheadLog {
     }
 
     // MARK: Cleaning
+
+    /// Whether there is something to clean.
+    var isHalfFull: Bool { ring.usedByteCount > capacity / 2 }
 
     /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
     ///
