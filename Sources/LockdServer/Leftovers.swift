@@ -19,10 +19,12 @@ struct Leftovers {
     ///
     /// A damaged log is put aside, for whoever wants to look at it.
     ///
+    /// - Parameter now: the present instant of CLOCK_MONOTONIC.
     /// - Throws: an error that says what to do, if the log is to be left as it is.
     static func read(
         _ configuration: ServerConfiguration,
         bags: [(name: String, descriptor: CInt)],
+        at now: MonotonicInstant,
         _ logger: Logger
     ) throws -> Leftovers {
         let path = configuration.socketPath + ".log"
@@ -39,6 +41,11 @@ struct Leftovers {
             logger.error("the log is gone, so all leases are lost", metadata: ["log": "\(path)"])
         }
         contents.lastSession = descriptors.keys.map(\.session).reduce(contents.lastSession, max)
+        if !wasThere || contents.damage != nil {
+            // Somebody may want to resume a session of which nothing is known, and must not find another one under its number. Nobody begins a session in every
+            // microsecond of the boot, so none has had these numbers.
+            contents.lastSession = max(contents.lastSession, SessionID(UInt64(max(0, now.nanoseconds / 1000))))
+        }
         return Leftovers(path, origin, contents, wasThere: wasThere, descriptors)
     }
 

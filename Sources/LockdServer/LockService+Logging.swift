@@ -317,7 +317,9 @@ extension LockService {
         case .farewell:
             guard let id = leavingSlots[header.slot], let session = leaving[id] else { return true }
             return recordFarewell(of: session, in: log)
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone, .torn: break
+        case .torn:
+            if session(inLogSlot: header.slot)?.logged.isTorn == true { log.appendTorn(header.slot) }
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: break
         }
         return true
     }

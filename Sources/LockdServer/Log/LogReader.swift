@@ -189,6 +189,7 @@ struct LogReader {
             guard skipped <= backlogs[slot]?.lines.count ?? 0 else { throw LogParser.Problem() }
             // It says all that was not written by then.
             replies[slot] = nil
+            torn.remove(slot)
         // What it was added to may be recorded again behind this, and no longer in front of it.
         case .backlogAdded: backlogs[slot]?.lines += payload
         case .backlogGone: backlogs[slot] = nil

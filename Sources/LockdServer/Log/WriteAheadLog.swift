@@ -290,7 +290,9 @@ final class WriteAheadLog {
         case .backlog, .backlogAdded:
             backlogs.position(of: header.slot).map { $0 <= position } ?? false
         case .farewell: farewells.position(of: header.slot) == position
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone, .torn: false
+        // Whether the session is torn still is for whoever has it to say.
+        case .torn: true
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: false
         }
     }
 
