@@ -121,8 +121,10 @@ package final class BlockingConnection {
         send(request)
         while true {
             let reply = try receive()
-            guard case .lost = reply else { return reply }
-            onEvent(reply)
+            switch reply {
+            case .lost, .lostEverything, .restored: onEvent(reply)
+            default: return reply
+            }
         }
     }
 }

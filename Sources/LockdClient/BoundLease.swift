@@ -3,7 +3,7 @@ import LockdModel
 /// A lease that is bound to a process or a pipe, and not to the client that asked for it.
 ///
 /// It goes on when the client is closed or its process ends. It ends with what it is bound to, by ``LockdClient/release(_:token:)`` of any process of the same
-/// user, by its ttl, if it has one, or if it is revoked; and with the daemon. Nobody renews it by itself, and its loss is not told.
+/// user, by its ttl, if it has one, or if it is revoked. It outlives the daemon. Nobody renews it by itself, and its loss is not told.
 public struct BoundLease: Hashable, Sendable, CustomStringConvertible {
     /// The names of the locks, in the order in which they were asked for.
     public let names: [String]

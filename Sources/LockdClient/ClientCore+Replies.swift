@@ -4,19 +4,41 @@ import LockdWire
 /// What the answers of the daemon, and its events, mean.
 extension ClientCore {
     mutating func apply(_ line: TaggedReply, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        if case .closing(let id) = connection {
+            // Nobody waits for anything else any more.
+            if case .bye = line.reply { closed(id, &actions) }
+            return
+        }
         if let tag = line.tag {
             // A tag that is not the client's cannot be the answer to anything.
-            guard let id = RequestID(tag), let purpose = outstanding[id], !isAside(line.reply, id, purpose, &actions)
+            guard let id = RequestID(tag), let request = outstanding[id], !isAskedAgain(request, line.reply),
+                !isAside(line.reply, id, request.purpose, &actions)
             else { return }
             outstanding[id] = nil
-            answer(id, purpose, line.reply, now, &actions)
-        } else if case .lost(_, let token, let reason) = line.reply {
-            endLease(token, Ending(reason), &actions)
-        } else if case .error(let error) = line.reply {
-            // Every request has a tag, so it is the session that is refused.
-            breakOff(.refused(error, names: nil), &actions)
-        } else {
-            breakOff(unexpected(line.reply), &actions)
+            return answer(id, request, line.reply, now, &actions)
+        }
+        switch line.reply {
+        case .lost(_, let token, let reason): endLease(token, Ending(reason), &actions)
+        case .lostEverything(let reason):
+            for token in leases.keys.sorted() { endLease(token, Ending(reason), &actions) }
+        // The session goes on, and nothing is to be asked for again.
+        case .restored: break
+        // Every request has a tag, so it is the session that is refused.
+        case .error(let error): refused(error, now, &actions)
+        default: breakOff(unexpected(line.reply), &actions)
+        }
+    }
+
+    /// Whether `reply` is not to be relied on, because the request is sent again.
+    ///
+    /// While a session is being resumed, what is told in several lines may come without the first of them. And a wait has ended there because its turn came while
+    /// there was no connection, not because somebody cancelled it.
+    private func isAskedAgain(_ request: Outstanding, _ reply: Reply) -> Bool {
+        guard case .resuming = connection else { return false }
+        return switch (request.purpose, reply) {
+        case (_, .edge), (_, .deadlock), (_, .hold), (.history, .end): true
+        case (.acquire, .cancelled), (.boundAcquire, .cancelled): true
+        default: false
         }
     }
 
@@ -27,7 +49,7 @@ extension ClientCore {
     private mutating func isAside(
         _ reply: Reply,
         _ id: RequestID,
-        _ purpose: Outstanding,
+        _ purpose: Outstanding.Purpose,
         _ actions: inout [ClientAction]
     ) -> Bool {
         switch (purpose, reply) {
@@ -53,7 +75,7 @@ extension ClientCore {
             } else {
                 holds[id, default: []].append(Hold(line))
             }
-        case (.abandonedAcquire, .queued), (.abandonedAcquire, .edge), (.unwanted, .hold): break
+        case (.over, .queued), (.over, .edge): break
         default: return false
         }
         return true
@@ -61,39 +83,32 @@ extension ClientCore {
 
     private mutating func answer(
         _ id: RequestID,
-        _ purpose: Outstanding,
+        _ request: Outstanding,
         _ reply: Reply,
         _ now: MonotonicInstant,
         _ actions: inout [ClientAction]
     ) {
-        switch purpose {
-        case .hello:
-            if case .welcome = reply { return }
-            breakOff(.incompatibleDaemon(path, "it answers the greeting with \(reply.line)"), &actions)
-        case .acquire(let names, let timeToLive):
-            let edges = edges.removeValue(forKey: id) ?? []
-            guard let completion = completion(of: names, reply, edges) else {
-                return doubt(reply, id, purpose, &actions)
+        switch request.purpose {
+        case .hello: greeted(reply, now, &actions)
+        case .barrier:
+            guard case .pong = reply, case .resuming(let id) = connection else {
+                return breakOff(unexpected(reply), &actions)
             }
-            if case .granted(_, let token, _) = completion { hold(token, names, timeToLive, now) }
-            actions.append(.complete(id, completion))
-        case .boundAcquire(let names):
-            let edges = edges.removeValue(forKey: id) ?? []
-            switch completion(of: names, reply, edges) {
-            case .granted(let names, let token, let predecessor):
-                actions.append(.complete(id, .bound(names, token, after: predecessor)))
-            // Nobody here has cancelled it.
-            case .failed where reply.isCancelled: actions.append(.complete(id, .failed(.bindingEnded(names))))
-            case let completion?: actions.append(.complete(id, completion))
-            case nil: doubt(reply, id, purpose, &actions)
+            begin(id, now)
+        case .acquire, .boundAcquire: answerAcquire(id, request, reply, now, &actions)
+        case .over(let token):
+            // There may be a second answer, so this is over with that to the CANCEL.
+            outstanding[id] = request
+            if case .granted(let names, let other, _, _) = reply, other != token {
+                send(.release(names.first, token: other), .unwanted, now)
             }
-        case .abandonedAcquire:
-            if case .granted(let names, let token, _, _) = reply {
-                send(.release(names.first, token: token), .unwanted)
-            }
+        case .cancel(let other): if case .over = outstanding[other]?.purpose { outstanding[other] = nil }
         case .release(let token):
             if case .released = reply { return endLease(token, .released, &actions) }
-            if case .notHeld = reply { return endLease(token, .lost(.unknown), &actions) }
+            if case .notHeld = reply {
+                // It may have been released by the same words, said on the connection before.
+                return endLease(token, request.isRepeated ? .released : .lost(.unknown), &actions)
+            }
             breakOff(unexpected(reply), &actions)
         case .renew(let token, let sentAt):
             if case .renewed(_, _, let timeToLive) = reply { return renewed(token, timeToLive, sentAt) }
@@ -101,28 +116,71 @@ extension ClientCore {
             breakOff(unexpected(reply), &actions)
         case .ping:
             if case .pong = reply { return actions.append(.complete(id, .done)) }
-            doubt(reply, id, purpose, &actions)
-        case .change, .history: answerOther(id, purpose, reply, &actions)
+            doubt(reply, id, request, &actions)
+        case .change, .history: answerOther(id, request, reply, &actions)
         case .unwanted: break
+        }
+    }
+
+    private mutating func greeted(_ reply: Reply, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        switch reply {
+        case .welcome(let welcome): welcomed(welcome, now, &actions)
+        case .error(let error) where error.code == .foreignProcess || error.code == .logFull:
+            refused(error, now, &actions)
+        default: breakOff(.incompatibleDaemon(path, "it answers the greeting with \(reply.line)"), &actions)
+        }
+    }
+
+    private mutating func answerAcquire(
+        _ id: RequestID,
+        _ request: Outstanding,
+        _ reply: Reply,
+        _ now: MonotonicInstant,
+        _ actions: inout [ClientAction]
+    ) {
+        if case .cancelled = reply, request.isRepeated {
+            // Its turn came before the session was resumed, and its end crossed with the request as it was sent again.
+            outstanding[id] = request
+            return write(id, now)
+        }
+        let edges = edges.removeValue(forKey: id) ?? []
+        var token: FencingToken?
+        switch (request.purpose, completion(of: request, reply, edges)) {
+        case (.acquire(_, let timeToLive), .granted(let names, let granted, let predecessor)?):
+            token = granted
+            hold(granted, names, timeToLive, now)
+            actions.append(.complete(id, .granted(names, granted, after: predecessor)))
+        case (_, .granted(let names, let granted, let predecessor)?):
+            token = granted
+            actions.append(.complete(id, .bound(names, granted, after: predecessor)))
+        case (_, let completion?): actions.append(.complete(id, completion))
+        case (_, nil): return doubt(reply, id, request, &actions)
+        }
+        if request.isRepeated {
+            // If this is what had been answered before, the daemon may take the request that was sent again for a new one.
+            outstanding[id] = request
+            abandon(id, token, now)
         }
     }
 
     /// Requests about leases that are not this client's.
     private mutating func answerOther(
         _ id: RequestID,
-        _ purpose: Outstanding,
+        _ request: Outstanding,
         _ reply: Reply,
         _ actions: inout [ClientAction]
     ) {
-        switch (purpose, reply) {
+        switch (request.purpose, reply) {
         case (.change, .released), (.change, .renewed): actions.append(.complete(id, .done))
-        case (.change(let name, let token), .notHeld):
-            actions.append(.complete(id, .failed(.notHeld(name, token))))
+        case (.change(let name, let token, let ends), .notHeld):
+            // What ended it may have been the same words, said on the connection before.
+            let isDone = ends && request.isRepeated
+            actions.append(.complete(id, isDone ? .done : .failed(.notHeld(name, token))))
         case (.history, .end):
             actions.append(.complete(id, .history(holds.removeValue(forKey: id) ?? [])))
-        case (.change(let name, _), .error(let error)), (.history(let name), .error(let error)):
+        case (.change(let name, _, _), .error(let error)), (.history(let name), .error(let error)):
             actions.append(.complete(id, .failed(.refused(error, names: LockNames(name)))))
-        default: doubt(reply, id, purpose, &actions)
+        default: doubt(reply, id, request, &actions)
         }
     }
 
@@ -130,20 +188,22 @@ extension ClientCore {
     private mutating func doubt(
         _ reply: Reply,
         _ id: RequestID,
-        _ purpose: Outstanding,
+        _ request: Outstanding,
         _ actions: inout [ClientAction]
     ) {
-        outstanding[id] = purpose
+        outstanding[id] = request
         breakOff(unexpected(reply), &actions)
     }
 
     /// What an answer means for the caller who asked for the lock; nothing if it cannot be the answer to that.
     private func completion(
-        of names: LockNames,
+        of request: Outstanding,
         _ reply: Reply,
         _ edges: [DeadlockEdge]
     ) -> ClientAction.Completion? {
-        switch reply {
+        guard case .acquire(let terms) = request.request else { return nil }
+        let names = terms.names
+        return switch reply {
         case .granted(_, let token, _, let predecessor): .granted(names, token, after: predecessor)
         case .held(_, let token, _): .failed(.alreadyHeld(names, token))
         case .busy(_, let holder, let waiterCount):
@@ -151,7 +211,8 @@ extension ClientCore {
         case .timedOut(_, let waited, let holder, let waiterCount):
             .failed(.waitTimedOut(names, waited: waited, holder, waiterCount: waiterCount))
         case .deadlock: .failed(.deadlock(names, edges))
-        // Nobody here has cancelled it, so the daemon ends the session.
+        // Nobody here has cancelled it, so it is what it was to be bound to that has ended, or the session.
+        case .cancelled where terms.binding != nil: .failed(.bindingEnded(names))
         case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(names))
         case .error(let error): .failed(.refused(error, names: names))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
@@ -200,7 +261,8 @@ extension ClientCore {
             case .expired: self = .lost(.expired)
             case .revoked(let user, let process, let why):
                 self = .lost(.revoked, LeaseLoss.Revocation(user: user, process: process, why: why))
-            case .logDamaged, .other: self = .lost(.unknown)
+            case .logDamaged: self = .lost(.logDamaged)
+            case .other: self = .lost(.unknown)
             }
         }
     }
@@ -220,9 +282,5 @@ extension Reply {
         var line: [UInt8] = []
         ReplyEncoder.encode(self, tag: nil, to: &line)
         return String(decoding: line.dropLast(), as: UTF8.self)
-    }
-
-    fileprivate var isCancelled: Bool {
-        if case .cancelled = self { true } else { false }
     }
 }

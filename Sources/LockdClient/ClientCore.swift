@@ -7,36 +7,28 @@ import LockdWire
 ///
 /// Every request has one answer, ``ClientAction/complete(_:_:)``, and every lease that was granted to a caller one end,
 /// ``ClientAction/endLease(_:_:)``, whatever happens. A lease that is granted to a caller who waits no longer is released.
+///
+/// **A connection is not the session.** When it ends, the session is kept: leases stay, requests stay, and the session is resumed on the next connection.
+/// Nothing but a greeting is said on a connection before the daemon has said its number of the session; otherwise there could be one that holds something
+/// and that nobody can resume.
 struct ClientCore: Sendable {
     enum Connection: Equatable {
-        /// There is none. Next: connecting, as soon as something is asked for; closed.
+        /// There is none, nor a session. Next: connecting, as soon as something is asked for; closed.
         case none
-        /// It is being made; requests gather. Next: connected, none (it failed), closed.
+        /// It is being made; requests gather. Next: greeting, none or detached (it failed), closed.
         case connecting(ConnectionID)
-        /// Next: none (it was lost), closing.
+        /// The daemon is still to say which session this is; requests gather. Next: resuming, connected, none or detached (it was lost), closing, closed.
+        case greeting(ConnectionID)
+        /// The session is the one before; what the daemon had not sent is read, and requests gather. Next: connected, detached, closing, none (it was given up).
+        case resuming(ConnectionID)
+        /// Next: detached (it was lost), closing, none (it was given up), closed.
         case connected(ConnectionID)
-        /// Everything has ended for the callers; the daemon is still to see it. Next: closed.
-        case closing(ConnectionID, awaitedBy: [RequestID])
+        /// There is none, but a session. Next: connecting, at that instant, or without one when something is asked for; closed.
+        case detached(retryAt: MonotonicInstant?)
+        /// Everything has ended for the callers; the daemon is still to see it. Next: closed; detached (it was lost before).
+        case closing(ConnectionID)
         /// For good.
         case closed
-    }
-
-    /// What the answer under a tag is for.
-    enum Outstanding: Equatable {
-        case hello
-        case acquire(LockNames, timeToLive: Milliseconds?)
-        /// What is granted is not this client's.
-        case boundAcquire(LockNames)
-        /// The caller has gone. If it is granted, it is released.
-        case abandonedAcquire
-        case release(FencingToken)
-        case renew(FencingToken, sentAt: MonotonicInstant)
-        /// The end, or the renewal, of a lease that is not this client's.
-        case change(LockName, FencingToken)
-        case history(LockName)
-        case ping
-        /// Whatever the answer is, nobody needs it.
-        case unwanted
     }
 
     struct Lease: Equatable {
@@ -56,19 +48,17 @@ struct ClientCore: Sendable {
         var releasedFor: [RequestID] = []
     }
 
-    /// How often a lease is renewed in the time of one ttl: three times, so a third of it passes from one renewal to the next.
+    /// How long somebody who asks for something that the daemon would answer at once waits for a daemon that has ended to come back.
     ///
-    /// A renewal may then be late by two thirds of the ttl, because the machine is overloaded or this process was stopped, and the lease goes on. More often
-    /// would win little (from a third to a quarter: a twelfth of the ttl) and cost every lease that is merely held more wake-ups.
-    static let renewalsPerTimeToLive: Int64 = 3
-
-    /// A line of this version has less than 16 KiB; the rest is room for later versions.
-    private static let replyLineLimit = 64 * 1024
+    /// A daemon that is restarted is back within a fraction of that, so that nobody notices; one that was stopped is noticed before a person loses patience.
+    static let patience = Milliseconds.seconds(2)
 
     /// For the messages of errors.
     let path: String
 
-    private(set) var connection = Connection.none
+    var connection = Connection.none
+    /// What the daemon calls this client's session, from its first word on.
+    var session: SessionID?
     var outstanding: [RequestID: Outstanding] = [:]
     /// What was told so far of the deadlock that will be the answer to a request.
     var edges: [RequestID: [DeadlockEdge]] = [:]
@@ -76,26 +66,49 @@ struct ClientCore: Sendable {
     var holds: [RequestID: [Hold]] = [:]
     var leases: [FencingToken: Lease] = [:]
     var output = OutputQueue()
-    private var framer = LineFramer(limit: replyLineLimit)
+    var framer = ClientCore.makeFramer()
+    var backoff: Backoff
+    /// Since when there is no connection on which requests are sent, although there is a session, and why.
+    var absence: Absence?
+    /// Who has asked to close; `nil` if nobody has.
+    var closers: [RequestID]?
+    /// Until when they wait for a daemon that is not there.
+    var closersGiveUp: MonotonicInstant?
+    /// Whether the session would go on to hold something if the daemon does not hear of its end.
+    var owesQuit = false
     private var isClientDropped = false
     private var lastRequest: UInt64 = 0
-    private var lastConnection: UInt64 = 0
-    /// When ``ClientEvent/timePassed`` is next to be applied; `nil` if there is nothing to renew.
+    var lastConnection: UInt64 = 0
+    /// When the first lease is to be renewed; `nil` if there is nothing to renew.
     ///
     /// Never later than the first renewal that is due. It may be earlier, if the lease it was set for has ended since: to find the right instant takes a
     /// look at every lease, so that is done when it is reached, not with every release.
-    private(set) var nextRenewal: MonotonicInstant?
+    var nextRenewal: MonotonicInstant?
 
-    init(path: String) { self.path = path }
+    init(path: String, seed: UInt64 = 1) {
+        self.path = path
+        backoff = Backoff(seed: seed)
+    }
+
+    /// A line of this version has less than 16 KiB; the rest is room for later versions.
+    static func makeFramer() -> LineFramer { LineFramer(limit: 64 * 1024) }
 
     /// Whether the socket is full, so that ``ClientEvent/becameWritable(_:)`` is waited for.
     var awaitsWritability: Bool { output.isFull }
 
     /// Whether nothing can be asked for any more.
-    var isClosed: Bool {
+    var isClosed: Bool { closers != nil || connection == .closed }
+
+    /// Whether there is no session, so that nothing can happen before something is asked for.
+    var isOver: Bool { connection == .none || connection == .closed }
+
+    /// When ``ClientEvent/timePassed`` is next to be applied; `nil` if nothing is waited for.
+    var nextInstant: MonotonicInstant? {
         switch connection {
-        case .closing, .closed: true
-        case .none, .connecting, .connected: false
+        case .none, .closed, .closing: nil
+        case .connected: nextRenewal
+        case .detached(let retryAt): [retryAt, absence?.nextGiveUp, closersGiveUp].compactMap(\.self).min()
+        case .connecting, .greeting, .resuming: [absence?.nextGiveUp, closersGiveUp].compactMap(\.self).min()
         }
     }
 
@@ -112,26 +125,27 @@ struct ClientCore: Sendable {
         var actions: [ClientAction] = []
         switch event {
         case .acquireRequested(let id, let acquire):
-            ask(.acquire(acquire), id, .acquire(acquire.names, timeToLive: acquire.timeToLive), &actions)
+            ask(.acquire(acquire), id, .acquire(acquire.names, timeToLive: acquire.timeToLive), now, &actions)
         case .boundAcquireRequested(let id, let acquire, let descriptor):
-            ask(.acquire(acquire), id, .boundAcquire(acquire.names), with: descriptor, &actions)
+            ask(.acquire(acquire), id, .boundAcquire(acquire.names), with: descriptor, now, &actions)
         case .boundReleaseRequested(let id, let name, let token):
-            ask(.release(name, token: token), id, .change(name, token), &actions)
+            ask(.release(name, token: token), id, .change(name, token, ends: true), now, &actions)
         case .boundRenewRequested(let id, let name, let token, let timeToLive):
-            ask(.renew(name, token: token, timeToLive: timeToLive), id, .change(name, token), &actions)
-        case .historyRequested(let id, let name): ask(.history(name), id, .history(name), &actions)
-        case .releaseRequested(let id, let token): release(id, token, &actions)
-        case .pingRequested(let id): ask(.ping, id, .ping, &actions)
-        case .closeRequested(let id): close(id, &actions)
-        case .requestCancelled(let id): cancel(id, &actions)
+            let request = Request.renew(name, token: token, timeToLive: timeToLive)
+            ask(request, id, .change(name, token, ends: false), now, &actions)
+        case .historyRequested(let id, let name): ask(.history(name), id, .history(name), now, &actions)
+        case .releaseRequested(let id, let token): release(id, token, now, &actions)
+        case .pingRequested(let id): ask(.ping, id, .ping, now, &actions)
+        case .closeRequested(let id): close(id, now, &actions)
+        case .requestCancelled(let id): cancel(id, now, &actions)
         case .clientDropped: isClientDropped = true
         case .connected(let id): connected(id, &actions)
         case .received(let id, let bytes): receive(id, bytes, now, &actions)
         case .sent(let id, let count): if isCurrent(id) { sent(count, id, &actions) }
         case .sendFailed(let id): if isCurrent(id) { sendFailed(id, &actions) }
         case .becameWritable(let id): if isCurrent(id) { output.becameWritable() }
-        case .ended(let id, let error): if isCurrent(id) { end(error, .connectionLost, &actions) }
-        case .timePassed: renew(now)
+        case .ended(let id, let error): if isCurrent(id) { ended(error, now, &actions) }
+        case .timePassed: timePassed(now, &actions)
         }
         closeIfUnused(&actions)
         flush(&actions)
@@ -140,240 +154,166 @@ struct ClientCore: Sendable {
 
     // MARK: Requests
 
-    /// Sends `request` under a tag, connecting first if need be.
+    /// Sends `request` under a tag as soon as there is a connection, and makes one if need be.
     private mutating func ask(
         _ request: Request,
         _ id: RequestID,
-        _ purpose: Outstanding,
+        _ purpose: Outstanding.Purpose,
         with descriptor: Descriptor? = nil,
+        _ now: MonotonicInstant,
         _ actions: inout [ClientAction]
     ) {
+        if isClosed { return actions.append(.complete(id, .failed(.closed))) }
+        add(request, id, purpose, with: descriptor, now)
         switch connection {
-        case .none: connect(&actions)
-        case .connecting, .connected: break
-        case .closing, .closed: return actions.append(.complete(id, .failed(.closed)))
+        case .none: connect(now, &actions)
+        case .detached(retryAt: nil):
+            backoff.reset()
+            retry(now, &actions)
+        case .detached, .connecting, .greeting, .resuming, .connected, .closing, .closed: break
         }
-        outstanding[id] = purpose
-        write(request, id, with: descriptor)
     }
 
-    private mutating func release(_ id: RequestID, _ token: FencingToken, _ actions: inout [ClientAction]) {
+    /// Sends a request of the client's own, as soon as there is a connection.
+    mutating func send(_ request: Request, _ purpose: Outstanding.Purpose, _ now: MonotonicInstant) {
+        add(request, makeRequestID(), purpose, now)
+    }
+
+    private mutating func add(
+        _ request: Request,
+        _ id: RequestID,
+        _ purpose: Outstanding.Purpose,
+        with descriptor: Descriptor? = nil,
+        _ now: MonotonicInstant
+    ) {
+        let request = Outstanding(purpose: purpose, request: request, descriptor: descriptor, askedAt: now)
+        outstanding[id] = request
+        if case .connected = connection {
+            write(id, now)
+        } else {
+            absence?.consider(request)
+        }
+    }
+
+    /// Writes an outstanding request, perhaps not for the first time.
+    mutating func write(_ id: RequestID, _ now: MonotonicInstant) {
+        guard var request = outstanding[id] else { return }
+        request.isRepeated = request.isSent
+        request.isSent = true
+        outstanding[id] = request
+        output.append(with: request.descriptor) {
+            RequestEncoder.encode(TaggedRequest(tag: id.tag, request.request(at: now)), to: &$0)
+        }
+    }
+
+    private mutating func release(
+        _ id: RequestID,
+        _ token: FencingToken,
+        _ now: MonotonicInstant,
+        _ actions: inout [ClientAction]
+    ) {
         // A lease that is not here has ended, and its holder knows how.
         guard var lease = leases[token] else { return actions.append(.complete(id, .done)) }
         let isFirst = lease.releasedFor.isEmpty
         lease.releasedFor.append(id)
         leases[token] = lease
-        if isFirst { ask(.release(lease.names.first, token: token), id, .release(token), &actions) }
+        if isFirst { ask(.release(lease.names.first, token: token), id, .release(token), now, &actions) }
     }
 
-    private mutating func cancel(_ id: RequestID, _ actions: inout [ClientAction]) {
-        switch outstanding[id] {
+    private mutating func cancel(_ id: RequestID, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        guard let request = outstanding[id] else { return cancelClose(id, &actions) }
+        switch request.purpose {
         case .acquire, .boundAcquire:
-            outstanding[id] = .abandonedAcquire
-            edges[id] = nil
-            send(.cancel(id.tag), .unwanted)
+            abandon(id, nil, now)
             actions.append(.complete(id, .cancelled))
         case .ping, .history:
-            outstanding[id] = .unwanted
-            holds[id] = nil
+            forget(id)
             actions.append(.complete(id, .cancelled))
-        case .hello, .abandonedAcquire, .release, .renew, .change, .unwanted: break
-        case nil: cancelClose(id, &actions)
+        case .hello, .barrier, .over, .cancel, .release, .renew, .change, .unwanted: break
         }
     }
 
-    /// Sends a request of the client's own.
-    mutating func send(_ request: Request, _ purpose: Outstanding) {
-        let id = makeRequestID()
-        outstanding[id] = purpose
-        write(request, id)
-    }
-
-    private mutating func write(_ request: Request, _ id: RequestID, with descriptor: Descriptor? = nil) {
-        output.append(with: descriptor) { RequestEncoder.encode(TaggedRequest(tag: id.tag, request), to: &$0) }
-    }
-
-    // MARK: Renewals
-
-    private mutating func renew(_ now: MonotonicInstant) {
-        guard let nextRenewal, nextRenewal <= now else { return }
-        self.nextRenewal = nil
-        var due: [FencingToken] = []
-        for (token, lease) in leases {
-            guard lease.releasedFor.isEmpty, case .due(let instant) = lease.renewal else { continue }
-            if instant <= now { due.append(token) } else { renewNoLaterThan(instant) }
+    /// Sees to it that nothing comes of an ACQUIRE that nobody waits for any more, except the lease `token`, if that was granted to the caller.
+    mutating func abandon(_ id: RequestID, _ token: FencingToken?, _ now: MonotonicInstant) {
+        edges[id] = nil
+        guard outstanding[id]?.isSent == true else {
+            outstanding[id] = nil
+            return
         }
-        for token in due.sorted() {
-            guard let name = leases[token]?.names.first else { continue }
-            leases[token]?.renewal = .sent
-            send(.renew(name, token: token, timeToLive: nil), .renew(token, sentAt: now))
-        }
+        outstanding[id]?.purpose = .over(token)
+        // Without a connection, that is said on the next one.
+        if case .connected = connection { send(.cancel(id.tag), .cancel(id), now) }
     }
 
-    /// Plans the renewal of a lease that goes on for its ttl at least, counted from `instant`.
-    mutating func planRenewal(of token: FencingToken, from instant: MonotonicInstant) {
-        guard let timeToLive = leases[token]?.timeToLive else { return }
-        let due = instant + Milliseconds(max(1, timeToLive.count / Self.renewalsPerTimeToLive))
-        leases[token]?.renewal = .due(due)
-        renewNoLaterThan(due)
-    }
-
-    private mutating func renewNoLaterThan(_ due: MonotonicInstant) {
-        nextRenewal = min(nextRenewal ?? due, due)
-    }
-
-    // MARK: The connection
-
-    private mutating func connect(_ actions: inout [ClientAction]) {
-        lastConnection += 1
-        let id = ConnectionID(value: lastConnection)
-        connection = .connecting(id)
-        output = OutputQueue()
-        framer = LineFramer(limit: Self.replyLineLimit)
-        actions.append(.connect(id))
-        send(.hello(Request.Hello(client: ClientLibrary.text)), .hello)
-    }
-
-    private mutating func connected(_ id: ConnectionID, _ actions: inout [ClientAction]) {
-        guard connection == .connecting(id) else { return actions.append(.shutDown(id)) }
-        connection = .connected(id)
-        output.open()
-    }
-
-    private mutating func sent(_ count: Int, _ id: ConnectionID, _ actions: inout [ClientAction]) {
-        output.sent(count)
-        if output.isFull { actions.append(.awaitWritability(id)) }
-    }
-
-    /// Nothing can be asked any more; what the daemon has said before can still be read, up to the end.
-    private mutating func sendFailed(_ id: ConnectionID, _ actions: inout [ClientAction]) {
-        output.breakOff()
-        actions.append(.shutDown(id))
-    }
-
-    private mutating func receive(
-        _ id: ConnectionID,
-        _ bytes: [UInt8],
-        _ now: MonotonicInstant,
-        _ actions: inout [ClientAction]
-    ) {
-        guard connection == .connected(id) else { return }
-        bytes.withUnsafeBytes { framer.append($0) }
-        while connection == .connected(id), let line = nextLine() {
-            switch line {
-            case .success(let reply?): apply(reply, now, &actions)
-            // An event that this version does not know.
-            case .success(nil): break
-            case .failure(let problem): breakOff(.incompatibleDaemon(path, "\(problem)"), &actions)
-            }
-        }
-    }
-
-    private mutating func nextLine() -> Result<TaggedReply?, MalformedReply>? {
-        framer.nextLine { line in
-            switch line {
-            case .complete(let bytes), .tooLong(let bytes):
-                Result { () throws(MalformedReply) in try ReplyDecoder.decode(bytes) }
-            }
-        }
-    }
-
-    /// Gives up a connection that is of no use, for everybody.
-    mutating func breakOff(_ error: LockdClientError, _ actions: inout [ClientAction]) {
-        guard case .connected(let id) = connection else { return }
-        actions.append(.shutDown(id))
-        end(error, .connectionLost, &actions)
-    }
-
-    /// Whether `id` is the connection that there is.
-    private func isCurrent(_ id: ConnectionID) -> Bool {
-        switch connection {
-        case .connecting(id), .connected(id), .closing(id, _): true
-        case .connecting, .connected, .closing, .none, .closed: false
-        }
-    }
-
-    private mutating func end(
-        _ error: LockdClientError,
-        _ reason: LeaseLoss.Reason,
-        _ actions: inout [ClientAction]
-    ) {
-        switch connection {
-        case .none, .connecting, .connected: connection = .none
-        case .closing(_, let waiting):
-            connection = .closed
-            for id in waiting { actions.append(.complete(id, .done)) }
-        case .closed: break
-        }
-        output.breakOff()
-        endEverything(error, reason, &actions)
-    }
-
-    /// Ends every lease, then answers every request.
-    private mutating func endEverything(
-        _ error: LockdClientError,
-        _ reason: LeaseLoss.Reason,
-        _ actions: inout [ClientAction]
-    ) {
-        for token in leases.keys.sorted() { endLease(token, .lost(reason), &actions) }
-        for (id, purpose) in outstanding.sorted(by: { $0.key < $1.key }) {
-            switch purpose {
-            case .acquire(let names, _), .boundAcquire(let names):
-                actions.append(.complete(id, .failed(error.about(names))))
-            case .change(let name, _), .history(let name):
-                actions.append(.complete(id, .failed(error.about(LockNames(name)))))
-            case .ping: actions.append(.complete(id, .failed(error)))
-            // Whoever releases has been answered with the end of the lease.
-            case .hello, .abandonedAcquire, .release, .renew, .unwanted: break
-            }
-        }
-        outstanding = [:]
-        edges = [:]
-        holds = [:]
-        nextRenewal = nil
-    }
-
-    private mutating func flush(_ actions: inout [ClientAction]) {
-        switch connection {
-        case .connected(let id), .closing(let id, _):
-            if let message = output.takeNext() { actions.append(.send(id, message)) }
-        case .none, .connecting, .closed: break
-        }
+    /// Drops a request of which nobody needs the answer.
+    mutating func forget(_ id: RequestID) {
+        outstanding[id] = nil
+        edges[id] = nil
+        holds[id] = nil
     }
 
     // MARK: The end
 
-    private mutating func close(_ id: RequestID, _ actions: inout [ClientAction]) {
-        switch connection {
-        case .none, .connecting, .closed:
-            connection = .closed
+    private mutating func close(_ id: RequestID, _ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        if connection == .closed { return actions.append(.complete(id, .done)) }
+        if closers == nil {
+            owesQuit = !leases.isEmpty || outstanding.values.contains { $0.isSent && !$0.endsWithConnection }
+            let greeting = outstanding.filter { $0.value.purpose == .hello }
             endEverything(.closed, .closed, &actions)
-            actions.append(.complete(id, .done))
-        case .connected(let connectionID):
-            endEverything(.closed, .closed, &actions)
-            connection = .closing(connectionID, awaitedBy: [id])
-            write(.quit, makeRequestID())
-        case .closing(let connectionID, let waiting):
-            connection = .closing(connectionID, awaitedBy: waiting + [id])
+            outstanding = greeting
+            closers = []
+            if case .connecting = connection, session == nil { owesQuit = false }
         }
+        closers?.append(id)
+        closersGiveUp = absence == nil ? nil : now + Self.patience
+        sayGoodbye(now, &actions)
+    }
+
+    /// Ends the session, now or as soon as there is a connection.
+    private mutating func sayGoodbye(_ now: MonotonicInstant, _ actions: inout [ClientAction]) {
+        switch connection {
+        case .connected(let id), .resuming(let id): quit(id)
+        case .greeting(let id):
+            if !owesQuit { closed(id, &actions) }
+        case .none, .connecting, .detached:
+            if !owesQuit { closed(nil, &actions) }
+        case .closing, .closed: break
+        }
+    }
+
+    /// Asks the daemon to end the session.
+    mutating func quit(_ id: ConnectionID) {
+        connection = .closing(id)
+        let tag = makeRequestID().tag
+        output.append { RequestEncoder.encode(TaggedRequest(tag: tag, .quit), to: &$0) }
+    }
+
+    /// There is nothing more to be done.
+    mutating func closed(_ id: ConnectionID?, _ actions: inout [ClientAction]) {
+        connection = .closed
+        output.breakOff()
+        outstanding = [:]
+        absence = nil
+        for closer in closers ?? [] { actions.append(.complete(closer, .done)) }
+        closers = nil
+        if let id { actions.append(.shutDown(id)) }
     }
 
     /// Whoever closes in a hurry does not wait until the daemon has taken note.
     private mutating func cancelClose(_ id: RequestID, _ actions: inout [ClientAction]) {
-        guard case .closing(let connectionID, let waiting) = connection, waiting.contains(id) else { return }
-        connection = .closing(connectionID, awaitedBy: waiting.filter { $0 != id })
+        guard let waiting = closers, waiting.contains(id) else { return }
+        closers = waiting.filter { $0 != id }
         actions.append(.complete(id, .done))
-        actions.append(.shutDown(connectionID))
+        if case .closing(let connectionID) = connection { actions.append(.shutDown(connectionID)) }
     }
 
     /// Ends the session of a client that nobody refers to, once none of its leases and requests is left.
     private mutating func closeIfUnused(_ actions: inout [ClientAction]) {
-        guard isClientDropped, outstanding.isEmpty, leases.isEmpty else { return }
+        guard isClientDropped, closers == nil, outstanding.isEmpty, leases.isEmpty else { return }
         switch connection {
-        case .connected(let id):
-            connection = .closing(id, awaitedBy: [])
-            actions.append(.shutDown(id))
-        case .none, .connecting, .closing, .closed: break
+        case .connected(let id): closed(id, &actions)
+        case .detached: closed(nil, &actions)
+        case .none, .connecting, .greeting, .resuming, .closing, .closed: break
         }
     }
 }

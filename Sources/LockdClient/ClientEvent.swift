@@ -54,7 +54,11 @@ enum ClientEvent: Equatable, Sendable {
 
 /// What is to be done about it.
 enum ClientAction: Equatable, Sendable {
+    /// Make the first connection of a session, waiting for room in the daemon's backlog if need be; what comes of it is ``ClientEvent/connected(_:)`` or
+    /// ``ClientEvent/ended(_:_:)``.
     case connect(ConnectionID)
+    /// Try to make a further connection, without waiting: if it cannot be made, there is another attempt later.
+    case reconnect(ConnectionID)
     /// Write to the socket, then say so by ``ClientEvent/sent(_:byteCount:)`` or ``ClientEvent/sendFailed(_:)``. There is one of these at a time.
     case send(ConnectionID, OutputQueue.Message)
     /// Ask to hear ``ClientEvent/becameWritable(_:)``.

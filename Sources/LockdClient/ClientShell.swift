@@ -4,8 +4,8 @@ import LockdWire
 
 /// Does what a ``ClientCore`` says, for all tasks of the process and the one thread that reads.
 ///
-/// The calling task writes its request itself. One thread per connection connects, reads, resumes whoever is answered, and renews leases; it sleeps in
-/// poll() while there is nothing to do. It keeps the shell alive as long as the connection lasts.
+/// The calling task writes its request itself. One thread connects, reads, resumes whoever is answered, renews leases, and connects again; it sleeps in
+/// poll() while there is nothing to do. It keeps the shell alive as long as there is a session.
 final class ClientShell: Sendable {
     /// What a caller can be told.
     enum Answer: Sendable {
@@ -32,13 +32,30 @@ final class ClientShell: Sendable {
         var callers: [RequestID: Caller] = [:]
         var leases: [FencingToken: Lease] = [:]
         var transports: [ConnectionID: Transport] = [:]
+        var reader: Reader?
+    }
+
+    /// The thread that reads.
+    private struct Reader: Sendable {
+        /// What is to be connected next.
+        var attempt: Attempt?
+        /// There is none before the thread runs.
+        var wakeUp: WakeUp?
+        /// While it sleeps: until when, which may be for ever.
+        var sleep: MonotonicInstant?
+    }
+
+    private struct Attempt: Sendable {
+        let id: ConnectionID
+        /// How long to wait for room in the daemon's backlog; `nil` for not at all.
+        let timeout: Milliseconds?
     }
 
     /// What is done after the lock was left.
     private enum Effect: Sendable {
         case startReader(ConnectionID)
         case send(Transport, ConnectionID, OutputQueue.Message)
-        case wake(Transport)
+        case ring(WakeUp)
         case shutDown(Transport)
         case resume(Continuation, Result<Answer, any Error>)
         case tell([Lease.Watcher], LeaseLoss?)
@@ -56,14 +73,14 @@ final class ClientShell: Sendable {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
-        state = Guarded(State(core: ClientCore(path: path)))
+        state = Guarded(State(core: ClientCore(path: path, seed: .random(in: .min ... .max))))
     }
 
     /// A session of its own that watches, and is not connected yet.
-    func makeWatch() throws(LockdClientError) -> WatchShell {
+    func makeWatch(prefix: LockName?) throws(LockdClientError) -> WatchShell {
         guard isInOwnProcess else { throw .forked }
         if state.withLock({ $0.core.isClosed }) { throw .closed }
-        return WatchShell(path: path, connectTimeout: connectTimeout, process: process)
+        return WatchShell(path: path, prefix: prefix, connectTimeout: connectTimeout, process: process)
     }
 
     /// Whether this is the process that made the client, and not a forked child of it.
@@ -152,14 +169,27 @@ final class ClientShell: Sendable {
     /// Applies an event, and looks up what the actions speak of.
     private func effects(of event: ClientEvent, _ state: inout State) -> [Effect] {
         let actions = state.core.apply(event, at: .now())
-        return actions.compactMap { effect(of: $0, &state) }
+        let effects = actions.compactMap { effect(of: $0, &state) }
+        guard let wakeUp = disturb(&state) else { return effects }
+        return effects + [.ring(wakeUp)]
+    }
+
+    /// What ends the sleep of the reader, if that has something to do before it would wake up.
+    private func disturb(_ state: inout State) -> WakeUp? {
+        guard let sleep = state.reader?.sleep else { return nil }
+        let isDisturbed =
+            state.reader?.attempt != nil || state.core.isOver || state.core.nextInstant ?? .distantFuture < sleep
+        guard isDisturbed else { return nil }
+        state.reader?.sleep = nil
+        return state.reader?.wakeUp
     }
 
     private func effect(of action: ClientAction, _ state: inout State) -> Effect? {
         switch action {
-        case .connect(let id): .startReader(id)
+        case .connect(let id): attempt(Attempt(id: id, timeout: connectTimeout), &state)
+        case .reconnect(let id): attempt(Attempt(id: id, timeout: nil), &state)
         case .send(let id, let message): state.transports[id].map { .send($0, id, message) }
-        case .awaitWritability(let id): state.transports[id].map { .wake($0) }
+        case .awaitWritability: state.reader?.wakeUp.map { .ring($0) }
         case .shutDown(let id): state.transports[id].map { .shutDown($0) }
         case .report(let id, let progress): report(progress, to: id, &state)
         case .complete(let id, let completion): complete(id, completion, &state)
@@ -167,6 +197,15 @@ final class ClientShell: Sendable {
             // What the lease says of itself changes under the lock, before anybody is answered.
             state.leases.removeValue(forKey: token).map { .tell($0.end(ending), $0.loss) }
         }
+    }
+
+    private func attempt(_ attempt: Attempt, _ state: inout State) -> Effect? {
+        if state.reader != nil {
+            state.reader?.attempt = attempt
+            return nil
+        }
+        state.reader = Reader(attempt: attempt)
+        return .startReader(attempt.id)
     }
 
     private func report(_ progress: WaitProgress, to id: RequestID, _ state: inout State) -> Effect? {
@@ -212,7 +251,7 @@ final class ClientShell: Sendable {
         case .send(let transport, let id, let message):
             guard let count = transport.send(message) else { return .sendFailed(id) }
             return .sent(id, byteCount: count)
-        case .wake(let transport): transport.wake()
+        case .ring(let wakeUp): wakeUp.ring()
         case .shutDown(let transport): transport.shutDown()
         case .resume(let continuation, let result): continuation.resume(with: result)
         case .tell(let watchers, let loss): for watcher in watchers { watcher.resume(returning: loss) }
@@ -223,32 +262,85 @@ final class ClientShell: Sendable {
     // MARK: The reader
 
     private func startReader(_ id: ConnectionID) -> ClientEvent? {
-        let number = ReaderThread.start { self.read(id) }
-        return number == 0 ? nil : .ended(id, .noThread(number))
+        let number = ReaderThread.start { self.read() }
+        if number == 0 { return nil }
+        state.withLock { $0.reader = nil }
+        return .ended(id, .noThread(number))
     }
 
-    private func read(_ id: ConnectionID) {
+    private enum Step {
+        case connect(Attempt)
+        case sleep(until: MonotonicInstant?)
+        /// There is no session any more.
+        case end
+    }
+
+    private func read() {
+        let wakeUp: WakeUp
         do throws(ConnectFailure) {
-            let transport = try Transport(path: path, timeout: connectTimeout)
+            wakeUp = try WakeUp(for: path)
+        } catch {
+            let attempt = state.withLock { $0.reader.take()?.attempt }
+            if let attempt { apply(.ended(attempt.id, .daemonUnavailable(error))) }
+            return
+        }
+        state.withLock { $0.reader?.wakeUp = wakeUp }
+        while true {
+            switch state.withLock({ Self.nextStep(&$0) }) {
+            case .connect(let attempt): connect(attempt, wakeUp)
+            case .sleep(let deadline):
+                wakeUp.sleep(until: deadline)
+                awake(deadline)
+            case .end: return
+            }
+        }
+    }
+
+    private static func nextStep(_ state: inout State) -> Step {
+        if let attempt = state.reader?.attempt.take() { return .connect(attempt) }
+        if state.core.isOver {
+            state.reader = nil
+            return .end
+        }
+        return .sleep(until: goToSleep(&state))
+    }
+
+    /// Takes note that the reader sleeps, and returns until when.
+    private static func goToSleep(_ state: inout State) -> MonotonicInstant? {
+        let deadline = state.core.nextInstant
+        state.reader?.sleep = deadline ?? .distantFuture
+        return deadline
+    }
+
+    /// The reader slept, until `deadline` at the most.
+    private func awake(_ deadline: MonotonicInstant?) {
+        state.withLock { $0.reader?.sleep = nil }
+        if let deadline, deadline <= .now() { apply(.timePassed) }
+    }
+
+    private func connect(_ attempt: Attempt, _ wakeUp: WakeUp) {
+        do throws(ConnectFailure) {
+            let id = attempt.id
+            let transport = try Transport(path: path, timeout: attempt.timeout)
             modifyStateAndRunActions { state in
                 state.transports[id] = transport
                 return effects(of: .connected(id), &state)
             }
-            let problem = readToTheEnd(id, transport)
+            let problem = readToTheEnd(id, transport, wakeUp)
             modifyStateAndRunActions { state in
                 state.transports[id] = nil
                 return effects(of: .ended(id, .connectionLost(path, problem)), &state)
             }
         } catch {
-            apply(.ended(id, .daemonUnavailable(error)))
+            apply(.ended(attempt.id, .daemonUnavailable(error)))
         }
     }
 
     /// Returns why there is nothing more to read.
-    private func readToTheEnd(_ id: ConnectionID, _ transport: Transport) -> String {
+    private func readToTheEnd(_ id: ConnectionID, _ transport: Transport, _ wakeUp: WakeUp) -> String {
         while true {
-            let (deadline, isFull) = state.withLock { ($0.core.nextRenewal, $0.core.awaitsWritability) }
-            let readiness = transport.wait(isFull: isFull, until: deadline)
+            let (deadline, isFull) = state.withLock { (Self.goToSleep(&$0), $0.core.awaitsWritability) }
+            let readiness = transport.wait(isFull: isFull, until: deadline, wakeUp)
             if readiness.isWritable { apply(.becameWritable(id)) }
             if readiness.isReadable {
                 switch transport.receive() {
@@ -257,7 +349,7 @@ final class ClientShell: Sendable {
                 case .end(let problem): return problem
                 }
             }
-            if let deadline, deadline <= .now() { apply(.timePassed) }
+            awake(deadline)
         }
     }
 }

@@ -2,7 +2,7 @@ import LockdModel
 
 /// The right to a lock, or to several at once, from its grant until it is released or lost.
 ///
-/// A lease lasts until ``release()``, until it is lost, until its client is closed, or until the process ends, whichever comes first. That nothing refers to
+/// A lease lasts until ``release()``, until it is lost, until its client is closed, or until the process ends, whichever comes first. It outlives the daemon. That nothing refers to
 /// the object any more does **not** end it: Swift may let go of an object after its last use, which is often long before the work under the lease is done.
 ///
 /// May be used from any task and thread. In a forked child it is lost.
@@ -44,7 +44,7 @@ public final class Lease: Sendable, CustomStringConvertible {
 
     /// Ends the lease; the next waiter is granted the lock before this returns.
     ///
-    /// It waits for the daemon to say so, whether the task is cancelled or not. To release a lease again does nothing.
+    /// It waits for the daemon to say so, whether the task is cancelled or not, and for a daemon to be there, however long that takes. To release a lease again does nothing.
     ///
     /// - Throws: ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if the lease was lost before, or may have been.
     public nonisolated(nonsending) func release() async throws {

@@ -13,6 +13,8 @@ public struct LeaseLoss: Hashable, Sendable, CustomStringConvertible {
             case expired
             case revoked
             case connectionLost
+            case forgotten
+            case logDamaged
             case closed
             case forked
             case unknown
@@ -28,8 +30,14 @@ public struct LeaseLoss: Hashable, Sendable, CustomStringConvertible {
         public static let expired = Reason(.expired)
         /// Somebody took it away; ``LeaseLoss/revocation`` says who.
         public static let revoked = Reason(.revoked)
-        /// The connection to the daemon ended, as a rule because the daemon did.
+        /// The connection was given up: what answers at the socket is no lockd of this version, or does not let this process go on.
+        ///
+        /// That the daemon ends, however it does, is no loss: the next one knows what is held.
         public static let connectionLost = Reason(.connectionLost)
+        /// The daemon does not know the session any more, because its record of what is held was lost, or because it has ended the session.
+        public static let forgotten = Reason(.forgotten)
+        /// The daemon's record of what is held was damaged, and this lease is not in what is left of it.
+        public static let logDamaged = Reason(.logDamaged)
         /// The client was closed.
         public static let closed = Reason(.closed)
         /// This process is a fork of the one that holds the lease.
@@ -80,7 +88,13 @@ public struct LeaseLoss: Hashable, Sendable, CustomStringConvertible {
         switch reason {
         case .expired: "it was not renewed in time; this process was stopped or starved for most of the ttl"
         case .revoked: revocation.map(Self.explanation) ?? "it was revoked"
-        case .connectionLost: "the connection to lockd ended, and with it the session that held it"
+        case .connectionLost: "the connection to lockd was given up, and with it the session that held it"
+        case .forgotten:
+            "lockd does not know the session any more that held it, because its record was lost or it has ended the session; "
+                + "see what was done under the lease, and acquire it again"
+        case .logDamaged:
+            "lockd has restarted with a damaged record of what is held, and this is not in it; "
+                + "see what was done under the lease, and acquire it again"
         case .closed: "the client was closed before it was released"
         case .forked: "this process is a fork of the one that holds it"
         default: "lockd says that it is not held"

@@ -71,7 +71,7 @@ extension LockdClient {
 
     /// Ends a bound lease, whichever process of this user asked for it; root can end anybody's.
     ///
-    /// It waits for the daemon to say so, whether the task is cancelled or not.
+    /// It waits for the daemon to say so, whether the task is cancelled or not, and for a daemon to be there, however long that takes.
     ///
     /// - Parameters:
     ///   - name: any name of the lease.

@@ -29,8 +29,8 @@ extension LockdClient {
     public nonisolated(nonsending) func watch(prefix: String? = nil) async throws -> WatchEvents {
         var name: LockName?
         if let prefix { name = try LockName(argument: prefix) }
-        let watch = try shell.get().makeWatch()
-        try await watch.start(prefix: name)
+        let watch = try shell.get().makeWatch(prefix: name)
+        try await watch.start()
         return WatchEvents(watch)
     }
 }

@@ -10,12 +10,16 @@ import LockdWire
 /// }
 /// ```
 ///
-/// One client serves all tasks of a process: they share one connection, which is made with the first request and, if it was lost, anew with the next. A
+/// One client serves all tasks of a process: they share one connection, which is made with the first request. A
 /// process needs one client, unless it speaks to several daemons. What is asked for is answered in the order in which the daemon can grant it; requests for
 /// one name are granted in their order of arrival at the daemon.
 ///
-/// **Leases belong to the process.** When it ends, however it ends, its leases end, and the next waiters go on at once. When the daemon ends, every lease is
-/// lost, and told to be.
+/// **Leases belong to the process.** When it ends, however it ends, its leases end, and the next waiters go on at once.
+///
+/// **The daemon may restart.** However it ends, leases go on and requests keep their places: the client connects again and goes on with its session. What is asked for
+/// meanwhile takes longer, and nothing else is seen of it. An `acquire` waits for the daemon as long as it may wait for the lock; what would be answered at once
+/// (``tryAcquire(_:_:mode:ttl:owner:note:)``, ``ping()``, ``history(of:)``) waits two seconds, and then throws ``LockdClientError/Code/daemonUnavailable``; what ends something is delivered
+/// as soon as there is a daemon, and waits for that. Only the very first connection is not waited for.
 ///
 /// **Fork.** A client must not be used in a forked child: it belongs to the parent, and so do its leases. The child is told so
 /// (``LockdClientError/Code/forked``), writes nothing to the connection, and may make a client of its own. `exec` is fine: the connection is closed on exec.
@@ -224,7 +228,8 @@ public final class LockdClient: Sendable {
 
     /// Ends everything: who waits gets an error (``LockdClientError/Code/closed``), every lease is lost, and the client cannot be used any more.
     ///
-    /// Returns when the daemon has taken note, so that the locks are free, or when the task is cancelled. To close a closed client does nothing.
+    /// Returns when the daemon has taken note, so that the locks are free, or when the task is cancelled, or after two seconds without a daemon, which then takes note when it
+    /// is there again, as long as this process lives. To close a closed client does nothing.
     public nonisolated(nonsending) func close() async {
         // It cannot fail: there is nothing to close in a forked child, nor behind a path that cannot be.
         _ = try? await shell.get().ask { .closeRequested($0) }

@@ -54,11 +54,11 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// Nothing is held and nothing waits.
         public static let bindingEnded = Code(.bindingEnded)
-        /// No daemon could be reached.
+        /// No daemon could be reached; or the one that was there has ended, and none was back within two seconds.
         ///
-        /// Nothing was asked for.
+        /// The request holds nothing and does not wait any more.
         public static let daemonUnavailable = Code(.daemonUnavailable)
-        /// The connection ended before the answer came.
+        /// The first connection to the daemon ended before it was answered at all, or the daemon has ended the session.
         ///
         /// Nothing is held and nothing waits; the next request connects again.
         public static let connectionLost = Code(.connectionLost)
@@ -205,6 +205,12 @@ extension LockdClientError {
         Self(.daemonUnavailable, "cannot make the thread that speaks to lockd: \(String(cString: strerror(number)))")
     }
 
+    /// There was a daemon, and it was not back in time.
+    static func absent(_ path: String, _ problem: LockdClientError) -> Self {
+        let detail = problem.code == .connectionLost ? "" : ": \(problem.message)"
+        return Self(.daemonUnavailable, "lockd at \(path) has ended and is not back\(detail)")
+    }
+
     static func connectionLost(_ path: String, _ problem: String) -> Self {
         Self(
             .connectionLost,
@@ -254,6 +260,16 @@ extension LockdClientError {
     }
 
     static var closed: Self { Self(.closed, "the lockd client was closed; make a new one") }
+
+    /// The same error, for one who asked for the locks `names`.
+    ///
+    /// If it `waited` until the time was up, that is what it is told.
+    func about(_ names: LockNames, waited: Milliseconds?) -> Self {
+        guard let waited else { return about(names) }
+        let was = names.count == 1 ? "was" : "were"
+        let message = "\(names.quoted) \(was) not granted after a wait of \(Sentence.roughly(waited)): \(message)"
+        return Self(.waitTimedOut, message).about(names)
+    }
 
     /// The same error, for one who asked for the locks `names`.
     func about(_ names: LockNames) -> Self { Self(code, lockNames: names.strings, loss: loss, edges: edges, message) }

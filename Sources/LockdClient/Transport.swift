@@ -2,41 +2,36 @@ import CLinux
 import Glibc
 import LockdModel
 
-/// The descriptors of one connection: its socket, and what wakes the thread that reads it.
+/// The socket of one connection.
 ///
-/// One thread receives and waits, one at a time sends; anybody may wake it or shut it down. The descriptors are closed when the last of them has let go
+/// One thread receives and waits, one at a time sends; anybody may shut it down. The descriptor is closed when the last of them has let go
 /// of it, so nobody ever uses a descriptor that has become somebody else's.
 final class Transport: Sendable {
     private let socket: CInt
-    private let wakeUp: CInt
+
+    /// The socket, for whoever waits for several things at once.
+    var descriptor: CInt { socket }
 
     /// Connects to the daemon at `path`.
     ///
-    /// Blocks while the daemon's backlog is full, for `timeout` at most: the kernel tells when there is room, so nothing is tried again and again.
-    init(path: String, timeout: Milliseconds) throws(ConnectFailure) {
-        let wakeUp = try ConnectFailure.check(path, eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)))
-        do throws(ConnectFailure) {
-            socket = try Self.connect(path, timeout)
-        } catch {
-            close(wakeUp)
-            throw error
-        }
-        self.wakeUp = wakeUp
+    /// Blocks while the daemon's backlog is full, for `timeout` at most: the kernel tells when there is room, so nothing is tried again and again. Without one, it
+    /// does not block.
+    init(path: String, timeout: Milliseconds?) throws(ConnectFailure) {
+        socket = try Self.connect(path, timeout)
     }
 
-    deinit {
-        close(socket)
-        close(wakeUp)
-    }
+    deinit { close(socket) }
 
-    private static func connect(_ path: String, _ timeout: Milliseconds) throws(ConnectFailure) -> CInt {
-        let socket = try ConnectFailure.check(path, clinux_unix_stream_socket(false))
+    private static func connect(_ path: String, _ timeout: Milliseconds?) throws(ConnectFailure) -> CInt {
+        let socket = try ConnectFailure.check(path, clinux_unix_stream_socket(timeout == nil))
         do throws(ConnectFailure) {
-            var time = timeval(tv_sec: Int(timeout.count / 1000), tv_usec: Int(timeout.count % 1000) * 1000)
-            _ = try ConnectFailure.check(
-                path,
-                setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-            )
+            if let timeout {
+                var time = timeval(tv_sec: Int(timeout.count / 1000), tv_usec: Int(timeout.count % 1000) * 1000)
+                _ = try ConnectFailure.check(
+                    path,
+                    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
+                )
+            }
             let result = retryingOnInterrupt { Int(clinux_connect_unix(socket, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
             // Nothing but connecting may block.
@@ -89,40 +84,19 @@ final class Transport: Sendable {
         }
     }
 
-    /// Sleeps until there is something to read, if `reads`, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or ``wake()`` is called.
+    /// Sleeps until there is something to read, if `reads`, or, if `isFull`, the socket takes bytes again, or `deadline` is reached, or `wakeUp` is rung.
     func wait(
         reads: Bool = true,
         isFull: Bool,
-        until deadline: MonotonicInstant?
+        until deadline: MonotonicInstant?,
+        _ wakeUp: WakeUp
     ) -> (isReadable: Bool, isWritable: Bool) {
         let watched = Int16((reads ? POLLIN : 0) | (isFull ? POLLOUT : 0))
         // Of a socket that is watched for nothing, poll() would still tell that it has ended, again and again.
-        var descriptors = [
-            pollfd(fd: watched == 0 ? -1 : socket, events: watched, revents: 0),
-            pollfd(fd: wakeUp, events: Int16(POLLIN), revents: 0),
-        ]
-        // Interrupted or not: who waits looks again at what it waits for.
-        guard poll(&descriptors, nfds_t(descriptors.count), Self.milliseconds(until: deadline)) > 0 else {
-            return (false, false)
-        }
-        if descriptors[1].revents != 0 {
-            var count: eventfd_t = 0
-            eventfd_read(wakeUp, &count)
-        }
+        var descriptors = [pollfd(fd: watched == 0 ? -1 : socket, events: watched, revents: 0)]
+        guard wakeUp.poll(&descriptors, until: deadline) else { return (false, false) }
         let isWritable = isFull && descriptors[0].revents & Int16(POLLOUT) != 0
         return (descriptors[0].revents & ~Int16(POLLOUT) != 0, isWritable)
-    }
-
-    /// In the unit of poll(), rounded up: a deadline that is not yet reached would be waited for again.
-    private static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
-        guard let deadline else { return -1 }
-        let nanoseconds = max(0, deadline.nanoseconds - MonotonicInstant.now().nanoseconds)
-        return CInt(clamping: (nanoseconds + 999_999) / 1_000_000)
-    }
-
-    /// Makes ``wait(reads:isFull:until:)`` return.
-    func wake() {
-        eventfd_write(wakeUp, 1)
     }
 
     /// Ends the connection on both sides.

@@ -31,8 +31,9 @@ public enum WatchEvent: Hashable, Sendable {
     case granted(Subject, token: UInt64, waited: Duration)
     /// A lease has ended.
     case ended(Subject, Hold.Outcome, token: UInt64, held: Duration)
-    /// So many events are not told, because this process did not take them in time.
-    case missed(count: UInt64)
+    /// So many events are not told, because this process did not take them in time; `nil` if nobody knows whether any and how many, because the daemon has
+    /// restarted and does not remember the watch.
+    case missed(count: UInt64?)
 
     init(_ event: LockdWire.WatchEvent) {
         self =

@@ -17,6 +17,7 @@ final class WatchShell: Sendable {
     private struct State: Sendable {
         var core: WatchCore
         var transport: Transport?
+        var wakeUp: WakeUp?
         var starter: CheckedContinuation<Void, any Error>?
         /// From `first` on: events that nobody has taken yet.
         var events: [WatchEvent] = []
@@ -38,11 +39,11 @@ final class WatchShell: Sendable {
     private let process: pid_t
     private let state: Guarded<State>
 
-    init(path: String, connectTimeout: Milliseconds, process: pid_t) {
+    init(path: String, prefix: LockName?, connectTimeout: Milliseconds, process: pid_t) {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
-        state = Guarded(State(core: WatchCore(path: path)))
+        state = Guarded(State(core: WatchCore(path: path, prefix: prefix, seed: .random(in: .min ... .max))))
     }
 
     private var isInOwnProcess: Bool { getpid() == process }
@@ -50,7 +51,7 @@ final class WatchShell: Sendable {
     // MARK: For tasks
 
     /// Connects, and returns when the daemon has taken note.
-    nonisolated(nonsending) func start(prefix: LockName?) async throws {
+    nonisolated(nonsending) func start() async throws {
         try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { starter in
                 let isCancelled = state.withLock { state in
@@ -58,7 +59,7 @@ final class WatchShell: Sendable {
                     return state.end != nil
                 }
                 if isCancelled { return starter.resume(throwing: CancellationError()) }
-                let number = ReaderThread.start { self.run(prefix) }
+                let number = ReaderThread.start { self.run() }
                 if number != 0 { finish(.failed(.noThread(number))) }
             }
         } onCancel: {
@@ -86,7 +87,7 @@ final class WatchShell: Sendable {
     }
 
     private func take(_ id: UInt64, _ taker: Taker) {
-        let (result, transport) = state.withLock { state -> (Result<WatchEvent?, any Error>?, Transport?) in
+        let (result, wakeUp) = state.withLock { state -> (Result<WatchEvent?, any Error>?, WakeUp?) in
             if state.count > 0 {
                 let event = state.events[state.first]
                 state.first += 1
@@ -95,7 +96,7 @@ final class WatchShell: Sendable {
                     state.events.removeSubrange(..<state.first)
                     state.first = 0
                 }
-                return (.success(event), state.count == Self.bufferLimit - 1 ? state.transport : nil)
+                return (.success(event), state.count == Self.bufferLimit - 1 ? state.wakeUp : nil)
             }
             switch state.end {
             case nil:
@@ -108,24 +109,24 @@ final class WatchShell: Sendable {
             }
         }
         // There is room again.
-        transport?.wake()
+        wakeUp?.ring()
         if let result { taker.resume(with: result) }
     }
 
     private func finish(_ end: End) {
-        let (transport, starter, takers) = state.withLock { state in
+        let (transport, wakeUp, starter, takers) = state.withLock { state in
             guard state.end == nil else {
-                return (nil as Transport?, nil as CheckedContinuation<Void, any Error>?, [] as [Taker])
+                return (nil as Transport?, nil as WakeUp?, nil as CheckedContinuation<Void, any Error>?, [] as [Taker])
             }
             state.end = end
             let takers = exchange(&state.takers, with: [:]).sorted { $0.key < $1.key }.map(\.value)
             let starter = state.starter.take()
             if case .failed = end, starter != nil || !takers.isEmpty { state.end = .closed }
             if case .closed = end { (state.events, state.first) = ([], 0) }
-            return (state.transport.take(), starter, takers)
+            return (state.transport.take(), state.wakeUp, starter, takers)
         }
         transport?.shutDown()
-        transport?.wake()
+        wakeUp?.ring()
         switch end {
         case .closed:
             starter?.resume(throwing: CancellationError())
@@ -139,34 +140,66 @@ final class WatchShell: Sendable {
 
     // MARK: For the thread
 
-    private func run(_ prefix: LockName?) {
+    private func run() {
         do throws(ConnectFailure) {
-            let transport = try Transport(path: path, timeout: connectTimeout)
-            let isOver = state.withLock { state in
-                if state.end == nil { state.transport = transport }
-                return state.end != nil
+            let wakeUp = try WakeUp(for: path)
+            state.withLock { $0.wakeUp = wakeUp }
+            while state.withLock({ $0.end == nil }) {
+                switch connection(wakeUp) {
+                case .failed(let error): finish(.failed(error))
+                case .retry(let delay): sleep(until: .now() + delay, wakeUp)
+                }
             }
-            // So few bytes fit into any socket, and the end of one that takes none is seen when it is read.
-            if isOver { return }
-            _ = transport.send(OutputQueue.Message(bytes: WatchCore.opening(prefix: prefix)))
-            while state.withLock({ $0.end == nil }) { read(transport) }
         } catch {
             finish(.failed(.daemonUnavailable(error)))
         }
     }
 
-    private func read(_ transport: Transport) {
-        let hasRoom = state.withLock { $0.count < Self.bufferLimit }
-        guard transport.wait(reads: hasRoom, isFull: false, until: nil).isReadable else { return }
-        switch transport.receive() {
-        case .bytes(let bytes): for signal in state.withLock({ $0.core.receive(bytes) }) { perform(signal) }
-        case .nothing: break
-        case .end(let problem): finish(.failed(.connectionLost(path, problem)))
+    /// One connection from its beginning to its end; returns what comes after it.
+    private func connection(_ wakeUp: WakeUp) -> WatchCore.Sequel {
+        let isResuming = state.withLock { $0.core.isResuming }
+        do throws(ConnectFailure) {
+            let transport = try Transport(path: path, timeout: isResuming ? nil : connectTimeout)
+            let greeting = state.withLock { state in
+                if state.end == nil { state.transport = transport }
+                return state.core.greeting
+            }
+            // So few bytes fit into any socket, and the end of one that takes none is seen when it is read.
+            _ = transport.send(OutputQueue.Message(bytes: greeting))
+            let problem = readToTheEnd(transport, wakeUp)
+            return state.withLock { state in
+                state.transport = nil
+                return state.core.ended(.connectionLost(path, problem))
+            }
+        } catch {
+            return state.withLock { $0.core.ended(.daemonUnavailable(error)) }
         }
     }
 
-    private func perform(_ signal: WatchCore.Signal) {
+    /// Returns why there is nothing more to read.
+    private func readToTheEnd(_ transport: Transport, _ wakeUp: WakeUp) -> String {
+        while true {
+            let (hasRoom, isOver) = state.withLock { ($0.count < Self.bufferLimit, $0.end != nil) }
+            if isOver { return "it is not needed any more" }
+            guard transport.wait(reads: hasRoom, isFull: false, until: nil, wakeUp).isReadable else { continue }
+            switch transport.receive() {
+            case .bytes(let bytes):
+                for signal in state.withLock({ $0.core.receive(bytes) }) { perform(signal, transport) }
+            case .nothing: break
+            case .end(let problem): return problem
+            }
+        }
+    }
+
+    /// Sleeps, unless the watch is over before.
+    private func sleep(until instant: MonotonicInstant, _ wakeUp: WakeUp) {
+        while instant > .now(), state.withLock({ $0.end == nil }) { wakeUp.sleep(until: instant) }
+    }
+
+    private func perform(_ signal: WatchCore.Signal, _ transport: Transport) {
         switch signal {
+        case .send(let bytes): _ = transport.send(OutputQueue.Message(bytes: bytes))
+        case .shutDown: transport.shutDown()
         case .started: state.withLock { $0.starter.take() }?.resume()
         case .event(let event):
             let taker = state.withLock { state -> Taker? in

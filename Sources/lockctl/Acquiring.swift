@@ -82,23 +82,28 @@ struct AcquireOptions: ParsableArguments {
     func acquire(
         _ terms: AcquireTerms,
         with attachment: CInt? = nil,
-        on connection: BlockingConnection
+        on connection: ResumingConnection
     ) throws -> FencingToken {
-        connection.send(.acquire(terms), with: attachment)
         var report = WaitReport(of: terms.names, isOnTerminal: isatty(STDERR_FILENO) == 1)
         defer { report.end() }
         var edges: [Reply.EdgeLine] = []
-        while true {
-            let reply = try connection.receive()
-            switch reply {
-            case .queued(_, let position, let on, let holder, let waiterCount):
-                report.update(position: position, on: on, holder: holder, waiterCount: waiterCount)
-            // No daemon says more of it; what a broken one says is not collected.
-            case .edge(let edge): if edges.count < ProtocolLimits.pageLineCount { edges.append(edge) }
-            default:
-                report.end()
-                return try token(from: reply, terms.names, edges)
+        do {
+            let reply = try connection.ask(.acquire(terms), with: attachment) { aside in
+                switch aside {
+                case .queued(_, let position, let on, let holder, let waiterCount):
+                    report.update(position: position, on: on, holder: holder, waiterCount: waiterCount)
+                // No daemon says more of it; what a broken one says is not collected. After a restart some may come again.
+                case .edge(let edge) where edges.count < ProtocolLimits.pageLineCount && !edges.contains(edge):
+                    edges.append(edge)
+                default: break
+                }
             }
+            report.end()
+            return try token(from: reply, terms.names, edges)
+        } catch let absence as ResumingConnection.Absence where absence.isWaitOver {
+            report.end()
+            complain("\(terms.names.display) \(terms.names.areOrIs) not acquired: \(absence)")
+            throw Ending.notAcquired
         }
     }
 

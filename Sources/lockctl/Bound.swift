@@ -66,7 +66,7 @@ struct Acquire: ParsableCommand {
                 throw Ending.nothingThere
             }
             defer { close(pidfd) }
-            let (connection, welcome, _) = try daemon.connect()
+            let (connection, welcome) = try daemon.begin()
             let note = note.flatMap { Text(cutting: $0, limit: Text.longLimit) }
             var terms = options.terms(for: names, note: note, of: welcome)
             terms.timeToLive = ttl

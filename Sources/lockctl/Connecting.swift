@@ -14,16 +14,25 @@ struct DaemonOptions: ParsableArguments {
     @Flag(help: "The user's own daemon: the socket in $XDG_RUNTIME_DIR/lockd.")
     var user = false
 
+    private static let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
+
     /// Connects and greets.
     func connect() throws -> (connection: BlockingConnection, welcome: Reply.Welcome, path: String) {
         let path = try SocketPath.find(argument: socket, user: user)
         let connection = try BlockingConnection(path: path)
-        let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
-        switch try connection.ask(.hello(Request.Hello(client: client))) {
+        switch try connection.ask(.hello(Request.Hello(client: Self.client))) {
         case .welcome(let welcome): return (connection, welcome, path)
         case .error(let error): throw Refused(error)
         case let reply: throw Unexpected(reply)
         }
+    }
+}
+
+extension DaemonOptions {
+    /// Connects and greets, for a session that goes on when the daemon restarts.
+    func begin() throws -> (connection: ResumingConnection, welcome: Reply.Welcome) {
+        let path = try SocketPath.find(argument: socket, user: user)
+        return try ResumingConnection.begin(path: path, client: Self.client)
     }
 }
 

@@ -54,7 +54,7 @@ struct Run: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let names = try lockNames(names)
-            let (connection, welcome, _) = try daemon.connect()
+            let (connection, welcome) = try daemon.begin()
             let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
             let note = Text(cutting: note ?? program, limit: Text.longLimit)
             let token = try options.acquire(options.terms(for: names, note: note, of: welcome), on: connection)
@@ -66,7 +66,7 @@ struct Run: ParsableCommand {
 
 /// A command that runs while this process holds a lease.
 struct CommandUnderLease {
-    let connection: BlockingConnection
+    let connection: ResumingConnection
     let names: LockNames
     let token: FencingToken
 
@@ -106,14 +106,17 @@ struct CommandUnderLease {
             pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
             pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0),
         ]
+        var isLost = false
         while true {
-            if poll(&descriptors, 3, -1) == -1 { continue }
+            // While there is no daemon, there is no descriptor, but a next attempt.
+            descriptors[2].fd = isLost ? -1 : connection.descriptor
+            if poll(&descriptors, 3, isLost ? -1 : connection.patience) == -1 { continue }
             if descriptors[0].revents != 0 { return }
             if descriptors[1].revents != 0 { passOn(signals, to: child) }
-            if descriptors[2].revents != 0, let loss = readLoss() {
+            if !isLost, let loss = readLoss() {
                 complain("the lease on \(names.display) is lost: \(loss); sending TERM to the command")
                 clinux_pidfd_send_signal(child.pidfd, SIGTERM)
-                descriptors[2].fd = -1
+                isLost = true
             }
         }
     }
@@ -128,15 +131,21 @@ struct CommandUnderLease {
 
     private func readLoss() -> String? {
         do {
-            switch try connection.receive() {
-            case .lost(_, token, .expired): return "its ttl ran out"
-            case .lost(_, token, .revoked(let user, let process, let why)):
-                let who = Reply.Peer(session: nil, process: process, user: user, command: nil).display
-                return "revoked by \(who)" + (why.map { ": \($0.display)" } ?? "")
-            case _: return nil
-            }
+            return try connection.proceed().compactMap(loss).first
         } catch {
             return "\(error)"
+        }
+    }
+
+    private func loss(in news: ResumingConnection.News) -> String? {
+        switch news {
+        case .aside(.lost(_, token, .expired)): return "its ttl ran out"
+        case .aside(.lost(_, token, .revoked(let user, let process, let why))):
+            let who = Reply.Peer(session: nil, process: process, user: user, command: nil).display
+            return "revoked by \(who)" + (why.map { ": \($0.display)" } ?? "")
+        case .aside(.lostEverything): return "lockd has restarted with a damaged record of what is held"
+        case .forgotten: return "lockd does not know the session any more"
+        case .welcome, .aside, .answer: return nil
         }
     }
 
@@ -148,7 +157,9 @@ struct CommandUnderLease {
     }
 
     private func release() {
-        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit.
+        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit. Without a daemon
+        // there is nobody to whom it could be visible.
+        if connection.isAbsent { return }
         _ = try? connection.ask(.release(names.first, token: token))
     }
 }

@@ -23,20 +23,51 @@ struct Watch: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let connection = try daemon.connect().connection
-            connection.send(.watch(prefix: prefix))
+            let (connection, _) = try daemon.begin()
+            try begin(on: connection)
             while true {
-                switch try connection.receive() {
-                case .watching: continue
-                case .watched(let event):
-                    print(json ? Self.json(event, at: .now()).line : Self.line(event, at: .now()))
-                    // Whoever reads it is to see it now, also through a pipe.
-                    fflush(nil)
-                case .error(let error): throw Refused(error)
-                case let reply: throw Unexpected(reply)
+                for news in try connection.next() {
+                    switch news {
+                    case .aside(.watched(let event)): say(event)
+                    case .forgotten:
+                        say(.none)
+                        try begin(on: connection)
+                    case .welcome, .aside, .answer: break
+                    }
                 }
             }
         }
+    }
+
+    private func begin(on connection: ResumingConnection) throws {
+        let answer = try connection.ask(.watch(prefix: prefix)) { aside in
+            if case .watched(let event) = aside { say(event) }
+        }
+        switch answer {
+        case .watching: break
+        case .error(let error): throw Refused(error)
+        case let reply: throw Unexpected(reply)
+        }
+    }
+
+    /// Says what has happened; without an event, that some may have been missed.
+    private func say(_ event: WatchEvent?) {
+        if let event {
+            print(json ? Self.json(event, at: .now()).line : Self.line(event, at: .now()))
+        } else {
+            print(json ? Self.jsonOfRestart(at: .now()).line : Self.lineOfRestart(at: .now()))
+        }
+        // Whoever reads it is to see it now, also through a pipe.
+        fflush(nil)
+    }
+
+    /// The next daemon does not remember the watch.
+    static func lineOfRestart(at now: WallTime) -> String {
+        "\(now.display(at: now)) missed what happened while lockd restarted without its record"
+    }
+
+    static func jsonOfRestart(at now: WallTime) -> JSON {
+        .object([kind("missed"), ("time_ms", .integer(now.milliseconds)), ("count", .null)])
     }
 
     /// `14:02:11 granted reports/nightly to make (pid 12, user ci) after 3 s, token 17 (nightly run)`.

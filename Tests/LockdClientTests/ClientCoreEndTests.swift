@@ -10,8 +10,9 @@ import Testing
         var fixture = CoreFixture.holding("a", token: 7)
         _ = fixture.acquire("b")
         #expect(fixture.close() == ["7 lost, closed", "4 closed", "> #6 QUIT"])
-        #expect(fixture.hear("#4 CANCELLED b waited=1ms", "#6 BYE") == [])
-        #expect(fixture.lose() == ["5 done"])
+        #expect(fixture.hear("#4 CANCELLED b waited=1ms") == [])
+        #expect(fixture.hear("#6 BYE") == ["5 done", "shut down 1"])
+        #expect(fixture.lose() == [])
     }
 
     @Test func closeIsDoneForEverybodyAtOnce() {

@@ -79,7 +79,7 @@ import Testing
         _ = fixture.apply(.boundReleaseRequested(RequestID(82), name, FencingToken(7)))
         #expect(fixture.hear("#82 NOTHELD a") == ["82 notHeld"])
         _ = fixture.apply(.boundReleaseRequested(RequestID(83), name, FencingToken(7)))
-        #expect(fixture.lose() == ["83 connectionLost"])
+        #expect(fixture.lose() == ["reconnect 2"])
     }
 
     // MARK: History

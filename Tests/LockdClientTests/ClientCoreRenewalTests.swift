@@ -89,10 +89,23 @@ import Testing
         #expect(fixture.wait(Milliseconds(100)) == ["> #8 RENEW c token=9"])
     }
 
-    @Test func nothingIsRenewedAfterTheConnection() {
+    @Test func nothingIsRenewedWithoutAConnection() {
         var fixture = CoreFixture.holding("a", token: 7, timeToLive: Milliseconds(300))
         _ = fixture.lose()
-        #expect(fixture.core.nextRenewal == nil)
+        #expect(fixture.core.nextInstant == nil)
         #expect(fixture.wait(Milliseconds(300)) == [])
+    }
+
+    @Test func everyLeaseIsRenewedAtOnceOnTheNextConnection() {
+        var fixture = CoreFixture.holding("b", token: 8, timeToLive: Milliseconds(300))
+        _ = fixture.acquire("a", timeToLive: Milliseconds(900))
+        _ = fixture.hear("#4 GRANTED a token=7")
+        _ = fixture.wait(Milliseconds(100))
+        _ = fixture.lose()
+        _ = fixture.wait(Milliseconds(100))
+        #expect(fixture.resume() == ["> #8 RENEW a token=7", "> #9 RENEW b token=8"])
+        #expect(fixture.hear("#5 NOTHELD b") == [], "what was said of the renewal before means nothing")
+        #expect(fixture.hear("#8 RENEWED a token=7", "#9 RENEWED b token=8") == [])
+        #expect(fixture.core.nextInstant == instant(300))
     }
 }

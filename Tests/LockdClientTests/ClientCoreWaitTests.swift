@@ -25,7 +25,7 @@ import Testing
         var core = ClientCore(path: "/test.sock")
         let id = core.makeRequestID()
         _ = core.apply(.acquireRequested(id, .to("a b")), at: .init(nanoseconds: 0))
-        _ = core.apply(.connected(CoreFixture.first), at: .init(nanoseconds: 0))
+        CoreFixture.greet(&core, 2)
         let line =
             "#1 QUEUED a b position=2 on=b holder-pid=9 holder-uid=5 holder-command=x%1B holder-unit=web.service held=1500ms "
             + "holder-note=half%20done holders=2 waiters=4\n"
@@ -62,7 +62,7 @@ import Testing
         for id in [first, second] {
             _ = core.apply(.acquireRequested(id, .to("a")), at: .init(nanoseconds: 0))
         }
-        _ = core.apply(.connected(CoreFixture.first), at: .init(nanoseconds: 0))
+        CoreFixture.greet(&core, 3)
         let other =
             "EDGE b%0A waiter-pid=9 waiter-session=1 holder-pid=1 holder-uid=5 holder-owner=o holder-session=2 waited=2ms"
         let lines = [

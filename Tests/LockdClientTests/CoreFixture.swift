@@ -5,7 +5,7 @@ import LockdWire
 
 /// A core with a clock that is moved by hand, whose actions are told in words.
 struct CoreFixture {
-    private(set) var core = ClientCore(path: "/test.sock")
+    var core = ClientCore(path: "/test.sock")
     var now = MonotonicInstant(nanoseconds: 0)
     /// Whether the socket takes whatever is sent, at once.
     var isSocketWilling = true
@@ -18,11 +18,15 @@ struct CoreFixture {
         var fixture = CoreFixture()
         _ = fixture.ping()
         _ = fixture.apply(.connected(first))
-        _ = fixture.hear(welcome, "#1 PONG")
+        _ = fixture.hear(welcome(2), "#1 PONG")
         return fixture
     }
 
-    static let welcome = "#2 WELCOME lockd=0 v=1 session=1 pid=1 features=ttl line=8192 name=255"
+    /// The answer to the HELLO with the number `id`, in the first session or, if there was one before, in that one again, unless it `isNew`.
+    static func welcome(_ id: UInt64, session: UInt64 = 1, isNew: Bool = false) -> String {
+        "#\(id) WELCOME lockd=0 v=1 session=\(session) pid=1 features=ttl line=8192 name=255"
+            + (isNew ? "" : " leases=0 waiters=0")
+    }
 
     /// A core that holds `name` under `token`.
     static func holding(_ name: String, token: UInt64, timeToLive: Milliseconds? = nil) -> CoreFixture {
@@ -39,8 +43,31 @@ struct CoreFixture {
         return core.makeRequestID().value
     }
 
-    mutating func acquire(_ name: String, timeToLive: Milliseconds? = nil) -> [String] {
-        apply(.acquireRequested(core.makeRequestID(), .to(name, timeToLive: timeToLive)))
+    /// Connects `core`, whose HELLO has the number `id`.
+    static func greet(_ core: inout ClientCore, _ id: UInt64) {
+        for event in [ClientEvent.connected(first), .received(first, Array("\(welcome(id))\n".utf8))] {
+            _ = core.apply(event, at: MonotonicInstant(nanoseconds: 0))
+        }
+    }
+
+    /// The connection that there is, or the first one if there is none.
+    var connection: ConnectionID {
+        switch core.connection {
+        case .connecting(let id), .greeting(let id), .resuming(let id), .connected(let id), .closing(let id): id
+        case .none, .detached, .closed: Self.first
+        }
+    }
+
+    mutating func acquire(
+        _ name: String,
+        wait: WaitTimeout = .never,
+        queueLimit: Int? = nil,
+        timeToLive: Milliseconds? = nil
+    ) -> [String] {
+        var terms = AcquireTerms.to(name, timeToLive: timeToLive)
+        terms.wait = wait
+        terms.queueLimit = queueLimit
+        return apply(.acquireRequested(core.makeRequestID(), terms))
     }
 
     mutating func release(_ token: UInt64) -> [String] {
@@ -52,13 +79,34 @@ struct CoreFixture {
     mutating func cancel(_ id: UInt64) -> [String] { apply(.requestCancelled(RequestID(id))) }
 
     /// The daemon says `lines`.
-    mutating func hear(_ lines: String..., on connection: ConnectionID = first) -> [String] {
+    mutating func hear(_ lines: String...) -> [String] {
         apply(.received(connection, lines.flatMap { Array("\($0)\n".utf8) }))
     }
 
     /// The connection ends.
-    mutating func lose(_ connection: ConnectionID = first) -> [String] {
+    mutating func lose() -> [String] {
         apply(.ended(connection, .connectionLost("/test.sock", "test")))
+    }
+
+    /// The attempt to connect fails.
+    mutating func fail() -> [String] {
+        apply(.ended(connection, .daemonUnavailable(ConnectFailure(path: "/test.sock", number: 2))))
+    }
+
+    /// The attempt to connect succeeds, and the daemon greets with the number `session`; returns what comes of that.
+    mutating func greet(session: UInt64 = 1, isNew: Bool = false) -> [String] {
+        let words = apply(.connected(connection))
+        guard let hello = words.first?.split(separator: " ").dropFirst().first.flatMap({ UInt64($0.dropFirst()) })
+        else {
+            preconditionFailure("no greeting: \(words)")
+        }
+        return hear(Self.welcome(hello, session: session, isNew: isNew))
+    }
+
+    /// The same, and the daemon has nothing left to say to the session.
+    mutating func resume() -> [String] {
+        _ = greet()
+        return hear("#\(nextID - 1) PONG")
     }
 
     mutating func wait(_ duration: Milliseconds) -> [String] {
@@ -81,6 +129,7 @@ struct CoreFixture {
     private static func words(for action: ClientAction) -> [String] {
         switch action {
         case .connect(let id): ["connect \(id.value)"]
+        case .reconnect(let id): ["reconnect \(id.value)"]
         case .send(_, let message):
             String(decoding: message.bytes, as: UTF8.self).split(separator: "\n").map {
                 message.descriptor == nil ? "> \($0)" : "> \($0) + descriptor"

@@ -11,7 +11,7 @@ final class Daemon: Sendable {
     private let process: Guarded<Running>
 
     private struct Running: Sendable {
-        /// 0 after it was killed.
+        /// 0 after it has ended.
         var process: pid_t
         /// The end of a pipe at which what it says of itself can be read; kept open, so that it can go on to say it.
         let log: CInt
@@ -32,24 +32,29 @@ final class Daemon: Sendable {
     }
 
     deinit {
-        kill()
+        end()
         try? FileManager.default.removeItem(atPath: directory)
     }
 
-    /// Kills the daemon and waits for its end, if it has not been killed already.
-    func kill() {
+    /// Sends `signal` to the daemon and waits for its end, if it has not ended already.
+    func end(_ signal: CInt = SIGKILL) {
         process.withLock { running in
             guard running.process != 0 else { return }
-            Glibc.kill(running.process, SIGKILL)
+            kill(running.process, signal)
             waitpid(running.process, nil, 0)
             close(running.log)
             running.process = 0
         }
     }
 
-    /// Starts the daemon anew, after it was killed.
-    func restart() throws {
-        kill()
+    /// Ends the daemon and starts the next one; it serves when this returns.
+    func restart(_ signal: CInt = SIGKILL) throws {
+        end(signal)
+        try start()
+    }
+
+    /// Starts a daemon, after the one before has ended.
+    func start() throws {
         let started = try Self.spawn(directory, socket)
         process.withLock { $0 = started }
     }
@@ -57,14 +62,14 @@ final class Daemon: Sendable {
     /// Stops the daemon's process as it is; returns when it stands still.
     func suspend() {
         process.withLock { running in
-            _ = Glibc.kill(running.process, SIGSTOP)
+            _ = kill(running.process, SIGSTOP)
             waitpid(running.process, nil, WUNTRACED)
         }
     }
 
     /// Lets a suspended process go on.
     func resume() {
-        process.withLock { _ = Glibc.kill($0.process, SIGCONT) }
+        process.withLock { _ = kill($0.process, SIGCONT) }
     }
 
     func client() -> LockdClient { LockdClient(socket: socket) }
@@ -86,28 +91,44 @@ final class Daemon: Sendable {
 
     /// Waits until `count` requests wait for `name`.
     func awaitWaiters(_ count: Int, for name: String) async throws {
-        while try show(name).filter(\.isWaiter).count != count { await Task.yield() }
+        while try show(name).filter(\.isWaiter).count != count {
+            try Task.checkCancellation()
+            await Task.yield()
+        }
+    }
+
+    /// Starts a process that holds `name` until it is killed.
+    func spawnHolder(of name: String) throws -> pid_t {
+        let arguments = [Self.program("lockctl"), "run", "--socket", socket, name, "--", "sleep", "1000"]
+        return try Self.spawn(arguments)
+    }
+
+    /// The path of a program that was built along with the tests.
+    private static func program(_ name: String) -> String {
+        URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path + "/" + name
+    }
+
+    /// Starts a program, which writes what it says of itself to `log`, if there is one.
+    private static func spawn(_ arguments: [String], log: CInt? = nil) throws -> pid_t {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        if let log { posix_spawn_file_actions_adddup2(&actions, log, STDERR_FILENO) }
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        var pointers = arguments.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        var process = pid_t()
+        let result = posix_spawn(&process, arguments[0], &actions, nil, &pointers, environ)
+        guard result == 0 else { throw Failure(description: "\(arguments): \(String(cString: strerror(result)))") }
+        return process
     }
 
     private static func spawn(_ directory: String, _ socket: String) throws -> Running {
         var ends: [CInt] = [0, 0]
         guard pipe(&ends) == 0 else { throw Failure(description: "pipe: \(errno)") }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
-        var actions = posix_spawn_file_actions_t()
-        posix_spawn_file_actions_init(&actions)
-        posix_spawn_file_actions_adddup2(&actions, ends[1], STDERR_FILENO)
-        defer { posix_spawn_file_actions_destroy(&actions) }
-        let program =
-            URL(filePath: "/proc/self/exe").resolvingSymlinksInPath().deletingLastPathComponent().path + "/lockd"
-        let arguments = [
-            program, "--socket", socket, "--state-dir", directory, "--config", directory + "/lockd.yaml",
-        ]
-        var pointers = arguments.map { strdup($0) } + [nil]
-        defer { for pointer in pointers { free(pointer) } }
-        var process = pid_t()
-        let result = posix_spawn(&process, program, &actions, nil, &pointers, environ)
+        let arguments = ["--socket", socket, "--state-dir", directory, "--config", directory + "/lockd.yaml"]
+        let process = try spawn([program("lockd")] + arguments, log: ends[1])
         close(ends[1])
-        guard result == 0 else { throw Failure(description: "\(program): \(String(cString: strerror(result)))") }
         // It says so when it listens.
         var output = ""
         while !output.contains("started") {

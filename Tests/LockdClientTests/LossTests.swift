@@ -78,29 +78,6 @@ import Testing
         #expect(!lease.isLost)
     }
 
-    @Test func deathOfTheDaemonIsALossAndAnAnswer() async throws {
-        let lease = try await client.acquire("a")
-        let waiting = Task { [client] in try await client.acquire("a") }
-        try await daemon.awaitWaiters(1, for: "a")
-        daemon.kill()
-        #expect(await lease.lost()?.reason == .connectionLost)
-        let error = await #expect(throws: LockdClientError.self) { try await waiting.value }
-        #expect(error?.code == .connectionLost)
-        #expect(error?.lockName == "a")
-        let next = await #expect(throws: LockdClientError.self) { try await client.acquire("a") }
-        #expect(next?.code == .daemonUnavailable)
-    }
-
-    @Test func clientGoesOnWithTheNextDaemon() async throws {
-        let lease = try await client.acquire("a")
-        try daemon.restart()
-        #expect(await lease.lost()?.reason == .connectionLost)
-        let next = try await client.acquire("a")
-        #expect(next.token > lease.token)
-        try await next.release()
-        await #expect(throws: LockdClientError.self) { try await lease.release() }
-    }
-
     // MARK: Renewal
 
     @Test func leaseIsRenewedWhileEveryThreadOfThePoolIsBlocked() async throws {
@@ -131,12 +108,14 @@ import Testing
 
 /// Something that happens once.
 final class Flag: Sendable {
-    private let isRaised = Atomic(false)
+    private let state = Atomic(false)
 
-    func raise() { isRaised.store(true, ordering: .releasing) }
+    var isRaised: Bool { state.load(ordering: .acquiring) }
+
+    func raise() { state.store(true, ordering: .releasing) }
 
     /// Blocks the thread until it has happened.
     func wait() {
-        while !isRaised.load(ordering: .acquiring) { usleep(1000) }
+        while !isRaised { usleep(1000) }
     }
 }

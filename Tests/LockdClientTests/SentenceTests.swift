@@ -135,7 +135,9 @@ import Testing
             "it was revoked by pid 12 of uid 0: maintenance"
         ),
         (.revoked, LeaseLoss.Revocation(userID: nil, processID: nil, why: nil), "it was revoked"),
-        (.connectionLost, nil, "the connection to lockd ended"),
+        (.connectionLost, nil, "the connection to lockd was given up"),
+        (.forgotten, nil, "lockd does not know the session any more"),
+        (.logDamaged, nil, "lockd has restarted with a damaged record"),
         (.closed, nil, "the client was closed"),
         (.forked, nil, "this process is a fork"),
         (.unknown, nil, "lockd says that it is not held"),

@@ -9,10 +9,17 @@ import enum LockdClient.WatchEvent
 
 /// What the lines of a session that watches mean.
 @Suite struct WatchCoreTests {
-    private static let welcome = "WELCOME lockd=0 v=1 session=1 pid=1 features=watch line=8192 name=255"
+    private static func welcome(session: UInt64, isNew: Bool = false) -> String {
+        "WELCOME lockd=0 v=1 session=\(session) pid=1 features=watch line=8192 name=255"
+            + (isNew ? "" : " leases=0 waiters=0")
+    }
+
+    private static let welcome = welcome(session: 1)
+    private static let lost = LockdClientError.connectionLost("/test.sock", "test")
+    private static let watch = WatchCore.Signal.send(Array("WATCH\n".utf8))
     private static let peer = "session=3 pid=9 uid=5 command=x%1B unit=u.service"
 
-    private var core = WatchCore(path: "/test.sock")
+    private var core = WatchCore(path: "/test.sock", prefix: nil)
 
     private mutating func hear(_ lines: String...) -> [WatchCore.Signal] {
         core.receive(lines.flatMap { Array("\($0)\n".utf8) })
@@ -26,16 +33,15 @@ import enum LockdClient.WatchEvent
     }
 
     @Test func greetsAndAsks() throws {
+        var core = WatchCore(path: "/test.sock", prefix: try LockName("jobs/ü"))
         #expect(
-            String(decoding: WatchCore.opening(prefix: nil), as: UTF8.self)
-                == "HELLO v=1 client=lockd-swift/\(LockdVersion.current)\nWATCH\n"
+            String(decoding: core.greeting, as: UTF8.self) == "HELLO v=1 client=lockd-swift/\(LockdVersion.current)\n"
         )
-        let prefix = try LockName("jobs/ü")
-        #expect(String(decoding: WatchCore.opening(prefix: prefix), as: UTF8.self).hasSuffix("\nWATCH jobs/%C3%BC\n"))
+        #expect(core.receive(Array("\(Self.welcome)\n".utf8)) == [.send(Array("WATCH jobs/%C3%BC\n".utf8))])
     }
 
     @Test mutating func startsWhenTheDaemonHasTakenNote() {
-        #expect(hear(Self.welcome) == [])
+        #expect(hear(Self.welcome) == [Self.watch])
         #expect(hear("WATCHING jobs/") == [.started])
     }
 
@@ -88,7 +94,7 @@ import enum LockdClient.WatchEvent
         for byte in "\(Self.welcome)\nWATCHING\n* MISSED count=1\n* MISSED count=2\n".utf8 {
             signals += core.receive([byte])
         }
-        #expect(signals == [.started, .event(.missed(count: 1)), .event(.missed(count: 2))])
+        #expect(signals == [Self.watch, .started, .event(.missed(count: 1)), .event(.missed(count: 2))])
     }
 
     @Test(arguments: [
@@ -109,5 +115,97 @@ import enum LockdClient.WatchEvent
         }
         #expect(error.code == code)
         #expect(hear("* MISSED count=1") == [], "nothing comes behind that")
+    }
+
+    // MARK: The next daemon
+
+    @Test mutating func watchIsResumed() {
+        _ = hear(Self.welcome, "WATCHING")
+        #expect(core.ended(Self.lost) == .retry(after: .zero))
+        #expect(core.isResuming)
+        #expect(String(decoding: core.greeting, as: UTF8.self).hasSuffix(" resume=1\n"))
+        #expect(hear(Self.welcome) == [])
+        #expect(hear("* RESTORED session=1 leases=0 waiters=0", "* MISSED count=3") == [.event(.missed(count: 3))])
+    }
+
+    @Test mutating func watchThatTheNextDaemonDoesNotRememberIsBegunAgainAndSaysSo() {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome(session: 5)) == [.event(.missed(count: nil)), Self.watch])
+        #expect(hear("WATCHING", "* MISSED count=1") == [.event(.missed(count: 1))])
+        _ = core.ended(Self.lost)
+        #expect(String(decoding: core.greeting, as: UTF8.self).hasSuffix(" resume=5\n"))
+    }
+
+    @Test mutating func numberOfTheSessionAloneSaysNothing() {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome(session: 1, isNew: true)) == [.event(.missed(count: nil)), Self.watch])
+    }
+
+    @Test mutating func watchThatHasNotBegunIsAskedForAgain() {
+        _ = hear(Self.welcome)
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome) == [Self.watch])
+        #expect(hear("WATCHING", "* MISSED count=1", "WATCHING") == [.started, .event(.missed(count: 1))])
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome) == [], "it has begun")
+    }
+
+    @Test mutating func watchThatHasNotBegunHasMissedNothing() {
+        _ = hear(Self.welcome)
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome(session: 5)) == [Self.watch])
+    }
+
+    @Test mutating func attemptsAreMadeUntilThereIsADaemon() {
+        _ = hear(Self.welcome, "WATCHING")
+        #expect(core.ended(Self.lost) == .retry(after: .zero))
+        for _ in 0..<100 {
+            guard case .retry(let delay) = core.ended(Self.lost) else {
+                Issue.record("given up")
+                return
+            }
+            #expect(delay > .zero && delay <= .seconds(1))
+        }
+        _ = hear(Self.welcome, "* MISSED count=1")
+        #expect(core.ended(Self.lost) == .retry(after: .zero), "there was one")
+    }
+
+    @Test func firstAttemptIsTheOnlyOne() {
+        var core = core
+        #expect(core.ended(Self.lost) == .failed(Self.lost))
+        #expect(core.ended(Self.lost) == .failed(Self.lost))
+    }
+
+    @Test mutating func halfALineDoesNotReachTheNextConnection() {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.receive(Array("* MIS".utf8))
+        _ = core.ended(Self.lost)
+        #expect(hear(Self.welcome) == [])
+    }
+
+    @Test(arguments: ["too-many-sessions limit=1 scope=daemon", "log-full"])
+    mutating func sessionForWhichThereIsNoRoomYetIsTriedAgain(_ refusal: String) {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.ended(Self.lost)
+        #expect(hear("ERROR \(refusal)", "PONG") == [.shutDown])
+        guard case .retry = core.ended(Self.lost) else {
+            Issue.record("given up")
+            return
+        }
+        #expect(hear(Self.welcome) == [])
+    }
+
+    @Test mutating func sessionOfAnotherProcessIsNotTriedAgain() {
+        _ = hear(Self.welcome, "WATCHING")
+        _ = core.ended(Self.lost)
+        let signals = hear("ERROR foreign-process key=resume got=1 want=session-of-your-process")
+        guard case .failed(let error) = signals.first else {
+            Issue.record("\(signals)")
+            return
+        }
+        #expect(error.code == .refused)
+        #expect(core.ended(Self.lost) == .failed(Self.lost))
     }
 }

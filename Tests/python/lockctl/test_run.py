@@ -301,14 +301,76 @@ def test_lost_lease_ends_the_command(daemon: Daemon) -> None:
     assert "tidying up; sending TERM" in errors
 
 
-def test_death_of_the_daemon_ends_the_command(daemon: Daemon) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_command_goes_on_when_the_daemon_restarts(daemon: Daemon, ending: signal.Signals) -> None:
+    process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
+    assert process.stdout is not None
+    process.stdout.readline()
+    daemon.end(ending)
+    successor = Daemon(daemon.directory)
+    with successor:
+        assert "token=" in successor.wait_until_listed("a", 1)[0]
+        assert successor.lockctl("run", "-n", "a", "--", "echo", "ran").returncode == 75
+        process.send_signal(signal.SIGUSR1)
+        _, errors = process.communicate(timeout=30)
+        assert (process.returncode, errors) == (40 + signal.SIGUSR1, "")
+        assert successor.lockctl("ls", "--json").stdout == "[]\n"
+
+
+def test_command_goes_on_without_a_daemon_and_leaves_nothing(daemon: Daemon) -> None:
     process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
     assert process.stdout is not None
     process.stdout.readline()
     daemon.end(signal.SIGKILL)
+    process.send_signal(signal.SIGUSR1)
     _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (40 + signal.SIGUSR1, "")
+    successor = Daemon(daemon.directory)
+    with successor:
+        assert successor.lockctl("run", "-n", "a", "--", "echo", "ran").stdout == "ran\n"
+
+
+def test_wait_goes_on_when_the_daemon_restarts(daemon: Daemon) -> None:
+    holder = daemon.start("run", "a", "--", "cat", stdin=subprocess.PIPE)
+    daemon.wait_until_listed("a", 1)
+    waiters = []
+    for number in range(1, 4):
+        waiters.append(daemon.start("run", "-w", "1h", "a", "--", "date", "+%s%N"))
+        daemon.wait_until_listed("a", 1 + number)
+    daemon.end(signal.SIGKILL)
+    successor = Daemon(daemon.directory)
+    with successor:
+        successor.wait_until_listed("a", 4)
+        holder.communicate(timeout=30)
+        outputs = [waiter.communicate(timeout=30) for waiter in waiters]
+    assert holder.returncode == 0
+    assert [errors for _, errors in outputs] == ["", "", ""]
+    instants = [int(output) for output, _ in outputs]
+    assert instants == sorted(instants)
+
+
+def test_wait_runs_out_without_a_daemon(daemon: Daemon) -> None:
+    with daemon.connect() as session:
+        session.ask("ACQUIRE a")
+        process = daemon.start("run", "-w", "1s", "a", "--", "echo", "ran")
+        daemon.wait_until_listed("a", 2)
+        daemon.end(signal.SIGKILL)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (75, "")
+    assert errors.startswith(f"lockctl: a is not acquired: lockd at {daemon.socket} has ended and is not back: ")
+
+
+def test_lease_that_the_next_daemon_does_not_know_ends_the_command(daemon: Daemon) -> None:
+    process = daemon.start("run", "a", "--", sys.executable, "-c", SIGNAL_REPORTER)
+    assert process.stdout is not None
+    process.stdout.readline()
+    daemon.end(signal.SIGKILL)
+    pathlib.Path(f"{daemon.socket}.log").unlink()
+    with Daemon(daemon.directory):
+        _, errors = process.communicate(timeout=30)
     assert process.returncode == 40 + signal.SIGTERM
-    assert "the lease on a is lost: lockd has closed the connection" in errors
+    assert "the lease on a is lost: lockd " in errors
+    assert errors.endswith("; sending TERM to the command\n")
 
 
 def test_note_is_the_commands_name_unless_said_otherwise(daemon: Daemon) -> None:

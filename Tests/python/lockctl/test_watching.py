@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 
+import pytest
 from daemon import processes
 
 from .conftest import Daemon
@@ -20,8 +21,8 @@ def next_line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline()
 
 
-def wait_for_watcher(daemon: Daemon) -> None:
-    processes.wait_until(lambda: daemon.statistics()["watchers"] == "1", "somebody watches")
+def wait_for_watcher(daemon: Daemon, count: int = 1) -> None:
+    processes.wait_until(lambda: daemon.statistics()["watchers"] == str(count), f"{count} watch")
 
 
 def test_watch_says_what_happens_as_it_happens(daemon: Daemon) -> None:
@@ -83,12 +84,27 @@ def test_strangers_bytes_do_not_steer_the_terminal_of_a_watcher(daemon: Daemon) 
     assert not set(line[:-1]) & set(map(chr, [*range(32), *range(127, 160)]))
 
 
-def test_watch_ends_with_the_daemon(daemon: Daemon) -> None:
-    watching = daemon.start("watch")
-    wait_for_watcher(daemon)
+@pytest.mark.parametrize("is_forgotten", [False, True])
+def test_watch_goes_on_when_the_daemon_restarts(daemon: Daemon, is_forgotten: bool) -> None:
+    watching, telling = daemon.start("watch"), daemon.start("watch", "--json")
+    wait_for_watcher(daemon, 2)
     daemon.end(signal.SIGKILL)
-    _, errors = watching.communicate(timeout=30)
-    assert (watching.returncode, errors) == (69, "lockctl: lockd has closed the connection\n")
+    if is_forgotten:
+        pathlib.Path(f"{daemon.socket}.log").unlink()
+    successor = Daemon(daemon.directory)
+    with successor:
+        wait_for_watcher(successor, 2)
+        if is_forgotten:
+            assert "missed what happened while lockd restarted" in next_line(watching)
+            told = json.loads(next_line(telling))
+            assert (told["event"], told["count"]) == ("missed", None)
+        with successor.connect() as session:
+            session.ask("ACQUIRE a")
+        assert "granted a to " in next_line(watching)
+        assert json.loads(next_line(telling))["event"] == "granted"
+        for process in (watching, telling):
+            process.kill()
+            process.communicate(timeout=30)
 
 
 def test_history_shows_the_latest_lease_first(daemon: Daemon) -> None:
