@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import PATIENCE, Daemon, RunProgram, wait_until
+from conftest import PATIENCE, Daemon, RunProgram, await_stopped, wait_until
 
 import lockd
 from lockd._process import endpoint
@@ -188,6 +188,28 @@ class TestWaits:
         program.say()
         program.finish()
 
+    def test_waiter_that_is_away_for_too_long_asks_anew(
+        self, own_daemon: Daemon, run: RunProgram, pool: ThreadPoolExecutor
+    ) -> None:
+        holder, ours = lockd.Lock("name"), lockd.Lock("name")
+        holder.acquire()
+        program = run(HOLDER, own_daemon, "name")
+        own_daemon.await_waiters("name", 1)
+        program.signal(signal.SIGSTOP)
+        await_stopped(program.pid)
+        waiting = pool.submit(ours.acquire)
+        own_daemon.await_waiters("name", 2)
+        own_daemon.restart()
+        holder.release()
+        # It is the program's turn, and it is waited for.
+        assert waiting.result(PATIENCE)
+        program.signal(signal.SIGCONT)
+        own_daemon.await_waiters("name", 1)
+        ours.release()
+        program.hear()
+        program.say()
+        program.finish()
+
     def test_bound_wait_is_granted_and_bound(self, own_daemon: Daemon, pool: ThreadPoolExecutor) -> None:
         read_end, write_end = os.pipe()
         holder, bound = lockd.Lock("name"), lockd.Lock("name", bind_to=lockd.BindTo.pipe(read_end))
@@ -222,12 +244,19 @@ class TestWithoutDaemon:
     def test_release_that_is_interrupted_is_delivered_too(self, own_daemon: Daemon, run: RunProgram) -> None:
         program = run(
             """
+            import threading, time
             import lockd
+
+            def watch():
+                while lock.lease is not None:
+                    time.sleep(0.001)
+                print("releasing")
+
             lock = lockd.Lock("name")
             lock.acquire()
             print("held")
             input()
-            print("releasing")
+            threading.Thread(target=watch).start()
             try:
                 lock.release()
             except KeyboardInterrupt:
