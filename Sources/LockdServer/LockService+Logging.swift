@@ -27,7 +27,8 @@ extension LockService {
     }
 
     private var hasUncommitted: Bool {
-        !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty || log?.hasChanges == true
+        if !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty { return true }
+        return log.map { $0.hasChanges || $0.nextToken != table.nextToken } ?? false
     }
 
     /// Takes note that everything was written to the sockets that they took, of what was committed.

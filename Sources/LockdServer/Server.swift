@@ -346,6 +346,7 @@ public final class Server {
             return close(connection, now)
         }
         service.endInput(of: session, at: now)
+        if let resumption = service.takeResumption() { resume(resumption, with: connection, now) }
         var rest = Self.inputAtEnd
         while rest > 0, case .bytes(let bytes) = read(from: connection) {
             take(bytes, from: connection, now)

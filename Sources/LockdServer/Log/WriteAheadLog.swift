@@ -219,6 +219,9 @@ final class WriteAheadLog {
     /// Whether anything was recorded that is not committed.
     var hasChanges: Bool { ring.end != ring.tail }
 
+    /// The least token that was not granted, as far as the next daemon knows.
+    var nextToken: FencingToken { FencingToken(memory[.nextToken]) }
+
     /// Up to where everything is committed.
     var committedEnd: UInt64 { ring.tail }
 

@@ -193,14 +193,13 @@ import Testing
 
     private func clean(_ claims: [Int: ClaimRecord], _ farewells: [Int: String]) {
         var cleaned = 0
-        while let (header, isLive) = log.recordToClean(cleaned: cleaned) {
-            if isLive, header.kind == .claim, let claim = claims[header.slot] { log.append(claim, in: header.slot) }
-            if isLive, header.kind == .session { log.append(LogRecord.Session(7), in: 1) }
-            if isLive, header.kind == .farewell, let text = farewells[header.slot] {
+        while let header = log.nextRecordToKeep(cleaned: &cleaned) {
+            if header.kind == .claim, let claim = claims[header.slot] { log.append(claim, in: header.slot) }
+            if header.kind == .session { log.append(LogRecord.Session(7), in: 1) }
+            if header.kind == .farewell, let text = farewells[header.slot] {
                 #expect(written.appendFarewell(text, of: SessionID(UInt64(header.slot)), in: header.slot))
             }
             log.dropOldest()
-            cleaned += header.byteCount
         }
     }
 }
