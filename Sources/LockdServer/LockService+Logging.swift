@@ -23,6 +23,7 @@ extension LockService {
         }
         if log.isHalfFull { clean(log) }
         log.commit(nextToken: table.nextToken, lastSession: lastSession)
+        if log.isToBePublished { publish(log, at: now) }
     }
 
     private var hasUncommitted: Bool {
@@ -211,12 +212,23 @@ extension LockService {
             guard capacity <= WriteAheadLog.largestCapacity, capacity > log.capacity else { return }
             try log.beginRewriting(capacity: capacity)
             recordEverything(in: log)
-            log.commit(nextToken: table.nextToken, lastSession: lastSession)
-            try log.publish()
+            // Not before the commit: the line that is being taken now is nowhere but among the bytes that were received into the former file.
+            log.isToBePublished = true
             noGrowthBefore = nil
         } catch {
             noGrowthBefore = now + .seconds(1)
             logProblem("the log cannot grow, so new leases may be refused", "\(error)")
+        }
+    }
+
+    /// Puts a log that has grown in the place of the former one.
+    private mutating func publish(_ log: WriteAheadLog, at now: MonotonicInstant) {
+        if let noGrowthBefore, now < noGrowthBefore { return }
+        do {
+            try log.publish()
+        } catch {
+            noGrowthBefore = now + .seconds(1)
+            logProblem("the log cannot take its place, so what happens now would not survive the daemon", "\(error)")
         }
     }
 

@@ -24,6 +24,8 @@ final class WriteAheadLog {
     @exclusivity(unchecked) private var promisedByteCount = 0
     @exclusivity(unchecked) private var appendedByteCount = 0
     @exclusivity(unchecked) private var hasReplies = false
+    /// The file is to take its place as soon as all that has happened is committed.
+    var isToBePublished = false
     /// More was to be recorded than there was room for.
     @exclusivity(unchecked) private(set) var isOverfull = false
 
@@ -283,7 +285,12 @@ final class WriteAheadLog {
     }
 
     /// Puts the file in the place of the former one.
-    func publish() throws { try memory.rename(to: path) }
+    ///
+    /// To be called after a commit: until then, the former file is the one that says all there is, the bytes that are being received included.
+    func publish() throws {
+        try memory.rename(to: path)
+        isToBePublished = false
+    }
 
     private static func ringMemory(of memory: LogMemory) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: memory.bytes[LogLayout.ringStart...])
