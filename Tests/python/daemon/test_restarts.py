@@ -347,6 +347,31 @@ def test_bound_leases_stay_and_end_with_what_they_are_bound_to(tmp_path: pathlib
 # The log
 
 
+def test_log_grows_with_what_there_is_and_loses_nothing(tmp_path: pathlib.Path, begin: Begin) -> None:
+    daemon = Daemon(tmp_path).wait_until_it_listens()
+    holder = begin(daemon)
+    first_size = log_of(daemon).stat().st_size
+    tokens: dict[str, str] = {}
+    for batch in range(40):
+        requests = {f"#{batch}.{number}": f"ACQUIRE a/{batch}.{number} note={'n' * 250}" for number in range(100)}
+        lines = "".join(f"{tag} {request}\n" for tag, request in requests.items())
+        holder.client.send_bytes(lines.encode())
+        if batch % 4 == 3:
+            # In the middle of them, so some may have been granted; then they are asked for again.
+            daemon.end(signal.SIGKILL)
+            daemon = Daemon(tmp_path).wait_until_it_listens()
+            assert holder.resume(daemon, lines).startswith("WELCOME ")
+        while not tokens.keys() >= requests.keys():
+            tag, answer, name, token = holder.receive("WELCOME ").split()
+            assert (answer, name) == ("GRANTED", f"a/{tag[1:]}")
+            assert tokens.setdefault(tag, token) == token
+
+    with daemon:
+        assert log_of(daemon).stat().st_size > first_size
+        assert daemon.statistics()["leases"] == str(len(tokens))
+        assert len(set(tokens.values())) == len(tokens)
+
+
 def test_log_of_a_newer_daemon_is_refused_and_left_as_it_is(tmp_path: pathlib.Path) -> None:
     with Daemon(tmp_path) as daemon, daemon.connect() as client:
         client.acquire("a")
