@@ -85,7 +85,9 @@ package struct ResumingCore: Sendable {
         return lastTag
     }
 
-    /// Asks, now or as soon as there is a connection. The request before has to be answered.
+    /// Asks, now or as soon as there is a connection.
+    ///
+    /// The request before has to be answered.
     mutating func ask(_ request: Request, with descriptor: Descriptor?, at now: MonotonicInstant) -> [Signal] {
         precondition(self.request == nil, "there is another request: \(request)")
         requestTag = makeTag()

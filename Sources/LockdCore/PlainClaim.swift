@@ -36,7 +36,9 @@ extension LockTable {
 extension Claim {
     /// Whether it says nothing but a name, and is its own session's.
     fileprivate var isPlain: Bool {
-        guard note == nil, timeToLive == nil, deadline == nil, holderLimit == .exclusive, locks.isSingle else { return false }
+        guard note == nil, timeToLive == nil, deadline == nil, holderLimit == .exclusive, locks.isSingle else {
+            return false
+        }
         if case .named = owner { return false }
         return holder == id.session
     }

@@ -96,7 +96,8 @@ public final class Server {
         epoll = try Epoll()
         bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
         binder = DescriptorBinder(connections, bounds, loose, limits: limits)
-        log = try configuration.keepsLog
+        log =
+            try configuration.keepsLog
             ? WriteAheadLog(path: left.path, origin: left.origin, capacity: left.capacity) : nil
         receiver = Receiver(log)
         let losses = LossQueue()

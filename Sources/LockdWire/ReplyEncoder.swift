@@ -76,12 +76,7 @@ public enum ReplyEncoder {
         case .lease(let line): write(line, to: &writer)
         case .waiter(let line): write(line, to: &writer)
         case .hold(let line): write(line, to: &writer)
-        case .end(let next):
-            writer.write("END")
-            if let next {
-                writer.write(" next=")
-                writer.write(next)
-            }
+        case .end(let next): write(end: next, to: &writer)
         case .watching(let prefix):
             writer.write("WATCHING")
             writer.write(prefix: prefix)
@@ -104,12 +99,26 @@ public enum ReplyEncoder {
         case .lostEverything(let reason):
             writer.write("* LOST")
             write(reason, to: &writer)
-        case .restored(let session, let remainder):
-            writer.write("* RESTORED")
-            writer.writeField(" session=", session.value)
-            write(remainder, to: &writer)
+        case .restored(let session, let remainder): write(restored: session, remainder, to: &writer)
         case .watched(let event): write(event, to: &writer)
         }
+    }
+
+    private static func write(end next: Cursor?, to writer: inout LineWriter) {
+        writer.write("END")
+        guard let next else { return }
+        writer.write(" next=")
+        writer.write(next)
+    }
+
+    private static func write(
+        restored session: SessionID,
+        _ remainder: Reply.Remainder,
+        to writer: inout LineWriter
+    ) {
+        writer.write("* RESTORED")
+        writer.writeField(" session=", session.value)
+        write(remainder, to: &writer)
     }
 
     static func write(_ verb: StaticString, _ names: LockNames, to writer: inout LineWriter) {
