@@ -15,7 +15,7 @@ mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-
 python_code := Sources/python Tests docs/examples
 
 # The modules of the Python package that do no I/O: their own tests, without a daemon, go both ways at every branch.
-core := grammar parsing protocol replies requests
+core := answers grammar held outgoing outstanding parsing protocol replies requests
 coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # Each is checked on its own, because several have a conftest or an app.
@@ -90,6 +90,14 @@ test-python: release ## run the Python tests: the client, the examples, lockctl,
 test-systemd: release setup-packaging ## test the package and the units, each test in a container with systemd as PID 1; needs root
 	$(pytest) Tests/systemd
 
+.PHONY: test-crash
+test-crash: release setup-packaging ## kill the daemon LOCKD_CRASHES (40) times while a crowd uses it, under systemd and without; needs root; SEED=N repeats one
+	LOCKD_CRASHES=$(or $(LOCKD_CRASHES),40) $(if $(SEED),SEED=$(SEED)) $(pytest) Tests/systemd/test_crashes.py
+
+.PHONY: restarts
+restarts: release ## kill the daemon under load and start it again, RESTARTS (200) times
+	RESTARTS=$(or $(RESTARTS),200) $(pytest) Tests/python/test_restart_load.py
+
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
 	SIMULATION_STEPS=$(or $(SIMULATION_STEPS),100000) $(if $(SEED),SEED=$(SEED)) swift test $(swift_flags) --filter SimulationTests
@@ -109,8 +117,9 @@ sanitize-thread sanitize-address: sanitize-%: setup
 	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/Tools/leaks.txt swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
 
 .PHONY: nightly
-nightly: ## run what takes too long for `make test`: sanitizers, long simulations, fuzzing
-	@FUZZ_SECONDS=1800 SIMULATION_STEPS=1000000 Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate fuzz
+nightly: ## run what takes too long for `make test`: sanitizers, long simulations, many restarts and crashes, fuzzing
+	@FUZZ_SECONDS=1800 SIMULATION_STEPS=1000000 LOCKD_CRASHES=300 \
+		Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate restarts test-crash fuzz
 
 ##### Check
 

@@ -37,6 +37,12 @@ struct DeadlineQueue: Sendable {
         indices[claim].map { heap[$0] }
     }
 
+    /// Makes room for so many deadlines in all.
+    mutating func reserveCapacity(_ count: Int) {
+        heap.reserveCapacity(count)
+        indices.reserveCapacity(count)
+    }
+
     /// Adds a deadline, in place of the one that its claim may have.
     mutating func set(_ deadline: Deadline) {
         let index = indices[deadline.claim] ?? heap.count

@@ -17,7 +17,7 @@ extension LockTable {
             locks[lock].isIdle,
             case .unremarkable = locks[lock].predecessor,
             id.tag == nil || sessions[session].waits.isEmpty, sessions[session].load < limits.leasesPerSession,
-            leaseCounter + leaseReserve < limits.leases,
+            leaseCounter + leaseReserve + graces.count < limits.leases,
             let charge = users.charge(sessions[session].user, leases: 1, bytes: Charge.byteCount(of: name))
         else { return nil }
         idleLocks.remove(lock, in: &locks)

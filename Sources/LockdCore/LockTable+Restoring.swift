@@ -22,6 +22,7 @@ extension LockTable {
         self.init(limits: limits, firstToken: firstToken, reservedThrough: reservedThrough)
         let downtime = Downtime(from: downtime.from, to: downtime.to)
         (lastInstant, restoredAt, endingsLeft) = (downtime.to, downtime.to, limits.endingsPerTurn)
+        reserveCapacity(for: record)
         var log = ProblemLog()
         for session in record.sessions { restore(session, &log) }
         let order = Self.order(of: record.claims, firstToken, &log)
@@ -32,6 +33,17 @@ extension LockTable {
         noteGrantsDue()
         restoredCount = claims.count
         problems += log.lines
+    }
+
+    /// To grow bit by bit would be a third of what it takes.
+    private mutating func reserveCapacity(for record: TableRecord) {
+        sessions.reserveCapacity(record.sessions.count)
+        sessionSlots.reserveCapacity(record.sessions.count)
+        claims.reserveCapacity(record.claims.count)
+        // Most claims are on a name of their own.
+        locks.reserveCapacity(record.claims.count)
+        names.reserveCapacity(record.claims.count)
+        deadlines.reserveCapacity(record.claims.count { $0.deadline != nil })
     }
 
     private mutating func restore(_ record: SessionRecord, _ log: inout ProblemLog) {
@@ -74,9 +86,10 @@ extension LockTable {
             return log.drop(record, "session \(record.id.session) asked for it, and it is not bound")
         }
         guard !isBound || sessions[session].leases.isEmpty else { return log.drop(record, "a bound lease is alone") }
-        for lock in record.names.compactMap({ self.names.slot(of: $0, in: &locks) }) {
+        for name in record.names {
+            guard let lock = names.slot(of: name, in: &locks) else { continue }
             guard locks[lock].holders.admit(record.holderLimit), arrivalOfLastHolder(of: lock) < record.arrival else {
-                return log.drop(record, "who holds \(locks[lock].name) does not admit it")
+                return log.drop(record, "who holds \(name) does not admit it")
             }
         }
         let claim = insertClaim(record, in: session)
@@ -87,9 +100,13 @@ extension LockTable {
         leaseReserve += claims[claim].locks.count - 1
         leaseCounter += 1
         if isBound { bindings.insertLease(claim, of: record.id) }
-        claims[claim].deadline = record.deadline.map(downtime.deadlineOfLease)
-        let ends = [claims[claim].deadline, endInstant(of: session)].compactMap { $0 }
-        if let end = ends.min() { schedule(claim, at: end) }
+        let deadline = record.deadline.map(downtime.deadlineOfLease)
+        claims[claim].deadline = deadline
+        if let endedAt = endInstant(of: session) {
+            schedule(claim, at: min(endedAt, deadline ?? endedAt))
+        } else if let deadline {
+            schedule(claim, at: deadline)
+        }
     }
 
     private mutating func restore(wait record: ClaimRecord, _ log: inout ProblemLog) {
@@ -103,9 +120,10 @@ extension LockTable {
         if let holder = record.boundHolder?.session, sessionSlots[holder] != nil || bindings.claim(of: holder) != nil {
             return log.drop(record, "session \(holder) is another one")
         }
-        for lock in record.names.compactMap({ self.names.slot(of: $0, in: &locks) }) {
+        for name in record.names {
+            guard let lock = names.slot(of: name, in: &locks) else { continue }
             guard arrivalOfLastHolder(of: lock) < record.arrival else {
-                return log.drop(record, "who holds \(locks[lock].name) arrived later")
+                return log.drop(record, "who holds \(name) arrived later")
             }
         }
         let claim = insertClaim(record, in: session)
@@ -183,36 +201,39 @@ extension LockTable {
     fileprivate static func order(of claims: [ClaimRecord], _ firstToken: FencingToken, _ log: inout ProblemLog) -> (
         leases: [Int], waits: [Int], lastArrival: UInt64
     ) {
-        var byArrival: [(number: UInt64, isOfWait: Int, index: Int)] = []
+        var byArrival: [Place] = []
         byArrival.reserveCapacity(claims.count)
         for (index, claim) in claims.enumerated() {
             if let complaint = claim.complaint(firstToken) {
                 log.drop(claim, complaint)
             } else {
-                byArrival.append((claim.arrival, claim.token == nil ? 1 : 0, index))
+                // Of equal arrivals, a lease comes first.
+                byArrival.append(Place(number: claim.arrival << 1 | (claim.token == nil ? 1 : 0), claim: index))
             }
         }
-        byArrival.sort { $0 < $1 }
-        var (leases, waits): ([(number: UInt64, index: Int)], [Int]) = ([], [])
+        byArrival.sort()
+        var (leases, waits): ([Place], [Int]) = ([], [])
         var last: UInt64 = 0
-        for (arrival, _, index) in byArrival {
-            if arrival == last {
-                log.drop(claims[index], "another one has the same arrival")
-            } else if let token = claims[index].token {
-                leases.append((token.value, index))
+        for place in byArrival {
+            if place.number >> 1 == last {
+                log.drop(claims[place.claim], "another one has the same arrival")
+            } else if let token = claims[place.claim].token {
+                leases.append(Place(number: token.value, claim: place.claim))
             } else {
-                waits.append(index)
+                waits.append(place.claim)
             }
-            last = arrival
+            last = place.number >> 1
         }
-        leases.sort { $0 < $1 }
+        leases.sort()
         var distinct: [Int] = []
-        for (place, lease) in leases.enumerated() {
-            if place > 0, leases[place - 1].number == lease.number {
-                log.drop(claims[lease.index], "another one has the same token")
+        var lastToken: UInt64 = 0
+        for place in leases {
+            if place.number == lastToken {
+                log.drop(claims[place.claim], "another one has the same token")
             } else {
-                distinct.append(lease.index)
+                distinct.append(place.claim)
             }
+            lastToken = place.number
         }
         return (distinct, waits, last)
     }
@@ -223,9 +244,11 @@ extension ClaimRecord {
     fileprivate func complaint(_ firstToken: FencingToken) -> String? {
         guard (1...LockTable.lastPossibleArrival).contains(arrival) else { return "its arrival is impossible" }
         if let token, token.value == 0 || token >= firstToken { return "its token was not granted" }
-        guard [arrivedAt, since, deadline ?? since].allSatisfy(\.isPlausible) else { return "its times are impossible" }
-        let lengths = [timeToLive, progress].compactMap { $0 }
-        return lengths.allSatisfy { $0 <= .maximum } ? nil : "its lengths of time are impossible"
+        guard arrivedAt.isPlausible, since.isPlausible, deadline?.isPlausible ?? true else {
+            return "its times are impossible"
+        }
+        let longest = max(timeToLive ?? .maximum, progress ?? .maximum)
+        return longest <= .maximum ? nil : "its lengths of time are impossible"
     }
 }
 

@@ -22,6 +22,9 @@ struct NameIndex: Sendable {
         return slot
     }
 
+    /// Makes room for so many names in all.
+    mutating func reserveCapacity(_ count: Int) { firstSlots.reserveCapacity(count) }
+
     /// Adds the lock in `slot`, whose name must not be there.
     mutating func insert(_ slot: Int, in locks: inout Slab<Lock>) {
         locks[slot].nextWithSameFingerprint = firstSlots.updateValue(slot, forKey: locks[slot].name.fingerprint)

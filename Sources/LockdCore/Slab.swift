@@ -20,6 +20,12 @@ struct Slab<Element: Vacatable>: Sendable {
     /// How many elements there are.
     var count: Int { elements.count - freeSlots.count }
 
+    /// Makes room for so many elements in all.
+    mutating func reserveCapacity(_ count: Int) {
+        elements.reserveCapacity(count)
+        occupancy.reserveCapacity(count)
+    }
+
     /// Puts `element` into a free slot and says which.
     mutating func insert(_ element: consuming Element) -> Int {
         if let slot = freeSlots.popLast() {

@@ -17,7 +17,9 @@ extension BoundDescriptor {
         if isForeign { return .unknown }
         switch target.binding {
         case .pidfd:
-            guard target.process.isKnown, let pidfd = try? target.process.open(target.peer.process) else { return .ended }
+            guard target.process.isKnown, let pidfd = try? target.process.open(target.peer.process) else {
+                return .ended
+            }
             return .found(BoundDescriptor(pidfd, for: target))
         case .pipe: return findPipe(target)
         }

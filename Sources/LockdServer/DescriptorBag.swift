@@ -139,7 +139,7 @@ final class DescriptorBag {
 
     // MARK: Looking into the bags of the daemon before
 
-    /// Copies of all descriptors that are in these bags; the caller owns them. The bags are as they were.
+    /// Copies of all descriptors that are in these bags, which stay as they were; the caller owns the copies.
     static func contents(of bags: [(name: String, descriptor: CInt)]) -> [Item: CInt] {
         var found: [Item: CInt] = [:]
         for bag in bags.sorted(by: { number(of: $0.name) < number(of: $1.name) })

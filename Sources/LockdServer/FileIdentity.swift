@@ -19,7 +19,8 @@ struct FileIdentity: Hashable {
     /// The identity of what is open as `descriptor`; asks nothing of whoever made it.
     init(of descriptor: CInt) {
         var status = stat()
-        self = fstat(descriptor, &status) == 0
+        self =
+            fstat(descriptor, &status) == 0
             ? FileIdentity(device: UInt64(status.st_dev), number: UInt64(status.st_ino)) : .none
     }
 }

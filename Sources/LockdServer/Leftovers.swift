@@ -19,10 +19,12 @@ struct Leftovers {
     ///
     /// A damaged log is put aside, for whoever wants to look at it.
     ///
+    /// - Parameter now: the present instant of CLOCK_MONOTONIC.
     /// - Throws: an error that says what to do, if the log is to be left as it is.
     static func read(
         _ configuration: ServerConfiguration,
         bags: [(name: String, descriptor: CInt)],
+        at now: MonotonicInstant,
         _ logger: Logger
     ) throws -> Leftovers {
         let path = configuration.socketPath + ".log"
@@ -39,6 +41,11 @@ struct Leftovers {
             logger.error("the log is gone, so all leases are lost", metadata: ["log": "\(path)"])
         }
         contents.lastSession = descriptors.keys.map(\.session).reduce(contents.lastSession, max)
+        if !wasThere || contents.damage != nil {
+            // Somebody may want to resume a session of which nothing is known, and must not find another one under its number. Nobody begins a session in every
+            // microsecond of the boot, so none has had these numbers.
+            contents.lastSession = max(contents.lastSession, SessionID(UInt64(max(0, now.nanoseconds / 1000))))
+        }
         return Leftovers(path, origin, contents, wasThere: wasThere, descriptors)
     }
 
@@ -86,9 +93,10 @@ struct Leftovers {
 
     /// How large the next log should be to begin with.
     var capacity: Int {
-        let bytes = contents.outputs.values.reduce(0) { $0 + $1.lines.count }
+        let bytes =
+            contents.outputs.values.reduce(0) { $0 + $1.lines.count }
             + contents.inputs.values.reduce(0) { $0 + $1.bytes.count }
-        return WriteAheadLog.capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
+        return WriteAheadLog.Sizes().capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
     }
 
     /// The lock table as it was.

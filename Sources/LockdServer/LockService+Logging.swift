@@ -17,12 +17,13 @@ extension LockService {
             recordInput(of: session, in: log)
             if !recordOutput(of: session, in: log) { unrecorded.append(session) }
         }
-        if log.isOverfull || !log.isRoomy {
-            grow(log, at: now)
-            if log.isOverfull { unrecorded.forEach { tear($0, in: log) } }
+        if log.isToBeRewritten || !log.isRoomy || !unrecorded.isEmpty {
+            grow(log, toTwiceTheSize: !unrecorded.isEmpty, &unrecorded, at: now)
         }
+        unrecorded.forEach { tear($0, in: log) }
         if log.isHalfFull { clean(log) }
         log.commit(nextToken: table.nextToken, lastSession: lastSession)
+        if log.isUnpublished { publish(log, at: now) }
     }
 
     private var hasUncommitted: Bool {
@@ -32,7 +33,11 @@ extension LockService {
     /// Takes note that everything was written to the sockets that they took, of what was committed.
     mutating func noteWritten(at now: MonotonicInstant) {
         guard let log else { return }
-        while let session = backlogChanges.popLast() { recordBacklog(of: session, in: log) }
+        // What was said since the sockets were written to.
+        for session in logChanges where !session.output.isEmpty { recordBacklogLater(session) }
+        while let session = backlogChanges.popLast() {
+            if !recordBacklog(of: session, in: log) { tear(session, in: log) }
+        }
         if log.hasChanges { commit(at: now) }
         log.noteRepliesWritten()
         log.noteAlive(at: now)
@@ -48,7 +53,7 @@ extension LockService {
     /// Sees to it that what a socket did not take is recorded when the turn ends.
     mutating func recordBacklogLater(_ session: Session) {
         guard !session.logged.isBacklogChanged, log != nil else { return }
-        if session.output.isEmpty, !session.logged.hasBacklog { return }
+        if session.output.isEmpty, !session.logged.hasBacklog, !session.logged.hasFarewell { return }
         session.logged.isBacklogChanged = true
         backlogChanges.append(session)
     }
@@ -121,7 +126,9 @@ extension LockService {
             return
         }
         session.input.withBufferedBytes { bytes in
-            guard let former = session.logged.input, former.upperBound >= start, !session.input.isDiscarding else {
+            guard let former = session.logged.input, former.upperBound >= start, !session.input.isDiscarding,
+                !session.logged.isInputStale
+            else {
                 return log.appendInput(bytes, isDiscarding: session.input.isDiscarding, of: slot)
             }
             if start > former.lowerBound {
@@ -133,18 +140,17 @@ extension LockService {
             }
         }
         session.logged.input = start..<end
+        session.logged.isInputStale = false
     }
 
     /// Records what a session was told since the last time; says whether there was room.
-    private func recordOutput(of session: Session, in log: WriteAheadLog) -> Bool {
+    private mutating func recordOutput(of session: Session, in log: WriteAheadLog) -> Bool {
+        if session.state == .ended { return recordFarewell(of: session, in: log) }
+        if session.logged.isOutputStale { return recordBacklog(of: session, in: log) }
         let (end, recorded) = (session.output.appendedByteCount, session.logged.outputEnd)
-        guard end > recorded, !session.logged.isTorn else { return true }
+        guard end > recorded, !session.logged.isTorn, let slot = session.logged.slot else { return true }
         session.logged.outputEnd = end
         return session.output.withUnsentBytes { bytes in
-            // All of it: what was recorded of it is forgotten with the session.
-            guard session.state != .ended, let slot = session.logged.slot else {
-                return bytes.isEmpty || log.appendFarewell(bytes, of: session.id)
-            }
             // Some may be in the socket already without having been recorded: a watcher's, that would not have had room otherwise.
             let new = UnsafeRawBufferPointer(rebasing: bytes[max(0, bytes.count - Int(end - recorded))...])
             guard !new.isEmpty else { return true }
@@ -153,19 +159,37 @@ extension LockService {
         }
     }
 
-    private func recordBacklog(of session: Session, in log: WriteAheadLog) {
+    /// Records what a socket did not take, as a whole; says whether there was room.
+    private mutating func recordBacklog(of session: Session, in log: WriteAheadLog) -> Bool {
         session.logged.isBacklogChanged = false
-        guard session.state != .ended, let slot = session.logged.slot, !session.logged.isTorn else { return }
+        if session.state == .ended { return recordFarewell(of: session, in: log) }
+        guard let slot = session.logged.slot, !session.logged.isTorn else { return true }
+        session.logged.isOutputStale = false
         session.logged.hasBacklog = !session.output.isEmpty
         session.logged.outputEnd = session.output.appendedByteCount
-        if session.output.isEmpty { return log.appendBacklogGone(slot) }
+        if session.output.isEmpty {
+            log.appendBacklogGone(slot)
+            return true
+        }
         let skipped = session.output.skippedByteCount
-        let hasRoom = session.output.withLines { log.appendBacklog($0, skipping: skipped, of: slot) }
-        if !hasRoom { tear(session, in: log) }
+        return session.output.withLines { log.appendBacklog($0, skipping: skipped, of: slot) }
+    }
+
+    /// Records what the socket of a session has not taken that has ended: what was recorded of it before is forgotten with the session.
+    private mutating func recordFarewell(of session: Session, in log: WriteAheadLog) -> Bool {
+        session.logged.hasFarewell = !session.output.isEmpty
+        guard session.logged.hasFarewell else {
+            leaving[session.id] = nil
+            if let slot = leavingSlots.remove(session.id) { log.appendFarewellGone(slot) }
+            return true
+        }
+        leaving[session.id] = session
+        let slot = leavingSlots.insert(session.id)
+        return session.output.withUnsentBytes { log.appendFarewell($0, of: session.id, in: slot) }
     }
 
     /// Takes note that a session cannot be gone on with, but with another connection: what it is told is not recorded.
-    private func tear(_ session: Session, in log: WriteAheadLog) {
+    func tear(_ session: Session, in log: WriteAheadLog) {
         guard !session.logged.isTorn, session.state != .ended, let slot = session.logged.slot else { return }
         session.logged.isTorn = true
         log.appendTorn(slot)
@@ -175,69 +199,107 @@ extension LockService {
 
     /// Whether an ACQUIRE can be recorded.
     mutating func hasRoom(for terms: AcquireTerms, at now: MonotonicInstant) -> Bool {
-        guard let log, !log.isRoomy else { return true }
+        guard let log else { return true }
         let count = Self.loggedByteCount(of: terms)
         if log.admit(count) { return true }
-        grow(log, at: now)
+        prepareToGrow(log, at: now)
         return log.admit(count)
     }
 
+    /// The most that a lease on one name that is spelled as it is, for which nothing else was asked, takes in the log.
+    static let loggedByteCountOfBareRequest = 256 + LockName.maximumByteCount
+
     /// The most that such a request takes in the log, and what it is bound to.
-    private static func loggedByteCount(of terms: AcquireTerms) -> Int {
-        let fixed = 256 + (terms.binding == nil ? 0 : 1024)
+    static func loggedByteCount(of terms: AcquireTerms) -> Int {
+        // A bound one is a session of its own and a record of what it is bound to, and in each of them is the process.
+        let fixed = 256 + (terms.binding == nil ? 0 : 4096)
         return fixed + LogWriter.byteCount(of: terms.names) + LogWriter.byteCount(of: terms.owner)
             + LogWriter.byteCount(of: terms.note)
     }
 
-    /// Records everything in a larger file, if there is room for one.
-    private mutating func grow(_ log: WriteAheadLog, at now: MonotonicInstant) {
+    /// Takes memory for a larger file, in which the next commit begins: in the middle of a line nothing can be recorded.
+    private mutating func prepareToGrow(_ log: WriteAheadLog, at now: MonotonicInstant) {
         if let noGrowthBefore, now < noGrowthBefore { return }
-        let capacity = max(WriteAheadLog.capacity(for: log.liveByteCount), log.isOverfull ? 2 * log.capacity : 0)
+        let capacity = 2 * log.capacity
+        guard !log.isToBeRewritten, capacity <= log.sizes.largestCapacity else { return }
         do {
-            guard capacity <= WriteAheadLog.largestCapacity, capacity > log.capacity else { return }
-            try log.beginRewriting(capacity: capacity)
-            recordEverything(in: log)
-            log.commit(nextToken: table.nextToken, lastSession: lastSession)
-            try log.publish()
-            noGrowthBefore = nil
+            try log.prepareToRewrite(capacity: capacity)
         } catch {
-            noGrowthBefore = now + .seconds(1)
-            logProblem("the log cannot grow, so new leases may be refused", "\(error)")
+            waitForRoom("the log cannot grow, so new leases may be refused", error, at: now)
         }
     }
 
-    /// Records all that there is, in an empty log.
-    mutating func recordEverything(in log: WriteAheadLog) {
+    /// Records everything in a larger file, if there is room for one; `unrecorded` are those whose output is not recorded, before and afterwards.
+    private mutating func grow(
+        _ log: WriteAheadLog,
+        toTwiceTheSize isTight: Bool,
+        _ unrecorded: inout [Session],
+        at now: MonotonicInstant
+    ) {
+        if let noGrowthBefore, now < noGrowthBefore { return }
+        let least = log.isOverfull || isTight ? 2 * log.capacity : 0
+        let capacity = max(log.sizes.capacity(for: log.liveByteCount), least)
+        guard log.isToBeRewritten || capacity > log.capacity, capacity <= log.sizes.largestCapacity else { return }
+        do {
+            try log.beginRewriting(capacity: capacity)
+            noGrowthBefore = nil
+        } catch {
+            return waitForRoom("the log cannot grow, so new leases may be refused", error, at: now)
+        }
+        unrecorded = recordEverything(in: log)
+        log.commit(nextToken: table.nextToken, lastSession: lastSession)
+        publish(log, at: now)
+    }
+
+    private mutating func publish(_ log: WriteAheadLog, at now: MonotonicInstant) {
+        if let noGrowthBefore, now < noGrowthBefore { return }
+        do {
+            try log.publish()
+        } catch {
+            waitForRoom("what happens is not written down, so it will not outlive the daemon", error, at: now)
+        }
+    }
+
+    private mutating func waitForRoom(_ what: String, _ error: any Error, at now: MonotonicInstant) {
+        noGrowthBefore = now + .seconds(1)
+        logProblem(what, "\(error)")
+    }
+
+    /// Records all that there is, in an empty log; returns the sessions for whose output there was no room.
+    mutating func recordEverything(in log: WriteAheadLog) -> [Session] {
         let counts = table.recordSlotCounts
         changedClaims = Array(0..<counts.claims)
         changedSessions = Array(0..<counts.sessions)
         recordTable(in: log)
         changedBounds = Array(bound.keys)
         recordBounds(in: log)
-        for session in Array(sessions.values) + dirty where session.state != .ended || !session.output.isEmpty {
+        var unrecorded: [Session] = []
+        for session in Array(sessions.values) {
             session.logged.input = nil
             recordInput(of: session, in: log)
             session.logged.isTorn = false
             session.logged.outputEnd = session.output.sentByteCount
-            if session.logged.hasBacklog, session.state != .ended {
-                recordBacklog(of: session, in: log)
-            } else {
-                _ = recordOutput(of: session, in: log)
-            }
+            let isRecorded =
+                session.logged.hasBacklog
+                ? recordBacklog(of: session, in: log) : recordOutput(of: session, in: log)
+            if !isRecorded { unrecorded.append(session) }
         }
+        for session in Array(leaving.values) where !recordFarewell(of: session, in: log) { unrecorded.append(session) }
+        return unrecorded
     }
 
     /// Writes again what still counts of the oldest records, a little of it.
     private mutating func clean(_ log: WriteAheadLog) {
         var cleaned = 0
         while let header = log.nextRecordToKeep(cleaned: &cleaned) {
-            recordAgain(header, in: log)
-            if log.isOverfull { return }
+            let lostCount = log.lostRecordCount
+            if !recordAgain(header, in: log) || log.lostRecordCount > lostCount { return }
             log.dropOldest()
         }
     }
 
-    private mutating func recordAgain(_ header: LogRing.Header, in log: WriteAheadLog) {
+    /// Says whether there was room for what a session was told.
+    private mutating func recordAgain(_ header: LogRing.Header, in log: WriteAheadLog) -> Bool {
         switch header.kind {
         case .claim: recordClaim(in: header.slot, log)
         case .session: recordSession(in: header.slot, log)
@@ -246,14 +308,20 @@ extension LockService {
                 log.append(LogRecord.Bound(session: id, lease: lease), in: header.slot)
             }
         case .input, .inputAdded, .inputTaken:
-            guard let session = session(inLogSlot: header.slot) else { return }
+            guard let session = session(inLogSlot: header.slot) else { return true }
             session.logged.input = nil
             recordInput(of: session, in: log)
         case .backlog, .backlogAdded:
-            guard let session = session(inLogSlot: header.slot) else { return }
-            recordBacklog(of: session, in: log)
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: break
+            guard let session = session(inLogSlot: header.slot) else { return true }
+            return recordBacklog(of: session, in: log)
+        case .farewell:
+            guard let id = leavingSlots[header.slot], let session = leaving[id] else { return true }
+            return recordFarewell(of: session, in: log)
+        case .torn:
+            if session(inLogSlot: header.slot)?.logged.isTorn == true { log.appendTorn(header.slot) }
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: break
         }
+        return true
     }
 
     private mutating func session(inLogSlot slot: Int) -> Session? {

@@ -127,7 +127,7 @@ extension LockService {
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
             ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("watchers", "\(watchers.count)"),
             ("detached", "\(sessions.values.count { $0.isDetached })"),
-            ("log-bytes", "\(log?.liveByteCount ?? 0)"), ("log-limit-bytes", "\(WriteAheadLog.largestCapacity)"),
+            ("log-bytes", "\(log?.liveByteCount ?? 0)"), ("log-limit-bytes", "\(log?.sizes.largestCapacity ?? 0)"),
             ("locks", "\(table.lockCount)"), ("leases", "\(table.leaseCount)"),
             ("waiters", "\(table.waiterCount)"), ("granted", "\(totals.granted)"), ("released", "\(totals.released)"),
             ("expired", "\(totals.expired)"), ("revoked", "\(totals.revoked)"), ("ended", "\(totals.ended)"),

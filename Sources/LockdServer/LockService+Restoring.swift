@@ -10,14 +10,20 @@ extension LockService {
     mutating func restore(_ contents: LogContents) {
         lastSession = contents.sessions.map(\.table.id).reduce(contents.lastSession, max)
         lastSession = contents.claims.compactMap(\.boundHolder?.session).reduce(lastSession, max)
-        for bound in contents.bounds { self.bound[bound.session] = bound.lease }
         for record in contents.sessions where record.table.endedAt == nil && !record.table.isBound {
             guard table.recordSlot(of: record.table.id) != nil else { continue }
             restore(record, contents)
         }
-        for claim in contents.claims where claim.token == nil && claim.id.tag == nil {
+        var boundWaits: Set<SessionID> = []
+        for slot in 0..<table.recordSlotCounts.claims {
+            guard let claim = table.claimRecord(in: slot), claim.token == nil else { continue }
             // It holds back what the session has sent behind it.
-            sessions[claim.session]?.isBlocked = true
+            if claim.id.tag == nil { sessions[claim.session]?.isBlocked = true }
+            if let holder = claim.boundHolder { boundWaits.insert(holder.session) }
+        }
+        for bound in contents.bounds
+        where boundWaits.contains(bound.session) || table.recordSlot(of: bound.session) != nil {
+            self.bound[bound.session] = bound.lease
         }
         for session in sessions.values where !session.isBlocked && session.hasLinesLeft { makeRunnable(session) }
     }
@@ -48,9 +54,22 @@ extension LockService {
         }
         if let output = contents.outputs[id] {
             session.output = OutputBuffer(output.lines, skipping: output.skipping)
+            // Until it is written: nothing else says that it has not been.
+            session.logged.hasBacklog = true
         }
         session.logged.isTorn = contents.torn.contains(id)
         count(session)
+    }
+
+    /// Brings back a session that has ended and has not read its last words.
+    mutating func restoreFarewell(_ words: [UInt8], of id: SessionID) -> Session {
+        let peer = Peer(process: ProcessID(0), user: .overflow)
+        let session = Session(id: id, peer: peer, user: sessions(of: peer.user))
+        users[peer.user] = session.user
+        session.state = .ended
+        session.output = OutputBuffer(words, skipping: 0)
+        markDirty(session)
+        return session
     }
 
     /// The sessions that are there, the oldest first.

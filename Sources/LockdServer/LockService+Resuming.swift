@@ -55,9 +55,8 @@ extension LockService {
         ReplyEncoder.encode(.welcome(welcome(to: former, isResumed: true)), tag: resumption.id.tag, to: &lines)
         former.output.beginStream(with: lines)
         // All of it is recorded anew, as it stands now.
-        former.logged.hasBacklog = true
+        (former.logged.isInputStale, former.logged.isOutputStale) = (true, true)
         former.logged.isTorn = false
-        recordBacklogLater(former)
         apply(.sessionAttached(former.id), at: now)
         markDirty(former)
         takeLines(of: former, at: now)

@@ -12,6 +12,11 @@ extension LockService {
     /// It has ended. Until then it counts as one of its user's, with what is buffered for it.
     public mutating func close(_ session: Session) {
         session.user.remove(session.id)
+        if log != nil, session.state == .ended {
+            // Nobody will read it.
+            session.output.removeAll()
+            recordBacklogLater(session)
+        }
         if session.user.ids.count < limits.sessionsPerUser / 2 { session.user.hasWarnedOfSessions = false }
         count(session, as: 0)
     }

@@ -57,7 +57,10 @@ public struct LockService {
     var changedBounds: [SessionID] = []
     /// Kept for their memory.
     var (changedClaims, changedSessions, livingClaims): ([Int], [Int], [Int]) = ([], [], [])
-    var boundSlots = BoundSlots()
+    var boundSlots = SessionNumbering()
+    /// The sessions that have ended and have not read all that they were told, as far as that is written down.
+    var leaving: [SessionID: Session] = [:]
+    var leavingSlots = SessionNumbering()
     /// It was tried in vain to make room in the log, and is not tried again before that.
     var noGrowthBefore: MonotonicInstant?
     /// Says what is wrong in the daemon itself.
@@ -261,8 +264,8 @@ public struct LockService {
 
     /// Records that output of a session was written, so that it may go on if it was backed up.
     public mutating func outputWasWritten(of session: Session) {
-        recordBacklogLater(session)
         if session.watch != nil { catchUp(session) }
+        recordBacklogLater(session)
         if !session.droppedReports.isEmpty, !session.isBackedUp {
             for id in session.droppedReports { table.reportWasDropped(id) }
             session.droppedReports.removeAll()
@@ -329,7 +332,7 @@ public struct LockService {
 
     /// Does what a bare request asks for, if that can be done at once; else it is to be taken like any other.
     private mutating func take(_ request: BareRequest, of session: Session, at now: MonotonicInstant) -> Bool {
-        if log?.isRoomy == false { return false }
+        if request.verb == .acquire, let log, !log.admit(Self.loggedByteCountOfBareRequest) { return false }
         supplyTokens(at: now)
         let id = RequestID(session.id, tag: request.tag)
         let token =

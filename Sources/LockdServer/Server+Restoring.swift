@@ -35,7 +35,7 @@ extension Server {
             let socket = left.takeDescriptor(.init(session: session.id, isBound: false))
             bringBack(session, socket, contents, now)
         }
-        for bound in contents.bounds {
+        for bound in contents.bounds where service.bound[bound.session] != nil {
             bringBack(bound, left.takeDescriptor(.init(session: bound.session, isBound: true)), contents, now)
         }
         receiveAgain(contents, now)
@@ -59,8 +59,12 @@ extension Server {
         guard let log else { return }
         var capacity = log.capacity
         while true {
-            service.recordEverything(in: log)
-            if !log.isOverfull { break }
+            let unrecorded = service.recordEverything(in: log)
+            if !log.isOverfull, unrecorded.isEmpty { break }
+            guard capacity < log.sizes.largestCapacity else {
+                unrecorded.forEach { service.tear($0, in: log) }
+                break
+            }
             capacity *= 2
             try log.beginRewriting(capacity: capacity)
         }
@@ -75,6 +79,7 @@ extension Server {
         if let socket, !session.logged.isTorn {
             let pidfd = clinux_peer_pidfd(socket)
             connect(session, socket, pidfd == -1 ? findProcess(of: session, contents) ?? Connection.none : pidfd, now)
+            guard session.state == .open else { return }
             return service.attach(session, isDamaged: isDamaged, at: now)
         }
         if let socket {
@@ -91,9 +96,10 @@ extension Server {
     /// A connection of which the log says nothing: the session has ended and is to hear its last words, or had not begun.
     private func bringBack(unknown socket: CInt, _ id: SessionID, _ contents: LogContents, _ now: MonotonicInstant) {
         if let words = contents.farewells[id] {
-            _ = send(socket, words, words.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
-            return clientSocket(socket).close()
+            return connect(service.restoreFarewell(words, of: id), socket, Connection.none, now)
         }
+        // It has ended, and was told everything; or some of its leases are still there.
+        if service.table.recordSlot(of: id) != nil { return clientSocket(socket).close() }
         do {
             guard let session = try admit(socket, as: id, now), contents.damage != nil else { return }
             service.tellOfDamage(session)

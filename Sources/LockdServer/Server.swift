@@ -49,6 +49,8 @@ public final class Server {
     public static let keptNamePrefix = DescriptorBag.namePrefix
     /// How many connections are accepted in one turn.
     static let acceptsPerTurn = 64
+    /// While there are deadlines, the log says at least so often that the daemon is there.
+    private static let lifeSignInterval = Milliseconds(1000)
     /// How long the listener is left alone when descriptors have run out and none is given back.
     static let acceptPause = Milliseconds(1000)
 
@@ -75,7 +77,7 @@ public final class Server {
         self.clock = clock ?? MonotonicInstant.now
         // Before anything is touched, so that of two daemons that start at once only one goes on.
         locks = try Self.lockedPaths(configuration).map { try InstanceLock(path: $0) }
-        let left = try Leftovers.read(configuration, bags: kept, logger)
+        let left = try Leftovers.read(configuration, bags: kept, at: self.clock(), logger)
         let tokens = try Self.reserveTokens(in: configuration.stateDirectory, after: left.contents, logger)
         // The soft limit of descriptors becomes the hard one first.
         descriptorLimit = Int(clamping: clinux_raise_descriptor_limit())
@@ -198,6 +200,8 @@ public final class Server {
             let (key, interest) = epoll.readiness(at: index)
             handle(key, interest, now)
             service.commit(at: now)
+            // What was not handled is ready still in the next turn.
+            if log?.isCrowded == true { break }
         }
         service.resume(at: now)
         // What has ended by that, unless that was as much as one turn ends.
@@ -209,12 +213,14 @@ public final class Server {
 
     /// How long nothing needs to be done, in milliseconds, rounded up so that nothing is found not quite due.
     private func timeout() -> CInt {
-        if service.hasRunnableSessions { return 0 }
+        if service.hasRunnableSessions || !service.dirty.isEmpty { return 0 }
         var next = service.nextDeadline
         if let acceptsAgainAt { next = min(acceptsAgainAt, next ?? acceptsAgainAt) }
         if let dueAt = supervision.dueAt { next = min(dueAt, next ?? dueAt) }
         guard let next else { return -1 }
-        let nanoseconds = next.nanoseconds - clock().nanoseconds
+        var nanoseconds = next.nanoseconds - clock().nanoseconds
+        // Deadlines are put off by the time without a daemon, so it has to be known until when there was one.
+        if log != nil { nanoseconds = min(nanoseconds, Self.lifeSignInterval.count * 1_000_000) }
         return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)
     }
 

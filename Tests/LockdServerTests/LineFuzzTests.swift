@@ -122,8 +122,8 @@ private struct LineFuzz {
     }
 }
 
-/// A source of lines.
-private struct RandomLines {
+/// A source of lines, right and wrong.
+struct RandomLines {
     private var state: UInt64
 
     init(seed: UInt64) { state = seed }

@@ -16,8 +16,14 @@ final class RunningServer: @unchecked Sendable {
 
     var socketPath: String { directory.path + "/lockd.sock" }
 
-    init(limits: Limits = Limits()) throws {
-        let directory = try TemporaryDirectory()
+    /// A server in this directory, if there is one, whose connections outlive it, if there is a store.
+    init(
+        limits: Limits = Limits(),
+        in existing: TemporaryDirectory? = nil,
+        store: (any DescriptorStore)? = nil,
+        kept: [(name: String, descriptor: CInt)] = []
+    ) throws {
+        let directory = try existing ?? TemporaryDirectory()
         let clock = SteppedClock()
         self.directory = directory
         self.clock = clock
@@ -30,6 +36,8 @@ final class RunningServer: @unchecked Sendable {
                 version: "0.0.0"
             ),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+            store: store,
+            kept: kept,
             clock: { clock.read() }
         )
         let server = Unchecked(server)

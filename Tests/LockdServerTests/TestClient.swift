@@ -65,4 +65,17 @@ final class TestClient {
         }
         return nil
     }
+
+    /// The next line, after waiting for it, but not for ever; nothing if the stream has ended.
+    func awaitLine(within milliseconds: CInt = 20_000) -> String? {
+        while true {
+            switch next() {
+            case .line(let line)?: return line
+            case .end?: return nil
+            case nil:
+                var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+                guard retryingOnInterrupt({ poll(&entry, 1, milliseconds) }) == 1 else { return nil }
+            }
+        }
+    }
 }

@@ -9,7 +9,7 @@ import Testing
             .lineTooLong, .emptyLine, .badCharacter, .badSpacing, .badTag, .tagInUse, .unknownVerb, .missingArgument,
             .unexpectedArgument, .unknownOption, .repeatedOption, .badName, .nameTooLong, .repeatedName, .tooManyNames,
             .badText, .textTooLong, .badDuration, .badNumber, .badMode, .badBinding, .conflictingOptions,
-            .badDescriptor, .foreignProcess, .foreignProcess, .stricterLease, .partlyHeld, .badCursor, .logFull, .badVersion, .lateHello,
+            .badDescriptor, .foreignProcess, .stricterLease, .partlyHeld, .badCursor, .logFull, .badVersion, .lateHello,
             .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,
         ]
         #expect(try firstColumn(of: "## Errors") == codes.map(\.rawValue))

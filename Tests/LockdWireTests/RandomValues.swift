@@ -27,7 +27,7 @@ struct RandomValues {
     mutating func taggedReply() -> TaggedReply {
         let reply = reply()
         return switch reply {
-        case .lost, .watched: TaggedReply(reply)
+        case .lost, .lostEverything, .restored, .watched: TaggedReply(reply)
         default: TaggedReply(tag: maybe { $0.tag() }, reply)
         }
     }

@@ -60,10 +60,19 @@ class Daemon:
 
     def kill(self) -> None:
         """End it with SIGKILL."""
+        self.end(signal.SIGKILL)
+
+    def end(self, number: signal.Signals) -> None:
+        """End it with a signal."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
+            self._process.send_signal(number)
+            self._process.wait(PATIENCE)
             self._process = None
+
+    def restart(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """End it with a signal, and start the next one at the same socket."""
+        self.end(number)
+        self.start()
 
     def stop(self) -> None:
         """Stop it with SIGSTOP, and return when it is."""

@@ -158,9 +158,9 @@ class TestLease:
     ) -> None:
         lock, plain = lockd.Lock(name, bind_to=lockd.BindTo.pipe(pipe[0])), lockd.Lock(f"{name}/plain")
         lease, lost = acquired(lock), acquired(plain)
-        connection = endpoint(own_daemon.socket)._connection
+        connection = endpoint(own_daemon.socket)._session
         assert connection is not None
-        connection._step(lambda: connection._end(lockd.DaemonUnavailable(own_daemon.socket, "the test ended it")))
+        connection._step(lambda: connection._link.end(lockd.DaemonUnavailable(own_daemon.socket, "the test ended it")))
         assert lost.lost
         assert not lease.lost
         own_daemon.await_holder(f"{name}/plain", None)
@@ -174,9 +174,9 @@ class TestLease:
     ) -> None:
         lock = lockd.Lock(name, bind_to=lockd.BindTo.pipe(pipe[0]))
         acquired(lock)
-        connection = endpoint(own_daemon.socket)._connection
+        connection = endpoint(own_daemon.socket)._session
         assert connection is not None
-        connection._step(lambda: connection._end(lockd.DaemonUnavailable(own_daemon.socket, "the test ended it")))
+        connection._step(lambda: connection._link.end(lockd.DaemonUnavailable(own_daemon.socket, "the test ended it")))
         os.close(pipe.pop())
         own_daemon.await_holder(name, None)
         with pytest.raises(lockd.LeaseLost, match="unknown"):

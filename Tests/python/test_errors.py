@@ -8,7 +8,7 @@ import pickle
 import pytest
 
 import lockd
-from lockd._connection import refusal
+from lockd._link import refusal
 from lockd._replies import Refused
 
 EDGES = (

@@ -172,7 +172,7 @@ def test_a_child_never_waits_for_what_its_parents_threads_hold(forking: RunForki
         held, done = threading.Event(), threading.Event()
 
         def hold_everything():
-            with shared._connecting, shared._connection._mutex, shared._connection._renewer._condition:
+            with shared._connecting, shared._session._mutex, shared._session._renewer._condition:
                 held.set()
                 done.wait()
 

@@ -94,3 +94,39 @@ input()
     program.say()
     program.finish()
     own_daemon.await_holder("gevent", None)
+
+
+def test_restart_of_the_daemon_blocks_no_greenlet(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        HEADER
+        + """
+lock = lockd.Lock("gevent")
+
+def work():
+    with lock as lease:
+        print("granted", lease.lost)
+
+waiting = gevent.spawn(work)
+with lockd.Lock("held"):
+    while len(lockd.Client().show("gevent")) < 2:
+        gevent.sleep(0)
+    print("waits")
+    gevent.spawn(input).join()
+    # There is no daemon. The others run meanwhile.
+    for number in range(5):
+        print("tick", number)
+        gevent.sleep(0.01)
+waiting.join()
+""",
+        own_daemon,
+    )
+    lock = lockd.Lock("gevent")
+    lock.acquire()
+    assert program.hear() == "waits"
+    own_daemon.kill()
+    program.say()
+    assert [program.hear() for _ in range(5)] == [f"tick {number}" for number in range(5)]
+    own_daemon.start()
+    lock.release()
+    assert program.hear() == "granted False"
+    program.finish()

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any, Callable
@@ -17,7 +18,8 @@ import pytest
 from conftest import Daemon, RunProgram, wait_until
 
 import lockd
-from lockd._process import _endpoints
+from lockd._process import _endpoints, endpoint
+from lockd._transport import Transport
 
 SOURCES = os.path.dirname(lockd.__file__)
 
@@ -243,3 +245,73 @@ def test_a_wait_for_another_who_reads_that_is_interrupted_anywhere_leaks_nothing
             if not interrupted:
                 break
     assert after > 50
+
+
+def overlook(daemon: Daemon) -> Transport:
+    """Take the connection for ended, though the daemon still has it. Returns it, to be kept."""
+    session = endpoint(daemon.socket)._session
+    assert session is not None
+    link = session._link
+    transport, link.transport = link.transport, None
+    assert transport is not None
+    assert link.core.detach()
+    link.since = time.monotonic()
+    link.reconnecting.succeed()
+    link.reconnecting.begin(lockd.DaemonUnavailable(daemon.socket, "the test overlooks it"))
+    return transport
+
+
+def test_session_of_another_process_is_refused_and_that_is_the_end_of_it(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        """
+        import lockd, os
+        from lockd._process import endpoint
+        lockd.Client().ping()
+        print(endpoint(os.environ["LOCKD_SOCKET"])._session.number)
+        input()
+        """,
+        own_daemon,
+    )
+    theirs = int(program.hear())
+    lock = lockd.Lock("name")
+    lock.acquire()
+    lease = lock.lease
+    assert lease is not None
+    former = overlook(own_daemon)
+    session = endpoint(own_daemon.socket)._session
+    assert session is not None
+    session._link.core.number = theirs
+    with pytest.raises(lockd.RequestRefused) as caught:
+        lockd.Client().ping()
+    assert caught.value.code == "foreign-process"
+    assert lease.lost
+    former.retire()
+    own_daemon.await_holder("name", None)
+    with lock:
+        pass
+    program.say()
+    program.finish()
+
+
+@pytest.mark.parametrize("holds", [True, False])
+def test_session_that_is_resumed_and_interrupted_anywhere_leaks_nothing(
+    own_daemon: Daemon, name: str, holds: bool
+) -> None:
+    """Also if that ends the session, while the daemon keeps it for whoever resumes it."""
+    for after in itertools.count(1):
+        lock, other = lockd.Lock(name), lockd.Lock(f"{name}/other")
+        other.acquire()
+        if not holds:
+            other.release()
+        former = overlook(own_daemon)
+        interrupted = interrupt(lock.acquire, after)
+        if interrupted:
+            assert lock.lease is None
+        former.retire()
+        lockd.Client().ping()
+        settle(own_daemon, lock)
+        settle(own_daemon, other)
+        assert own_daemon.session_count() == 1
+        if not interrupted:
+            break
+    assert after > 100

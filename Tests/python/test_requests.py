@@ -36,6 +36,7 @@ LONG_NAMES = tuple(bytes([0xA0 + number]) * 255 for number in range(16))
 CANONICAL: list[tuple[str, Request]] = [
     ("HELLO", Hello()),
     ("HELLO v=1 client=lockd-python/0.1.0", Hello(version=1, client=b"lockd-python/0.1.0")),
+    ("HELLO v=1 client=c resume=7", Hello(version=1, client=b"c", resume=7)),
     ("ACQUIRE reports/nightly", Acquire((b"reports/nightly",))),
     ("ACQUIRE x wait=0", Acquire((b"x",), wait=0)),
     ("ACQUIRE x wait=forever", Acquire((b"x",), wait=FOREVER)),

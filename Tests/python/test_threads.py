@@ -133,7 +133,7 @@ def test_a_thread_that_lost_its_lease_does_not_release_anothers(daemon: Daemon, 
 def test_more_requests_than_the_socket_takes_are_all_answered(own_daemon: Daemon, name: str) -> None:
     """While the daemon is stopped the socket fills up; whoever cannot send waits for room."""
     with lockd.Lock(name), ThreadPoolExecutor(600) as pool:
-        connection = endpoint(own_daemon.socket)._connection
+        connection = endpoint(own_daemon.socket)._session
         assert connection is not None
         own_daemon.stop()
         tried = [pool.submit(lockd.Lock(name).acquire, timeout=1) for _ in range(600)]

@@ -15,8 +15,9 @@ import pytest
 
 from lockd import LocalProtocolError
 from lockd import _replies as replies
+from lockd._answers import ANSWERS, INNER_LINES, names_match
 from lockd._parsing import parse_reply
-from lockd._protocol import _ANSWERS, _INNER_LINES, Connection, _names_match
+from lockd._protocol import Session
 from lockd._requests import Acquire, Cancel, Request, parse_request
 
 TRANSCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "Transcripts").glob("*.txt"))
@@ -62,7 +63,7 @@ class Client:
     """One client of a transcript, played by the protocol core."""
 
     def __init__(self) -> None:
-        self.connection = Connection()
+        self.session = Session()
         self.expected_leases: set[int] = set()
         self._partial = ""
         #: The core's own tags of the requests that the transcript sends under a tag, the oldest first.
@@ -90,7 +91,7 @@ class Client:
         line = line if own is None else own + line.removeprefix(tag or "")
         if isinstance(reply, (replies.WaitCancelled, replies.NotWaiting)):
             line = line.rpartition(" ")[0] + " " + self._cancelled[reply.tag].pop(0)
-        (received,) = self.connection.receive(line.encode("latin-1") + b"\n")
+        (received,) = self.session.receive(line.encode("latin-1") + b"\n")
         assert received.tag == own
         if not isinstance(reply, (replies.WaitCancelled, replies.NotWaiting)):
             assert received.reply == reply
@@ -119,9 +120,9 @@ class Client:
             request = Cancel(self._waiting_tag(cancelled))
             self._cancelled[cancelled].append(request.tag)
         if tag is None:
-            self.connection.send_untagged(request)
+            self.session.send_untagged(request)
         else:
-            self._tags[tag].append((self.connection.send(request), request))
+            self._tags[tag].append((self.session.send(request), request))
 
     def _waiting_tag(self, tag: str) -> str:
         """The core's tag of the ACQUIRE that CANCEL speaks of; one that it never used if there is none."""
@@ -134,11 +135,11 @@ class Client:
         for own, request in reversed(asked) if isinstance(reply, replies.Refused) else asked:
             name, asked_name = getattr(reply, "name", None), getattr(request, "name", None)
             if (
-                isinstance(reply, (*_ANSWERS[type(request)], replies.Refused))
+                isinstance(reply, (*ANSWERS[type(request)], replies.Refused))
                 and (name is None or asked_name in (None, name))
-                and _names_match(request, reply)
+                and names_match(request, reply)
             ):
-                if not isinstance(reply, _INNER_LINES):
+                if not isinstance(reply, INNER_LINES):
                     asked.remove((own, request))
                 return own
         raise AssertionError(f"nothing was asked under {tag} to which {reply} is an answer")
@@ -165,7 +166,7 @@ def test_client_follows_transcript(path: pathlib.Path) -> None:
             name, arrow, text = action.groups()
             client = clients[name]
             if arrow == "<" and text == "(end)":
-                client.connection.receive_end("closed")
+                client.session.receive_end("closed")
                 client.expected_leases.clear()
             elif arrow == "<":
                 client.receive(values.fill(unescape(text)))
@@ -174,7 +175,7 @@ def test_client_follows_transcript(path: pathlib.Path) -> None:
                 client.send(values.fill(unescape(text)) + ("\n" if arrow == ">" else ""))
     assert received > 0, "nobody is told anything"
     for name, client in clients.items():
-        assert set(client.connection.leases) == client.expected_leases, name
+        assert set(client.session.leases) == client.expected_leases, name
 
 
 def test_there_are_transcripts() -> None:

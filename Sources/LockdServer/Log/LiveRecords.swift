@@ -23,8 +23,9 @@ struct LiveRecords {
         places[slot] = Place(next: position + 1, byteCount: UInt32(count))
     }
 
-    /// Takes note of bytes that were added to what the slot has.
+    /// Takes note of bytes that were added to what the slot has, if it has anything.
     mutating func add(_ count: Int, to slot: Int) {
+        guard position(of: slot) != nil else { return }
         byteCount += count
         places[slot].byteCount += UInt32(count)
     }

@@ -4,7 +4,7 @@
 enum LogLayout {
     /// `lockdlog`, as the bytes stand in the file.
     static let magic: UInt64 = 0x676F_6C64_6B63_6F6C
-    /// The version of all that is in the file. A daemon reads its own and the one before.
+    /// The version of all that is in the file; a daemon reads its own and the one before.
     static let version: UInt64 = 1
 
     /// How many bytes are received at a time.

@@ -23,7 +23,9 @@ struct LogParser {
         return rest
     }
 
-    mutating func number<Number: FixedWidthInteger & BitwiseCopyable>(_: Number.Type = Number.self) throws(Problem) -> Number {
+    mutating func number<Number: FixedWidthInteger & BitwiseCopyable>(_: Number.Type = Number.self) throws(Problem)
+        -> Number
+    {
         try bytes(MemoryLayout<Number>.size).loadUnaligned(as: Number.self)
     }
 

@@ -25,6 +25,9 @@ struct LogReader {
         }
     }
 
+    /// No daemon counts so far, and what is larger would leave no room to go on from.
+    private static let largestNumber: UInt64 = 1 << 61
+
     private let bytes: UnsafeRawBufferPointer
     private let ring: UnsafeRawBufferPointer
     private var contents = LogContents()
@@ -35,6 +38,7 @@ struct LogReader {
     private var backlogs: [Int: LogContents.Output] = [:]
     private var replies: [Int: [UInt8]] = [:]
     private var torn: Set<Int> = []
+    private var farewells: [Int: (session: SessionID, bytes: [UInt8])] = [:]
     /// What was read of a commit of which not all was read.
     private var pending: [(header: LogRing.Header, position: UInt64, payload: UnsafeRawBufferPointer)] = []
 
@@ -63,7 +67,7 @@ struct LogReader {
         }
         let boot = (number(LogLayout.Fixed.boot, bytes), number(LogLayout.Fixed.boot + 8, bytes))
         guard boot == (origin.boot, origin.bootRest) else { return .nothing }
-        guard let capacity = Int(exactly: number(LogLayout.Fixed.capacity, bytes)), capacity > 0, capacity % 8 == 0,
+        guard let capacity = Int(exactly: number(LogLayout.Fixed.capacity, bytes)), capacity > 0, capacity % 16 == 0,
             capacity <= bytes.count - LogLayout.ringStart
         else {
             damaged.damage = "it is shorter than its header says"
@@ -84,15 +88,19 @@ struct LogReader {
 
     private mutating func readAll() {
         let (head, tail) = (field(.head), field(.tail))
-        if tail < head || tail - head > UInt64(ring.count) || head % 8 != 0 {
+        if tail < head || tail - head > UInt64(ring.count) || head % 8 != 0 || tail > Self.largestNumber {
             contents.damage = "its header says that it is from \(head) to \(tail) of \(ring.count) bytes"
+        } else if max(field(.nextToken), field(.lastSession)) > Self.largestNumber {
+            contents.damage = "its header says token \(field(.nextToken)) and session \(field(.lastSession))"
+            readRecords(from: head, to: tail)
         } else {
+            contents.lastSession = SessionID(field(.lastSession))
             readRecords(from: head, to: tail)
         }
         for (slot, session) in sessions { take(session, in: slot) }
         contents.claims = Array(claims.values)
         contents.bounds = Array(bounds.values)
-        contents.lastSession = SessionID(field(.lastSession))
+        contents.farewells = Dictionary(farewells.values.map { ($0.session, $0.bytes) }) { $1 }
         if field(.aliveAt) != 0 {
             contents.aliveAt = MonotonicInstant(nanoseconds: Int64(bitPattern: field(.aliveAt)))
         }
@@ -105,7 +113,7 @@ struct LogReader {
     private mutating func take(_ session: LogRecord.Session, in slot: Int) {
         contents.sessions.append(session)
         let id = session.table.id
-        if let input = inputs[slot] { contents.inputs[id] = input }
+        if let input = inputs[slot], input != LogContents.Input() { contents.inputs[id] = input }
         var output = backlogs[slot] ?? LogContents.Output()
         output.lines += replies[slot] ?? []
         if !output.lines.isEmpty { contents.outputs[id] = output }
@@ -170,7 +178,8 @@ struct LogReader {
         case .boundGone: bounds[slot] = nil
         case .farewell:
             let session = SessionID(try parser.number())
-            if !wasWritten(position) { contents.farewells[session, default: []] += parser.remainder() }
+            farewells[slot] = (session, Array(parser.remainder()))
+        case .farewellGone: farewells[slot] = nil
         case .reply: if !wasWritten(position) { replies[slot, default: []] += payload }
         case .torn: torn.insert(slot)
         case .input, .inputAdded, .inputTaken: try applyInput(header, &parser)
@@ -180,6 +189,7 @@ struct LogReader {
             guard skipped <= backlogs[slot]?.lines.count ?? 0 else { throw LogParser.Problem() }
             // It says all that was not written by then.
             replies[slot] = nil
+            torn.remove(slot)
         // What it was added to may be recorded again behind this, and no longer in front of it.
         case .backlogAdded: backlogs[slot]?.lines += payload
         case .backlogGone: backlogs[slot] = nil
@@ -197,8 +207,8 @@ struct LogReader {
             let count = try parser.number(UInt64.self)
             guard let input = inputs[slot] else { return }
             guard count <= UInt64(input.bytes.count) else { throw LogParser.Problem() }
-            let rest = Array(input.bytes.dropFirst(Int(count)))
-            inputs[slot] = rest.isEmpty ? nil : LogContents.Input(bytes: rest)
+            // More may be added to it, even if nothing is left.
+            inputs[slot] = LogContents.Input(bytes: Array(input.bytes.dropFirst(Int(count))))
         default:
             let isDiscarding = try parser.number(UInt8.self) != 0
             inputs[slot] = LogContents.Input(bytes: Array(parser.remainder()), isDiscarding: isDiscarding)
@@ -233,7 +243,7 @@ struct LogReader {
         var status = stat()
         _ = try check("stat \(path)") { fstat(descriptor, &status) }
         let size = Int(clamping: status.st_size)
-        guard size <= LogLayout.ringStart + WriteAheadLog.largestCapacity else { return [] }
+        guard size <= LogLayout.ringStart + WriteAheadLog.Sizes().largestCapacity else { return [] }
         return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
             while count < size {
                 let read = retryingOnInterrupt {

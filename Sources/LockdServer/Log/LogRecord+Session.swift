@@ -19,7 +19,8 @@ extension LogRecord.Session {
         var parts: Parts = []
         if table.endedAt != nil { parts.insert(.hasEnded) }
         if table.isBound { parts.insert(.isBound) }
-        if table.detachedAt != nil { parts.insert(.isDetached) }
+        // Once it has ended, that no longer matters.
+        if table.detachedAt != nil, table.endedAt == nil { parts.insert(.isDetached) }
         if table.payer != nil { parts.insert(.hasPayer) }
         if hasSpoken { parts.insert(.hasSpoken) }
         if isResumable { parts.insert(.isResumable) }

@@ -28,10 +28,11 @@ enum LogRecord {
         case backlog = 11
         case backlogAdded = 12
         case backlogGone = 13
-        /// What a session is told that has ended, with the session's number in front. Written when a ``reply`` is.
+        /// What a session was told that has ended, and its socket has not taken, with the session's number in front.
         case farewell = 14
         /// What a session was told could not be recorded as a whole, so its stream cannot be gone on with.
         case torn = 15
+        case farewellGone = 16
     }
 
     /// A lease that is bound to something else than its session, or a wait for one.

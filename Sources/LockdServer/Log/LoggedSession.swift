@@ -14,4 +14,9 @@ struct LoggedSession {
     var isBacklogChanged = false
     /// Not all that it was told could be recorded.
     var isTorn = false
+    /// It has ended, and what its socket has not taken is recorded.
+    var hasFarewell = false
+    /// What is recorded of its input, and of what it was told, is not where the streams go on: it begins anew.
+    var isInputStale = false
+    var isOutputStale = false
 }

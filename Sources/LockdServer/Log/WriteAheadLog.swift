@@ -12,6 +12,7 @@ final class WriteAheadLog {
     @exclusivity(unchecked) private var memory: LogMemory
     @exclusivity(unchecked) private var ring: LogRing
     private let path: String
+    let sizes: Sizes
     private let origin: LogOrigin
     @exclusivity(unchecked) private var claims = LiveRecords()
     @exclusivity(unchecked) private var sessions = LiveRecords()
@@ -20,41 +21,52 @@ final class WriteAheadLog {
     @exclusivity(unchecked) private var bounds = LiveRecords()
     @exclusivity(unchecked) private var inputs = LiveRecords()
     @exclusivity(unchecked) private var backlogs = LiveRecords()
+    @exclusivity(unchecked) private var farewells = LiveRecords()
+    /// The file that takes the place of the present one with the next commit, if it is to.
+    @exclusivity(unchecked) private var next: LogMemory?
     /// What claims may take that were admitted since the last commit.
     @exclusivity(unchecked) private var promisedByteCount = 0
     @exclusivity(unchecked) private var appendedByteCount = 0
     @exclusivity(unchecked) private var hasReplies = false
-    /// More was to be recorded than there was room for.
-    @exclusivity(unchecked) private(set) var isOverfull = false
+    /// How much there was no room for that no request brings; not counted what sessions are told.
+    @exclusivity(unchecked) private(set) var lostRecordCount = 0
+    /// It could not take the place of the former one, which the next daemon would go on with.
+    @exclusivity(unchecked) private(set) var isUnpublished = false
 
-    /// How large the ring is at first. It takes so much memory even in a daemon that has nothing to do, and a part of the processor's cache in one that has
-    /// much to do.
-    static let leastCapacity = 1 << 20
-    /// How large it becomes at the most.
-    static let largestCapacity = 1 << 30
+    /// How large a log is, in bytes.
+    struct Sizes {
+        /// How large the ring is at first: so much memory even a daemon takes that has nothing to do, and so much of the processor's cache one that has
+        /// much to do.
+        var leastCapacity = 1 << 20
+        /// How large it becomes at the most.
+        var largestCapacity = 1 << 30
+        /// With less room than this it grows, before anybody has to be refused.
+        var reserve = 128 * 1024
+
+        /// The least capacity in which so many bytes can count.
+        func capacity(for byteCount: Int) -> Int {
+            var capacity = leastCapacity
+            while capacity < largestCapacity, capacity / WriteAheadLog.spaciousness < byteCount + reserve {
+                capacity *= 2
+            }
+            return capacity
+        }
+    }
+
     /// Of so many bytes one may count: the others are what lets the ring go round without copying much.
-    private static let spaciousness = 4
-    /// For as much more as one turn may bring there is room without asking.
-    private static let reserve = 128 * 1024
+    fileprivate static let spaciousness = 4
 
     /// Makes a log that takes the place of the one at `path` with ``publish()``.
     ///
     /// - Throws: ``SystemError`` if there is no room for it, or it cannot be made.
-    init(path: String, origin: LogOrigin, capacity: Int) throws {
-        (self.path, self.origin) = (path, origin)
+    init(path: String, origin: LogOrigin, capacity: Int, sizes: Sizes = Sizes()) throws {
+        (self.path, self.origin, self.sizes) = (path, origin, sizes)
         memory = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
         ring = LogRing(memory: Self.ringMemory(of: memory))
         origin.write(to: memory, capacity: capacity)
     }
 
-    /// The least capacity in which so many bytes can count.
-    static func capacity(for byteCount: Int) -> Int {
-        var capacity = leastCapacity
-        while capacity < largestCapacity, capacity / spaciousness < byteCount + reserve { capacity *= 2 }
-        return capacity
-    }
-
-    /// Where bytes are to be received. Zeros, but for what is being received. Another one after every commit.
+    /// Where bytes are to be received: zeros, but for what is being received; another one after every commit.
     var receiveBuffer: UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(
             rebasing: memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + LogLayout.receiveByteCount]
@@ -65,22 +77,35 @@ final class WriteAheadLog {
     /// How many bytes count.
     var liveByteCount: Int {
         claims.byteCount + sessions.byteCount + bounds.byteCount + inputs.byteCount + backlogs.byteCount
+            + farewells.byteCount
     }
 
     // MARK: Room
 
-    /// Whether there is room for whatever one turn may bring.
-    @exclusivity(unchecked) private(set) var isRoomy = true
+    /// More was to be recorded than there was room for, so not all that there is can be gone on with.
+    var isOverfull: Bool { lostRecordCount > 0 }
 
-    private func lookForRoom() { isRoomy = freeForClaims >= Self.reserve }
+    /// Whether there is room for what is usual.
+    var isRoomy: Bool { !isOverfull && capacity / Self.spaciousness - liveByteCount >= sizes.reserve }
 
-    private var freeForClaims: Int { capacity / Self.spaciousness - liveByteCount - promisedByteCount }
+    /// So much is on its way to the sockets that it should be written before more is done.
+    var isCrowded: Bool { hasReplies && ring.usedByteCount > capacity / 8 * 5 }
+
+    private var freeForClaims: Int {
+        let capacity = max(capacity, next.map { $0.bytes.count - LogLayout.ringStart } ?? 0)
+        return capacity / Self.spaciousness - liveByteCount - promisedByteCount
+    }
 
     /// Whether a claim can be recorded that takes so many bytes; counts on it from then on.
     func admit(_ byteCount: Int) -> Bool {
-        guard freeForClaims >= byteCount else { return false }
+        guard !isOverfull, freeForClaims >= byteCount else { return false }
         promisedByteCount += byteCount
         return true
+    }
+
+    /// Whether what a session is told can be recorded, without taking the room that what nobody can refuse may need.
+    private func hasRoom(forOutput byteCount: Int) -> Bool {
+        ring.freeByteCount - byteCount - LogRing.headerByteCount > capacity / Self.spaciousness
     }
 
     // MARK: Records
@@ -148,23 +173,26 @@ final class WriteAheadLog {
 
     /// What a session is told from here on; says whether there was room.
     func appendReply(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
+        guard hasRoom(forOutput: bytes.count) else { return false }
         hasReplies = true
         return noteRoom(append(.reply, slot, bytes))
     }
 
-    /// What a session is told that has ended; says whether there was room.
-    @discardableResult
-    func appendFarewell(_ bytes: UnsafeRawBufferPointer, of session: SessionID) -> Bool {
-        hasReplies = true
-        let position = ring.append(.farewell, slot: 0, payloadByteCount: 8 + bytes.count) {
+    /// What a session was told that has ended, and its socket has not taken, in a slot for such sessions; says whether there was room.
+    func appendFarewell(_ bytes: UnsafeRawBufferPointer, of session: SessionID, in slot: Int) -> Bool {
+        guard hasRoom(forOutput: bytes.count) else { return false }
+        let position = ring.append(.farewell, slot: slot, payloadByteCount: 8 + bytes.count) {
             var writer = LogWriter($0)
             writer.put(session.value)
             writer.put(bytes)
         }
-        return noteRoom(position)
+        return note(position, 8 + bytes.count, of: slot, in: &farewells)
     }
 
+    func appendFarewellGone(_ slot: Int) { appendGone(.farewellGone, slot, &farewells) }
+
     func appendBacklog(_ lines: UnsafeRawBufferPointer, skipping skipped: Int, of slot: Int) -> Bool {
+        guard hasRoom(forOutput: lines.count) else { return false }
         let position = ring.append(.backlog, slot: slot, payloadByteCount: 4 + lines.count) {
             var writer = LogWriter($0)
             writer.put(UInt32(skipped))
@@ -174,7 +202,7 @@ final class WriteAheadLog {
     }
 
     func appendBacklogAdded(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
-        guard noteRoom(append(.backlogAdded, slot, bytes)) else { return false }
+        guard hasRoom(forOutput: bytes.count), noteRoom(append(.backlogAdded, slot, bytes)) else { return false }
         backlogs.add(bytes.count, to: slot)
         return true
     }
@@ -191,15 +219,17 @@ final class WriteAheadLog {
     /// Whether anything was recorded that is not committed.
     var hasChanges: Bool { ring.end != ring.tail }
 
+    /// Up to where everything is committed.
+    var committedEnd: UInt64 { ring.tail }
+
     /// Makes everything count that was recorded since the last time, in one step.
     func commit(nextToken: FencingToken, lastSession: SessionID) {
         promisedByteCount = 0
-        guard hasChanges else { return }
-        lookForRoom()
-        appendedByteCount = 0
         // Larger than they need be these numbers do no harm, so they may be ahead of the commit.
         memory[.nextToken] = nextToken.value
         memory[.lastSession] = lastSession.value
+        guard hasChanges else { return }
+        appendedByteCount = 0
         memory[.tail] = ring.commit()
         memory[.head] = ring.head
         ring.publishHead()
@@ -259,29 +289,49 @@ final class WriteAheadLog {
         case .input, .inputAdded, .inputTaken: inputs.position(of: header.slot).map { $0 <= position } ?? false
         case .backlog, .backlogAdded:
             backlogs.position(of: header.slot).map { $0 <= position } ?? false
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewell, .torn: false
+        case .farewell: farewells.position(of: header.slot) == position
+        // Whether the session is torn still is for whoever has it to say.
+        case .torn: true
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: false
         }
     }
 
     // MARK: Another file
 
-    /// Begins anew in a file aside, as large as `capacity`: everything is to be recorded again, then ``publish()``.
+    /// Whether there is a file already that is to take the place of the present one.
+    var isToBeRewritten: Bool { next != nil }
+
+    /// Takes memory for a file aside, so that more claims are admitted from now on; the next commit has to begin there.
+    ///
+    /// - Throws: ``SystemError`` if there is no room for it; then everything is as it was.
+    func prepareToRewrite(capacity: Int) throws {
+        next = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
+    }
+
+    /// Begins anew in a file aside, at least as large as `capacity`: everything is to be recorded again, then ``publish()``.
     ///
     /// - Throws: ``SystemError`` if there is no room for it; then everything is as it was.
     func beginRewriting(capacity: Int) throws {
-        let new = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
-        origin.write(to: new, capacity: capacity)
+        if let next, next.bytes.count < LogLayout.ringStart + capacity { self.next = nil }
+        if next == nil { try prepareToRewrite(capacity: capacity) }
+        guard let new = next.take() else { return }
+        origin.write(to: new, capacity: new.bytes.count - LogLayout.ringStart)
         new[.aliveAt] = memory[.aliveAt]
         memory = new
         ring = LogRing(memory: Self.ringMemory(of: new))
         (claims, sessions, bounds) = (LiveRecords(), LiveRecords(), LiveRecords())
-        (inputs, backlogs, sessionIDs) = (LiveRecords(), LiveRecords(), [:])
-        (promisedByteCount, hasReplies) = (0, false)
-        isOverfull = false
+        (inputs, backlogs, farewells) = (LiveRecords(), LiveRecords(), LiveRecords())
+        (promisedByteCount, lostRecordCount, hasReplies, sessionIDs) = (0, 0, false, [:])
     }
 
     /// Puts the file in the place of the former one.
-    func publish() throws { try memory.rename(to: path) }
+    ///
+    /// - Throws: ``SystemError`` if that cannot be done; then it is to be tried again, because nothing outlives the daemon until then.
+    func publish() throws {
+        isUnpublished = true
+        try memory.rename(to: path)
+        isUnpublished = false
+    }
 
     private static func ringMemory(of memory: LogMemory) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: memory.bytes[LogLayout.ringStart...])
@@ -325,7 +375,7 @@ final class WriteAheadLog {
 
     @discardableResult
     private func noteRoom(_ position: UInt64?) -> Bool {
-        if position == nil { isOverfull = true } else { appendedByteCount = Int(ring.end - ring.tail) }
+        if position == nil { lostRecordCount += 1 } else { appendedByteCount = Int(ring.end - ring.tail) }
         return position != nil
     }
 }

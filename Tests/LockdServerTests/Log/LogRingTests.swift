@@ -18,7 +18,9 @@ import Testing
 
         func append(_ bytes: [UInt8], slot: Int = 1) -> UInt64? {
             ring.append(.reply, slot: slot, payloadByteCount: bytes.count) { start in
-                bytes.withUnsafeBytes { if let base = $0.baseAddress { start.copyMemory(from: base, byteCount: $0.count) } }
+                bytes.withUnsafeBytes {
+                    if let base = $0.baseAddress { start.copyMemory(from: base, byteCount: $0.count) }
+                }
             }
         }
 
@@ -39,7 +41,9 @@ import Testing
 
     @Test func recordsAreReadAsTheyWereWritten() throws {
         let fixture = Fixture(capacity: 1024)
-        for length in [0, 1, 7, 8, 9, 100] { #expect(fixture.append(Array(repeating: UInt8(length), count: length)) != nil) }
+        for length in [0, 1, 7, 8, 9, 100] {
+            #expect(fixture.append(Array(repeating: UInt8(length), count: length)) != nil)
+        }
         #expect(fixture.read().isEmpty)
         _ = fixture.ring.commit()
         let found = fixture.read()
@@ -75,7 +79,9 @@ import Testing
         var generator = SystemRandomNumberGenerator()
         var expected: [[UInt8]] = []
         for number in 0..<2000 {
-            let payload = (0..<Int.random(in: 0...capacity / 4, using: &generator)).map { UInt8(truncatingIfNeeded: $0 + number) }
+            let payload = (0..<Int.random(in: 0...capacity / 4, using: &generator)).map {
+                UInt8(truncatingIfNeeded: $0 + number)
+            }
             while fixture.append(payload) == nil {
                 guard !expected.isEmpty else { break }
                 fixture.ring.dropOldest()
@@ -115,8 +121,10 @@ import Testing
             _ = fixture.ring.commit()
         }
         for index in start.indices { fixture.memory[index] = start[index] }
-        #expect(LogRing.header(at: 128, in: UnsafeRawBufferPointer(fixture.memory)).flatMap {
-            LogRing.check($0.header, at: $0.position, in: UnsafeRawBufferPointer(fixture.memory))
-        } == nil)
+        #expect(
+            LogRing.header(at: 128, in: UnsafeRawBufferPointer(fixture.memory)).flatMap {
+                LogRing.check($0.header, at: $0.position, in: UnsafeRawBufferPointer(fixture.memory))
+            } == nil
+        )
     }
 }

@@ -22,7 +22,7 @@ AnyDescriptor = Union[int, HasDescriptor]
 
 
 class BindTo:
-    """What a lease lives as long as, in place of this process and its connection: a process, or a pipe.
+    """What a lease lives as long as, in place of this process and its session: a process, or a pipe.
 
     Make one with ``BindTo.process``, ``BindTo.pidfd`` or ``BindTo.pipe``, and give it to ``Lock(bind_to=…)``.
     """

@@ -22,7 +22,8 @@ from ._watch import Watch
 class Client:
     """What the daemon knows, and leases by their tokens.
 
-    It shares the process's connection with the locks, and needs no closing; only ``watch()`` has one of its own.
+    It shares the process's session with the locks, and needs no closing; only ``watch()`` has one of its own. When the
+    daemon restarts, its methods wait for the next one for as long as connecting may take.
 
     Every answer was true when the daemon gave it, and may not be when it is read.
     """
@@ -61,7 +62,7 @@ class Client:
     def watch(self, prefix: str | bytes | None = None) -> Watch:
         """Be told of whatever happens to the names that begin with ``prefix`` (to all, without one), from now on.
 
-        It has a connection of its own: close it, or use it in a ``with`` statement.
+        It has a session of its own: close it, or use it in a ``with`` statement.
 
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
         :raises LimitReached: if as many sessions watch as may.
@@ -73,7 +74,8 @@ class Client:
         """Release a lease by its token: one of this process, or a bound one of the same user, whoever acquired it.
 
         :param name: any of its names.
-        :raises NotHeld: if there is no such lease. Nothing has changed.
+        :raises NotHeld: if there is no such lease. Nothing has changed. But if the daemon restarts meanwhile, it cannot
+            be told whether the lease has been over for longer, and nothing is raised.
         """
         checked = grammar.check_name(name)
         if isinstance(self._ask(lambda: Release(checked, token))[-1], replies.NotHeld):
@@ -106,10 +108,12 @@ class Client:
                 return
 
     def _ask(self, make_request: Callable[[], Request]) -> list[Reply]:
+        patience = time.monotonic() + self._connect_timeout
         return endpoint(self._path).ask(
             make_request,
             lambda _, pending: pending.replies,
-            deadline=time.monotonic() + self._connect_timeout + ANSWER_TIMEOUT,
+            answer_by=patience + ANSWER_TIMEOUT,
+            patience=patience,
             connect_timeout=self._connect_timeout,
         )
 

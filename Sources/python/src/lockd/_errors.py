@@ -40,7 +40,7 @@ class LocalProtocolError(ProtocolError, ValueError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The other end of the socket said what no lockd says. The connection is closed, so its leases are lost."""
+    """The other end of the socket said what no lockd says. The session is ended, so its leases are lost."""
 
 
 class DaemonUnavailable(LockdError, ConnectionError):
@@ -82,9 +82,11 @@ class LeaseLost(LockdError):
         self.names = names or (name,)
         #: The token of the lost lease.
         self.token = token
-        #: ``expired``, ``revoked``, ``disconnected`` or ``unknown``; a later daemon may know more words.
+        #: ``expired``; ``revoked``; ``forgotten`` and ``log-damaged`` (the daemon has restarted without what it had
+        #: written down, or with damage to it); ``disconnected`` (the session ended for a reason on this side, or the
+        #: daemon is too old to go on with it); or ``unknown``. A later daemon may know more words.
         self.reason = reason
-        #: Who revoked it and why, or how the connection ended, for people to read.
+        #: Who revoked it and why, or what happened and what to do about it, for people to read.
         self.detail = detail
 
     def __str__(self) -> str:

@@ -7,10 +7,10 @@ import threading
 import time
 
 from ._client import Client
-from ._connection import SharedConnection
 from ._errors import DaemonUnavailable, LeaseLost, NotHeld, show_names
+from ._held import BOUND_LOSS, HeldLease
 from ._holders import AbandonedLease
-from ._protocol import BOUND_LOSS, HeldLease
+from ._session import SharedSession
 
 
 class Lease:
@@ -21,8 +21,8 @@ class Lease:
     whatever is written to, and have it refuse a token smaller than the largest it has seen.
     """
 
-    def __init__(self, connection: SharedConnection, held: HeldLease) -> None:
-        self._connection = connection
+    def __init__(self, session: SharedSession, held: HeldLease) -> None:
+        self._session = session
         self._held = held
         self._thread = threading.get_ident()
         self._since = time.monotonic()
@@ -67,17 +67,18 @@ class Lease:
 
     @property
     def lost(self) -> bool:
-        """Whether the lease ended before it was released: it expired, was revoked, or the connection ended.
+        """Whether the lease ended before it was released: it expired, was revoked, or a restarted daemon knows it not.
 
         Once true it stays so. ``False`` says that no word of a loss has arrived yet, not that none is on its way. In a
-        forked child it is true, because the lease is its parent's. It does not block, and sends nothing.
+        forked child it is true, because the lease is its parent's. It does not block. That the daemon has gone is no
+        loss: the lease lasts, and a thread asks for it as soon as there is a daemon.
 
-        Of a bound lease, no word comes when what it is bound to has ended, and none once the connection has.
+        Of a bound lease, no word comes when what it is bound to has ended, and none once the session has.
         """
-        if self._connection.pid != os.getpid():
+        if self._session.pid != os.getpid():
             return True
         if self._held.loss is None:
-            self._connection.look()
+            self._session.look()
         return self._held.loss is not None
 
     def __repr__(self) -> str:
@@ -85,9 +86,9 @@ class Lease:
 
     def _release(self) -> None:
         try:
-            self._connection.release(self._held)
+            self._session.release(self._held)
         except DaemonUnavailable:
-            if not (self._held.bound and self._connection.ended):
+            if not (self._held.bound and self._session.ended):
                 raise
             self._release_anew()
         loss = self._held.loss
@@ -95,9 +96,9 @@ class Lease:
             raise LeaseLost(self.name, self.token, loss.reason, loss.detail, self.names)
 
     def _release_anew(self) -> None:
-        """Release a bound lease that has outlived its connection, by another one."""
+        """Release a bound lease that has outlived its session, in another one."""
         try:
-            Client(socket=self._connection.path).release(self.name, self.token)
+            Client(socket=self._session.path).release(self.name, self.token)
             self._held.released = True
         except NotHeld:
             self._held.loss = BOUND_LOSS

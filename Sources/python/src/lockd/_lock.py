@@ -14,7 +14,6 @@ from . import _grammar as grammar
 from . import _replies as replies
 from ._binding import BindTo
 from ._client import Client
-from ._connection import SharedConnection
 from ._discovery import socket_path
 from ._errors import (
     AlreadyHeld,
@@ -32,6 +31,7 @@ from ._lease import Lease
 from ._pending import Pending
 from ._process import endpoint
 from ._requests import FOREVER, SHARED, Acquire
+from ._session import SharedSession
 from ._timing import ANSWER_TIMEOUT, milliseconds
 
 Owner = Union[str, bytes, Callable[[], Union[str, bytes]]]
@@ -54,13 +54,17 @@ class Lock:
 
     Safe to make before a fork, at import, in a module that gunicorn preloads: it connects when it is first used, in the
     process that uses it. A lease belongs to the process that acquired it: a forked child holds none of its parent's,
-    and can neither release nor lose them. All threads of a process share one connection. A lock can be pickled; the
-    copy holds nothing.
+    and can neither release nor lose them. All threads of a process share one session. A lock can be pickled; the copy
+    holds nothing.
+
+    A restart of the daemon takes no lease, and no place in the queue. Calls that are in progress then take longer: they
+    connect again by themselves, and ask again what was not answered.
 
     What is **not** guaranteed:
 
-    * that a lease lasts until it is released. It is lost if it expires, is revoked, or the daemon ends. ``lease.lost``
-      says so, and ``release()`` and the end of a ``with`` block raise ``LeaseLost``. See ``Lease`` on what to do.
+    * that a lease lasts until it is released. It is lost if it expires, is revoked, or the daemon restarts without what
+      it had written down. ``lease.lost`` says so, and ``release()`` and the end of a ``with`` block raise
+      ``LeaseLost``. See ``Lease`` on what to do.
     * that a lock that is forgotten is free. A ``Lock`` that is garbage collected while it is held stays held until its
       process ends.
     * that it works in a signal handler. One that interrupted lockd in the same thread gets a ``RuntimeError``.
@@ -112,10 +116,10 @@ class Lock:
         :param progress_interval: the least seconds between two such calls, 0.1 or more. What changes in between is told
             once, as it is then.
         :param bind_to: let the lease live as long as another process or a pipe, in place of this process: it outlives
-            the connection, and is lost with what it is bound to. Any process of the user can release it, with
+            the session, and is lost with what it is bound to. Any process of the user can release it, with
             ``Client.release`` and its token. With a ttl, nobody renews it unless ``Client.renew`` is called. If the
-            connection breaks while it is acquired, there may be a lease that nobody knows of, for as long as what it
-            is bound to lasts.
+            session ends while it is acquired, there may be a lease that nobody knows of, for as long as what it is
+            bound to lasts.
         :param connect_timeout: how many seconds connecting may take.
         :raises LocalProtocolError: if a name, the owner, the note, the ttl, the limit, ``max_queue`` or
             ``progress_interval`` is not one, or if two names are the same (it is a ``ValueError`` too).
@@ -159,7 +163,9 @@ class Lock:
         :param blocking: if false, do not wait at all.
         :param timeout: the seconds to wait; -1 for ever. Rounded up to milliseconds; more than 366 days is for ever.
             The daemon keeps this time. If it does not answer within five more seconds it counts as unavailable.
-        :raises DaemonUnavailable: if the daemon cannot be reached, ends, or does not answer.
+        :raises DaemonUnavailable: if the daemon cannot be reached or does not answer. If it was there when this process
+            used it before, and has gone, it is waited for: until the timeout, for two seconds at least, without
+            ``blocking`` too; without a timeout, for ever.
         :raises LimitReached: if the daemon, this user or this process has as much as it may have.
         :raises RequestRefused: if the daemon refuses it for another reason: it is too old for what is asked, or the
             owner holds a part of the names, or holds them together with more others.
@@ -179,7 +185,8 @@ class Lock:
 
         :raises NotHeld: if this process holds no lease of it. It is a ``RuntimeError``, as that of ``threading.Lock``.
         :raises LeaseLost: if the lease was lost before.
-        :raises DaemonUnavailable: if the daemon does not answer for five seconds. When it does, the lease ends.
+        :raises DaemonUnavailable: if the daemon does not answer for five seconds, or has gone and does not come back
+            within a minute. When it does, the lease ends.
         """
         lease = self._current()
         if lease is None:
@@ -191,7 +198,7 @@ class Lock:
             lease._release()
         except BaseException:
             self._remove(lease)
-            lease._connection.give_back(lease._held)
+            lease._session.give_back(lease._held)
             raise
 
     def locked(self) -> bool:
@@ -249,24 +256,22 @@ class Lock:
             left = FOREVER if end is None else milliseconds(max(end - time.monotonic(), 0.0))
             return self._request(left, owner)
 
-        deadline = None if end is None else end + ANSWER_TIMEOUT
         if self._bind_to is None:
-            return self._send(make_request, deadline, None)
+            return self._send(make_request, end, None)
         with contextlib.ExitStack() as stack:
             try:
                 descriptor = stack.enter_context(self._bind_to._opened())
             except ProcessLookupError as error:
                 raise BindingEnded(self._names) from error
-            return self._send(make_request, deadline, descriptor)
+            return self._send(make_request, end, descriptor)
 
-    def _send(
-        self, make_request: Callable[[], Acquire], deadline: float | None, descriptor: int | None
-    ) -> Lease | None:
+    def _send(self, make_request: Callable[[], Acquire], end: float | None, descriptor: int | None) -> Lease | None:
         try:
             return endpoint(self._path).ask(
                 make_request,
                 self._accept,
-                deadline=deadline,
+                answer_by=None if end is None else end + ANSWER_TIMEOUT,
+                patience=end,
                 connect_timeout=self._connect_timeout,
                 report=self._progress,
                 descriptor=descriptor,
@@ -290,7 +295,7 @@ class Lock:
             bind=None if self._bind_to is None else self._bind_to.kind,
         )
 
-    def _accept(self, connection: SharedConnection, pending: Pending) -> Lease | None:
+    def _accept(self, session: SharedSession, pending: Pending) -> Lease | None:
         if isinstance(pending.reply, (replies.Busy, replies.TimedOut)):
             return None
         if isinstance(pending.reply, replies.Deadlock):
@@ -302,15 +307,15 @@ class Lock:
             if self._bind_to is not None:
                 raise BindingEnded(self._names)
             raise DaemonUnavailable(self._path, "it ended the wait")
-        lease = Lease(connection, pending.lease)
+        lease = Lease(session, pending.lease)
         for other in list(self._leases):
             # What a parent held, what was given back, and what this thread lost and did not come back to. And what was
             # bound and has ended without a word, as it must have if nobody else can hold the lock.
             forgotten = other._thread == lease._thread and other._held.loss is not None
             ended = other.bound and self._mode is None and self._limit is None
-            if other._connection.pid != connection.pid or other._held.released or forgotten or ended:
+            if other._session.pid != session.pid or other._held.released or forgotten or ended:
                 self._remove(other)
-        connection.keep_alive(pending.lease)
+        session.keep_alive(pending.lease)
         self._leases.append(lease)
         return lease
 
@@ -320,7 +325,7 @@ class Lock:
         A thread that lost its lease would otherwise release the one that another thread was granted since.
         """
         process, thread = os.getpid(), threading.get_ident()
-        leases = [lease for lease in self._leases if lease._connection.pid == process and not lease._held.released]
+        leases = [lease for lease in self._leases if lease._session.pid == process and not lease._held.released]
         own = [lease for lease in leases if lease._thread == thread]
         held = [lease for lease in leases if lease._held.loss is None]
         best = own or held or leases

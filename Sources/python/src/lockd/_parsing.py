@@ -13,6 +13,7 @@ from . import _grammar as grammar
 from ._errors import RemoteProtocolError
 from ._holders import AbandonedLease, Holder
 from ._replies import (
+    AllLost,
     Busy,
     Bye,
     Cancelled,
@@ -35,6 +36,7 @@ from ._replies import (
     Released,
     Renewed,
     Reply,
+    Restored,
     Revoked,
     Statistic,
     TimedOut,
@@ -85,8 +87,12 @@ class _Words:
         self._words = words
         self.fields = dict(word.split("=", 1) for word in words if "=" in word)
 
+    @property
+    def has_arguments(self) -> bool:
+        return bool(self._words) and "=" not in self._words[0]
+
     def argument(self) -> str:
-        if not self._words or "=" in self._words[0]:
+        if not self.has_arguments:
             raise self.missing("a word")
         return self._words[0]
 
@@ -105,7 +111,7 @@ class _Words:
         return tuple(map(self._name, itertools.takewhile(lambda word: "=" not in word, self._words)))
 
     def optional_name(self) -> bytes | None:
-        return self.name() if self._words and "=" not in self._words[0] else None
+        return self.name() if self.has_arguments else None
 
     def word(self, key: str) -> str:
         return self._required(key, self.fields.get(key))
@@ -196,6 +202,8 @@ def _welcome(words: _Words) -> Reply:
         features=tuple(filter(None, words.fields.get("features", "").split(","))),
         line_limit=words.optional_number("line"),
         name_limit=words.optional_number("name"),
+        leases=words.optional_number("leases"),
+        waiters=words.optional_number("waiters"),
     )
 
 
@@ -221,6 +229,7 @@ def _lease(words: _Words) -> Reply:
         waiters=words.optional_number("waiters"),
         name_count=words.name_count(),
         bound=words.fields.get("bound"),
+        detached=words.optional_duration("detached"),
     )
 
 
@@ -237,6 +246,7 @@ def _waiter(words: _Words) -> Reply:
         owner=words.optional_text("owner"),
         note=words.optional_text("note"),
         name_count=words.name_count(),
+        detached=words.optional_duration("detached"),
     )
 
 
@@ -285,6 +295,9 @@ def _statistic(words: _Words) -> Reply:
 
 
 def _lost(words: _Words) -> Reply:
+    # A token belongs to names: a line that has the one without the others is broken.
+    if not words.has_arguments and "token" not in words.fields:
+        return AllLost(words.word("reason"))
     return Lost(
         names=words.names(),
         token=words.number("token"),
@@ -343,6 +356,9 @@ _PARSERS: dict[str, Callable[[_Words], Reply]] = {
 
 _EVENT_PARSERS: dict[str, Callable[[_Words], Reply]] = {
     "LOST": _lost,
+    "RESTORED": lambda words: Restored(
+        words.optional_number("session"), words.optional_number("leases"), words.optional_number("waiters")
+    ),
     "MISSED": lambda words: Missed(words.number("count")),
     "QUEUED": lambda words: _event("queued", words),
     "UNQUEUED": lambda words: _event("unqueued", words),

@@ -7,9 +7,12 @@ import time
 from typing import Callable
 
 from ._binding import Descriptor
-from ._protocol import HeldLease
+from ._errors import LockdError
+from ._held import HeldLease
 from ._replies import Progress, Reply
 from ._requests import Request
+from ._timing import ANSWER_TIMEOUT, RECONNECT_TIME
+from ._transport import Transport
 
 #: Is told how a wait goes.
 Report = Callable[[Progress], object]
@@ -20,10 +23,14 @@ class Pending:
 
     __slots__ = (
         "_report",
+        "answer_by",
         "answered",
+        "began",
         "descriptor",
+        "failure",
         "lease",
-        "polling",
+        "patience",
+        "polled",
         "progress",
         "replies",
         "reporting_time",
@@ -34,8 +41,21 @@ class Pending:
         "unsent",
     )
 
-    def __init__(self, request: Request, report: Report | None = None, descriptor: Descriptor | None = None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        *,
+        answer_by: float | None = None,
+        patience: float | None = None,
+        report: Report | None = None,
+        descriptor: Descriptor | None = None,
+    ) -> None:
         self.request = request
+        self.began = time.monotonic()
+        #: When a daemon that is there must have answered, by ``time.monotonic()``; ``None`` for never.
+        self.answer_by = answer_by
+        #: When it counts that there is no daemon; ``None`` for never.
+        self.patience = patience
         #: What is to be sent along with the request, until it was handed over.
         self.descriptor = descriptor
         self.tag: str | None = None
@@ -45,7 +65,10 @@ class Pending:
         self.answered = False
         #: The connection had ended before the request was sent, so that another connection may be tried.
         self.unsent = False
-        self.polling = False
+        #: Why the wait is over though there is no answer.
+        self.failure: LockdError | None = None
+        #: What the thread polls.
+        self.polled: Transport | None = None
         self.signal: threading.Lock | None = None
         self.thread = threading.get_ident()
         #: How the wait goes, as long as it was not reported.
@@ -58,6 +81,14 @@ class Pending:
     def reply(self) -> Reply:
         """The last line of the answer."""
         return self.replies[-1]
+
+    def limit(self, attached: bool, since: float) -> float | None:
+        """When the wait is over. There has been a connection, or none, ``since`` then (by ``time.monotonic()``)."""
+        patience = self.answer_by if attached else self.patience
+        if patience is None:
+            return None
+        least = since + ANSWER_TIMEOUT if attached else max(since, self.began) + RECONNECT_TIME
+        return max(patience, least) + self.reporting_time
 
     def wake(self) -> None:
         """End the wait for the signal, if there is one."""

@@ -1,4 +1,4 @@
-"""What belongs to this process: one connection to each daemon that it uses, and nothing of what it inherited."""
+"""What belongs to this process: one session with each daemon that it uses, and nothing of what it inherited."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import time
 from typing import Callable, TypeVar
 
 from ._binding import Descriptor
-from ._connection import SharedConnection
 from ._errors import LockdError
+from ._link import leave
 from ._pending import Pending, Report
 from ._requests import Request
+from ._session import SharedSession
 
 _Answer = TypeVar("_Answer")
 
@@ -21,69 +22,80 @@ _endpoints: dict[int, dict[str, Endpoint]] = {}
 
 
 class Endpoint:
-    """A daemon as this process sees it: the path of its socket and the connection to it. Thread-safe."""
+    """A daemon as this process sees it: the path of its socket and the session with it. Thread-safe."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._connecting = threading.Lock()
-        self._connection: SharedConnection | None = None
+        self._session: SharedSession | None = None
         self._refusal: tuple[float, LockdError] | None = None
 
     def ask(
         self,
         make_request: Callable[[], Request],
-        accept: Callable[[SharedConnection, Pending], _Answer],
+        accept: Callable[[SharedSession, Pending], _Answer],
         *,
-        deadline: float | None,
+        answer_by: float | None,
+        patience: float | None,
         connect_timeout: float,
         report: Report | None = None,
         descriptor: int | None = None,
     ) -> _Answer:
-        """Send a request, wait for its answer until ``deadline``, and return what ``accept`` makes of it.
+        """Send a request, wait for its answer, and return what ``accept`` makes of it.
 
-        A connection that turns out to have ended before the request was sent is replaced, once. If anything is raised,
-        by whomever, no lease has come of it. A duplicate of ``descriptor`` goes with the request. Its progress is told
-        to ``report`` in the calling thread; what that raises ends the wait.
+        A session that turns out to have ended before the request was sent is replaced, once. If anything is raised, by
+        whomever, no lease has come of it. A duplicate of ``descriptor`` goes with the request. Its progress is told to
+        ``report`` in the calling thread; what that raises ends the wait.
 
-        :raises DaemonUnavailable: if the daemon cannot be reached, or goes, or does not answer in time.
+        :param answer_by: when a daemon that is there must have answered, by ``time.monotonic()``; ``None`` for never.
+        :param patience: until when a daemon that has gone is waited for, and a little longer (``Pending.limit``).
+        :raises DaemonUnavailable: if the daemon cannot be reached, goes for too long, or does not answer in time.
         :raises RequestRefused: if the answer is ERROR.
         """
         while True:
-            connection, is_new = self._connect(connect_timeout)
-            pending = Pending(make_request(), report, None if descriptor is None else Descriptor(descriptor))
+            session, is_new = self._connect(connect_timeout)
+            pending = Pending(
+                make_request(),
+                answer_by=answer_by,
+                patience=patience,
+                report=report,
+                descriptor=None if descriptor is None else Descriptor(descriptor),
+            )
             try:
-                connection.ask(pending, deadline)
-                return accept(connection, pending)
+                session.ask(pending)
+                return accept(session, pending)
             except BaseException as error:
-                # For what `accept` raises; `connection.ask` has done it before.
-                connection.give_up(pending)
+                # For what `accept` raises; `session.ask` has done it before.
+                session.give_up(pending)
                 if is_new or not pending.unsent or not isinstance(error, LockdError):
                     raise
 
     def forget(self) -> None:
         """Close a forked child's copy of its parent's connection."""
-        if self._connection is not None:
-            self._connection.forget()
+        if self._session is not None:
+            self._session.forget()
 
-    def _connect(self, timeout: float) -> tuple[SharedConnection, bool]:
-        connection = self._connection
-        if connection is not None and not connection.ended:
-            return connection, False
+    def _connect(self, timeout: float) -> tuple[SharedSession, bool]:
+        session = self._session
+        if session is not None and not session.ended:
+            return session, False
         began = time.monotonic()
         with self._connecting:
-            connection = self._connection
-            if connection is not None and not connection.ended:
-                return connection, False
+            session = self._session
+            if session is not None and not session.ended:
+                return session, False
             # What was in vain while this thread waited for its turn is in vain for it too. Otherwise a daemon that is
             # stopped would keep the last of many threads for as many timeouts.
             if self._refusal is not None and self._refusal[0] >= began:
                 raise copy.copy(self._refusal[1])
             try:
-                connection = self._connection = SharedConnection.open(self.path, timeout)
+                if session is not None and session.number is not None:
+                    leave(self.path, session.number, timeout)
+                session = self._session = SharedSession.open(self.path, timeout)
             except LockdError as error:
                 self._refusal = (time.monotonic(), error)
                 raise
-            return connection, True
+            return session, True
 
 
 def endpoint(path: str) -> Endpoint:

@@ -4,130 +4,41 @@ The rules of this module:
 
 1. Bytes in, replies out; requests in, bytes out. No sockets, no clocks, no threads, no locks, no globals. Whoever moves
    the bytes sees to it that one thread at a time is in here.
-2. A tag is used once in the life of a connection. So no answer can be taken for another's, whatever was given up.
-3. A lease is held from the moment GRANTED is *received* until its RELEASED, its LOST, or the end of the connection is.
+2. A tag is used once in the life of a session. So no answer can be taken for another's, whatever was given up.
+3. A lease is held from the moment GRANTED is *received* until its RELEASED, its LOST, or the end of the session is.
    It is known by its token alone, and held or not as a whole, however many names it has.
 4. Nothing that is given up keeps a lease. A wait that is abandoned is cancelled; if the grant was faster, the lease is
    released by its token the moment it arrives. An abandoned RELEASE is still a RELEASE.
-5. What the daemon may not say in answer to a request ends the connection (``RemoteProtocolError``). A client that
-   guesses what a lock server meant has two holders.
-6. A lease that is bound to something else lives on when the connection ends. So that end is no loss of it, and after it
+5. What the daemon may not say in answer to a request ends the session (``RemoteProtocolError``). A client that guesses
+   what a lock server meant has two holders.
+6. A lease that is bound to something else lives on when the session ends. So that end is no loss of it, and after it
    nothing is known of it.
+7. A session outlives its connections. What was not answered on one is sent again on the next, in its order and under
+   its tag; what is asked meanwhile waits for it. What is said twice counts once.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
+from enum import Enum
 
 from . import _replies as replies
+from ._answers import EVENTS, INNER_LINES, LISTINGS, check_answer
 from ._errors import LocalProtocolError, RemoteProtocolError
-from ._holders import AbandonedLease
+from ._held import FORGOTTEN_LOSS, HeldLease, HeldLeases, Loss, damage
+from ._outgoing import Outgoing
+from ._outstanding import Echo, Outstanding, OutstandingRequests
 from ._parsing import parse_reply
 from ._replies import Reply
-from ._requests import (
-    Acquire,
-    Cancel,
-    Hello,
-    History,
-    List,
-    Ping,
-    Quit,
-    Release,
-    Renew,
-    Request,
-    Revoke,
-    Show,
-    Stats,
-    Unwatch,
-    Watch,
-)
+from ._requests import Acquire, Cancel, Hello, Quit, Release, Renew, Request, Unwatch, Watch
 
 #: A line longer than this is no reply: the longest that the protocol can make, with 16 names, has less than 16 KiB.
 LINE_LIMIT = 65536
 
-_ANSWERS: dict[type[Request], tuple[type[Reply], ...]] = {
-    Hello: (replies.Welcome,),
-    Acquire: (
-        replies.Progress,
-        replies.Granted,
-        replies.Held,
-        replies.Busy,
-        replies.TimedOut,
-        replies.Cancelled,
-        replies.DeadlockEdge,
-        replies.Deadlock,
-    ),
-    Release: (replies.Released, replies.NotHeld),
-    Renew: (replies.Renewed, replies.NotHeld),
-    Cancel: (replies.WaitCancelled, replies.NotWaiting),
-    Show: (replies.LeaseLine, replies.WaiterLine, replies.End),
-    List: (replies.LeaseLine, replies.WaiterLine, replies.End),
-    History: (replies.Hold, replies.End),
-    Watch: (replies.Watching,),
-    Unwatch: (replies.Unwatched,),
-    Revoke: (replies.Revoked, replies.Denied, replies.NotHeld),
-    Stats: (replies.Statistic, replies.End),
-    Ping: (replies.Pong,),
-    Quit: (replies.Bye,),
-}
-
-# Lines that others of the same answer follow.
-_INNER_LINES = (
-    replies.LeaseLine,
-    replies.WaiterLine,
-    replies.Statistic,
-    replies.Hold,
-    replies.Progress,
-    replies.DeadlockEdge,
-)
-
-# Lines that nobody asked for.
-_EVENTS = (replies.Lost, replies.Event, replies.Missed)
-
-
-@dataclass(frozen=True)
-class Loss:
-    """Why a lease ended that was not released."""
-
-    #: ``expired``, ``revoked``, ``disconnected`` or ``unknown``; a later daemon may know more words.
-    reason: str
-    #: Who revoked it and why, or how the connection ended, for people to read.
-    detail: str = ""
-
-
-#: What NOTHELD says of a lease that was bound.
-BOUND_LOSS = Loss("unknown", "lockd knows it no more; what it was bound to may have ended")
-_UNTOLD_LOSS = Loss("unknown", "lockd said NOTHELD without having told of a loss")
-
-
-@dataclass(eq=False)
-class HeldLease:
-    """A lease that was granted on this connection."""
-
-    names: tuple[bytes, ...]
-    token: int
-    #: Milliseconds, ``None`` for no bound.
-    ttl: int | None
-    #: The lease before it, if that was not released.
-    previous: AbandonedLease | None = None
-    #: Whether it is bound to something else than the connection.
-    bound: bool = False
-    #: Set once, when the lease is lost.
-    loss: Loss | None = None
-    #: Whether this side gave it back: RELEASED was received, or nobody waits for it.
-    released: bool = False
-
-    @property
-    def name(self) -> bytes:
-        """The first of its names, by which it is released and renewed."""
-        return self.names[0]
-
 
 @dataclass(frozen=True)
 class Received:
-    """A line that answers a request, or an event or a refusal of the whole session (neither tag nor request)."""
+    """A line that answers a request, or an event, or WELCOME or a refusal of the whole session (without a tag)."""
 
     tag: str | None
     request: Request | None
@@ -138,271 +49,387 @@ class Received:
     lease: HeldLease | None = None
 
 
-@dataclass(eq=False)
-class _Outstanding:
-    request: Request
-    abandoned: bool = False
+class _Phase(Enum):
+    #: There is a connection, and what is asked is sent on it.
+    ATTACHED = 0
+    #: There is none.
+    DETACHED = 1
+    #: There is one, and HELLO was put into the bytes to send.
+    GREETING = 2
+    #: WELCOME was received, and what was not sent before the break may arrive. Nothing was sent again so far.
+    WELCOMED = 3
 
 
-@dataclass(eq=False)
-class _Accompanied:
-    """A line that is to be sent together with a descriptor, by where it stands in all that was ever sent."""
-
-    start: int
-    end: int
-    descriptor: object
-
-
-class Connection:
-    """One connection to the daemon, from its first byte to its end.
+class Session:
+    """One session with the daemon, over as many connections as it takes.
 
     Ask with ``send``; move ``data_to_send()`` to the socket, together with ``descriptor_to_send()``, and tell how much
-    went with ``data_sent``; pass what the socket says to ``receive``, and the end of the stream to ``receive_end``.
+    went with ``data_sent``; pass what the socket says to ``receive``. A new one takes it that there is a connection, on
+    which nothing is to be said before the first request. To have one that can be resumed,
+
+    1. call ``greet`` whenever a connection was made, the first one included;
+    2. when ``receive`` has made ``welcomed`` true, call ``go_on``;
+    3. when the stream has ended, call ``detach``. If that is false the session has ended: call ``receive_end``.
     """
 
     def __init__(self) -> None:
-        #: The leases that are held, by token.
-        self.leases: dict[int, HeldLease] = {}
-        #: Those that are bound. Most of them end without a word, so they are known for as long as somebody else cares.
-        self.bound_leases: WeakValueDictionary[int, HeldLease] = WeakValueDictionary()
-        #: How the connection ended, ``None`` as long as it has not.
+        #: The number of the session, as long as it can be resumed under it.
+        self.number: int | None = None
+        #: How the session ended, ``None`` as long as it has not.
         self.end: str | None = None
-        self._tag_count = 0
-        self._tagged: dict[str, _Outstanding] = {}
-        self._untagged: deque[_Outstanding] = deque()
+        self._phase = _Phase.ATTACHED
+        self._greeting_tag = ""
+        self._held = HeldLeases()
+        #: The leases that are held, by token, and those that are bound.
+        self.leases, self.bound_leases = self._held.own, self._held.bound
+        self._asked = OutstandingRequests()
+        # Tags of waits that were given up, or may have a second answer, and may still bring a lease.
         self._unsettled: set[str] = set()
-        self._outgoing = bytearray()
-        self._sent_count = 0
-        self._accompanied: deque[_Accompanied] = deque()
+        self._echoes: dict[str, Echo] = {}
+        self._watch: Watch | None = None
+        # Whether it has come to requests that end the session, or that cannot be sent again.
+        self._lasts = True
+        # Whether answers may come that came before.
+        self._repeats = False
+        # Whether the session held leases when the daemon that is there began with it.
+        self._had_leases = False
+        self._outgoing = Outgoing()
         self._incoming = bytearray()
 
-    def send(self, request: Request, descriptor: object = None) -> str:
-        """Put a request into the bytes to send, and return its tag.
+    # Asking
 
-        :param descriptor: what ``descriptor_to_send()`` is to return along with its line. It is kept until the first
-            byte of the line was sent, or the connection has ended; whatever becomes of the request.
-        :raises LocalProtocolError: if the connection has ended.
+    def send(self, request: Request, descriptor: object = None, now: float = 0.0) -> str:
+        """Put a request into the bytes to send, or keep it until there is a connection, and return its tag.
+
+        :param descriptor: what ``descriptor_to_send()`` is to return along with its line. It is kept until the request
+            is answered, or the session has ended.
+        :param now: the present instant in seconds; a wait counts from it.
+        :raises LocalProtocolError: if the session has ended.
         """
         self._check_open()
-        start = self._sent_count + len(self._outgoing)
-        tag = self._send(_Outstanding(request))
-        if descriptor is not None:
-            self._accompanied.append(_Accompanied(start, self._sent_count + len(self._outgoing), descriptor))
-        return tag
+        wait = request.wait if isinstance(request, Acquire) else None
+        wait_end = now + wait / 1000 if isinstance(wait, int) else None
+        self._lasts = self._lasts and not isinstance(request, Quit)
+        return self._ask(Outstanding(request, descriptor=descriptor, wait_end=wait_end))
 
     def send_untagged(self, request: Request) -> None:
         """Put a request without a tag into the bytes to send. Such requests are answered in their order.
 
-        One that waits holds back all that come behind it, and cannot be abandoned.
+        One that waits holds back all that come behind it, and cannot be abandoned. A session with such requests ends
+        with its connection.
 
-        :raises LocalProtocolError: if the connection has ended.
+        :raises LocalProtocolError: if the session has ended, or has no connection.
         """
         self._check_open()
-        self._untagged.append(_Outstanding(request))
-        self._outgoing += request.to_line()
+        if self._phase is not _Phase.ATTACHED:
+            raise LocalProtocolError("a request without a tag cannot wait for a connection")
+        self._lasts = False
+        outstanding = Outstanding(request)
+        self._asked.untagged.append(outstanding)
+        self._write(outstanding)
 
     def abandon(self, tag: str) -> None:
         """Give up the request under ``tag``: nobody is told of its answer, and no lease comes of it.
 
         A tag that is answered already, or was never sent, is passed over.
         """
-        outstanding = self._tagged.get(tag)
+        outstanding = self._asked.tagged.get(tag)
         if outstanding is None or outstanding.abandoned:
             return
         outstanding.abandoned = True
-        if isinstance(outstanding.request, Acquire):
+        if outstanding.end is None and not self._matters(outstanding):
+            self._drop(outstanding)
+        elif isinstance(outstanding.request, Acquire):
             self._unsettled.add(tag)
-            self._send(_Outstanding(Cancel(tag), abandoned=True))
+            self._ask(Outstanding(Cancel(tag), abandoned=True))
 
     def give_back(self, lease: HeldLease) -> None:
-        """Release a lease, and tell nobody of the answer. One that has ended is passed over."""
-        if self._find(lease.token) is lease:
+        """Release a lease, and tell nobody of the answer. One that has ended, or was given back, is passed over."""
+        if self._held.find(lease.token) is lease and not lease.released:
             lease.released = True
-            self._send(_Outstanding(Release(lease.name, lease.token), abandoned=True))
+            self._ask(Outstanding(Release(lease.name, lease.token), abandoned=True))
 
     @property
     def settled(self) -> bool:
-        """Whether no abandoned wait can still bring a lease.
+        """Whether nobody has to go on receiving, or connecting.
 
-        As long as it is false, somebody has to go on receiving: a grant that is never read is a lease that nobody has
-        and nobody else gets.
+        Somebody has to as long as an abandoned wait can still bring a lease: a grant that is never read is a lease that
+        nobody has and nobody else gets. Also as long as the session has leases, or requests, and no connection.
         """
-        return not self._unsettled
+        return not self._unsettled and (self.attached or not (self.leases or self._asked.tagged))
+
+    # Sending
 
     def data_to_send(self) -> bytes:
         """The bytes that are to be written next, in one go. There may be more behind them."""
-        if not self._accompanied:
-            return bytes(self._outgoing)
-        first = self._accompanied[0]
-        # A line with a descriptor is written by itself, so that it is beyond doubt which line the descriptor is for.
-        end = first.end if first.start == self._sent_count else first.start
-        return bytes(self._outgoing[: end - self._sent_count])
+        return self._outgoing.data()
 
     def descriptor_to_send(self) -> object:
         """What is to go with the first byte of ``data_to_send()``; ``None`` for nothing."""
-        first = self._accompanied[0] if self._accompanied else None
-        return first.descriptor if first is not None and first.start == self._sent_count else None
+        return self._outgoing.descriptor()
 
     def data_sent(self, count: int) -> None:
         """Forget the first ``count`` bytes of those that were to be written, and the descriptor that went with them."""
-        del self._outgoing[:count]
-        self._sent_count += count
-        if self._accompanied and self._accompanied[0].start < self._sent_count:
-            self._accompanied.popleft()
+        self._outgoing.sent(count)
+
+    # Connections
+
+    @property
+    def attached(self) -> bool:
+        """Whether there is a connection on which requests are sent."""
+        return self._phase is _Phase.ATTACHED
+
+    @property
+    def welcomed(self) -> bool:
+        """Whether ``go_on`` is to be called."""
+        return self._phase is _Phase.WELCOMED
+
+    def greet(self, client: bytes) -> None:
+        """Take in that a connection was made: HELLO is what is said first, and nothing else before it is answered.
+
+        :raises LocalProtocolError: if the session has ended, or has a connection.
+        """
+        self._check_open()
+        is_new = self._asked.tag_count == 0 and not self._asked.untagged
+        if self._phase is not _Phase.DETACHED and not is_new:
+            raise LocalProtocolError("the session has a connection")
+        self._phase = _Phase.GREETING
+        self._greeting_tag = self._asked.next_tag()
+        self._outgoing.put(Hello(version=1, client=client, resume=self.number).to_line(self._greeting_tag))
+
+    def go_on(self, now: float) -> None:
+        """Send what was asked before and is not answered, at the present instant (of the clock that ``send`` goes by).
+
+        What was read together with WELCOME was looked at before. So what is answered by that is not asked again.
+        """
+        if self._phase is not _Phase.WELCOMED:
+            return
+        self._phase = _Phase.ATTACHED
+        for outstanding in self._asked.tagged.values():
+            if outstanding.sendings and isinstance(outstanding.request, LISTINGS):
+                self._asked.change_tag(outstanding)
+            self._write(outstanding, now)
+
+    def detach(self) -> bool:
+        """Take in that the connection has ended, and say whether another one can take its place."""
+        if self.end is not None or self.number is None or not self._lasts:
+            return False
+        self._phase = _Phase.DETACHED
+        for outstanding in list(self._asked.tagged.values()):
+            if self._was_sent(outstanding):
+                outstanding.sendings += 1
+            outstanding.end = None
+            if not self._matters(outstanding):
+                self._drop(outstanding)
+        self._outgoing.clear()
+        self._incoming.clear()
+        return True
+
+    def receive_end(self, reason: str) -> None:
+        """Take in that the session has ended. Every lease that is still held is lost, unless it is bound."""
+        if self.end is not None:
+            return
+        self.end = reason
+        self._held.lose_all(Loss("disconnected", reason))
+        self.bound_leases.clear()
+        self._asked.clear()
+        self._unsettled.clear()
+        self._echoes.clear()
+        self._outgoing.clear()
+
+    # Receiving
 
     def receive(self, data: bytes) -> list[Received]:
         """Take in what the socket said, and return what it means to those who wait.
 
-        Answers to abandoned requests and unknown events are not among it.
+        Answers to abandoned requests, second answers and unknown events are not among it. Behind ``Welcome`` and
+        ``Restored``, an answer of several lines begins anew.
 
-        :raises RemoteProtocolError: if no lockd says so. The connection is then at its end: call ``receive_end``.
+        :raises RemoteProtocolError: if no lockd says so. The session is then at its end: call ``receive_end``.
         """
         self._incoming += data
         *lines, rest = self._incoming.split(b"\n")
         self._incoming = rest
-        received = [meaning for meaning in map(self._receive_line, lines) if meaning is not None]
+        received = [meaning for line in lines for meaning in self._receive_line(bytes(line))]
         if len(rest) > LINE_LIMIT:
             raise RemoteProtocolError(f"the reply has more than {LINE_LIMIT} bytes")
         return received
 
-    def receive_end(self, reason: str) -> None:
-        """Take in that the connection has ended. Every lease that is still held is lost, unless it is bound."""
-        if self.end is not None:
-            return
-        self.end = reason
-        for lease in self.leases.values():
-            if not lease.released and lease.loss is None:
-                lease.loss = Loss("disconnected", reason)
-        self.leases.clear()
-        self.bound_leases.clear()
-        self._tagged.clear()
-        self._untagged.clear()
-        self._unsettled.clear()
-        self._outgoing.clear()
-        self._accompanied.clear()
-
-    def _check_open(self) -> None:
-        if self.end is not None:
-            raise LocalProtocolError(f"the connection has ended: {self.end}")
-
-    def _send(self, outstanding: _Outstanding) -> str:
-        self._tag_count += 1
-        tag = f"#{self._tag_count}"
-        self._tagged[tag] = outstanding
-        self._outgoing += outstanding.request.to_line(tag)
-        return tag
-
-    def _receive_line(self, line: bytearray) -> Received | None:
-        tag, reply = parse_reply(bytes(line))
+    def _receive_line(self, line: bytes) -> list[Received]:
+        tag, reply = parse_reply(line)
         if reply is None:
-            return None
-        if isinstance(reply, _EVENTS):
-            if isinstance(reply, replies.Lost):
-                self._lose(reply)
-            return Received(None, None, reply)
-        outstanding = self._tagged.get(tag) if tag is not None else self._untagged[0] if self._untagged else None
+            return []
+        if isinstance(reply, EVENTS):
+            self._follow_event(reply)
+            return [Received(None, None, reply)]
+        if self._phase is _Phase.GREETING:
+            return self._receive_greeting(tag, reply, line)
+        outstanding = self._asked.find(tag)
         if outstanding is None:
-            if tag is None and isinstance(reply, replies.Refused):
-                return Received(None, None, reply)
-            raise RemoteProtocolError(f"nothing was asked to which this is an answer: {bytes(line)!r}")
-        self._check(outstanding.request, reply)
-        final = not isinstance(reply, _INNER_LINES)
-        if final and tag is not None:
-            del self._tagged[tag]
-            self._unsettled.discard(tag)
-        elif final:
-            self._untagged.popleft()
+            return self._receive_unasked(tag, reply, line)
+        check_answer(outstanding.request, reply)
+        received = self._receive_answer(outstanding, reply)
+        return [] if received is None or outstanding.abandoned else [received]
+
+    def _receive_answer(self, outstanding: Outstanding, reply: Reply) -> Received | None:
+        if self._is_void(outstanding, reply):
+            return None
+        reply = self._first_answer(outstanding, reply)
+        final = not isinstance(reply, INNER_LINES)
+        if final:
+            self._finish(outstanding, reply)
         lease = self._follow(outstanding, reply)
-        return None if outstanding.abandoned else Received(tag, outstanding.request, reply, final, lease)
+        return Received(outstanding.tag or None, outstanding.request, reply, final, lease)
 
-    @staticmethod
-    def _check(request: Request, reply: Reply) -> None:
-        if isinstance(reply, replies.Refused):
+    def _receive_greeting(self, tag: str | None, reply: Reply, line: bytes) -> list[Received]:
+        if isinstance(reply, replies.Refused) and tag in (None, self._greeting_tag):
+            return [Received(None, None, reply)]
+        if not isinstance(reply, replies.Welcome) or tag != self._greeting_tag:
+            raise RemoteProtocolError(f"this is no answer to HELLO, and nothing else was asked: {line!r}")
+        former, self.number = self.number, reply.session if "resume" in reply.features else None
+        self._phase = _Phase.WELCOMED
+        received = [Received(None, None, reply)]
+        # A daemon that knows nothing may have given the same number anew. Only one that knows says what there is of it.
+        if former is not None and former == reply.session and reply.leases is not None:
+            self._repeats = True
+            self._had_leases = bool(reply.leases)
+        elif former is not None:
+            received += self._begin_anew()
+        return received
+
+    def _receive_unasked(self, tag: str | None, reply: Reply, line: bytes) -> list[Received]:
+        if tag is None and isinstance(reply, replies.Refused):
+            return [Received(None, None, reply)]
+        if tag is None or not self._repeats or not self._asked.was_used(tag):
+            raise RemoteProtocolError(f"nothing was asked to which this is an answer: {line!r}")
+        echo = self._echoes.get(tag)
+        if echo is not None and isinstance(reply, replies.Granted) and reply.token != echo.token:
+            # What was sent again became a request of its own, for which nobody waits.
+            self._ask(Outstanding(Release(reply.names[0], reply.token), abandoned=True))
+        return []
+
+    def _is_void(self, outstanding: Outstanding, reply: Reply) -> bool:
+        """Whether an answer is none: a wait ended because this side was away for too long when its turn came.
+
+        Nobody here asked for that, and the request that is sent again is a new one. But a wait may also end because
+        what it was to be bound to has.
+        """
+        request = outstanding.request
+        is_unbound = isinstance(request, Acquire) and request.bind is None
+        is_ours = outstanding.abandoned or not self._lasts
+        return is_unbound and isinstance(reply, replies.Cancelled) and outstanding.sendings > 0 and not is_ours
+
+    def _first_answer(self, outstanding: Outstanding, reply: Reply) -> Reply:
+        """What a reply stands for: that there is nothing to release any more says a lockd that has released it."""
+        request = outstanding.request
+        if isinstance(request, Release) and isinstance(reply, replies.NotHeld) and self._was_sent_twice(outstanding):
+            lease = self._held.find(request.token)
+            if request.token is not None:
+                return replies.Released((request.name,) if lease is None else lease.names, request.token)
+        return reply
+
+    def _finish(self, outstanding: Outstanding, reply: Reply) -> None:
+        tag, request = outstanding.tag, outstanding.request
+        if not tag:
+            self._asked.untagged.pop(0)
             return
-        if not isinstance(reply, _ANSWERS[type(request)]):
-            raise RemoteProtocolError(f"{reply} is no answer to {request}")
-        matches = _names_match(request, reply)
-        for attribute in ("name", "token", "tag", "prefix"):
-            said, asked = getattr(reply, attribute, None), getattr(request, attribute, None)
-            matches = matches and (said is None or asked is None or said == asked)
-        if not matches:
-            raise RemoteProtocolError(f"{reply} is the answer to another request than {request}")
+        self._drop(outstanding)
+        if isinstance(request, Acquire) and self._was_sent_twice(outstanding):
+            self._unsettled.add(tag)
+            cancel_tag = self._ask(Outstanding(Cancel(tag), abandoned=True))
+            self._echoes[tag] = Echo(cancel_tag, reply.token if isinstance(reply, replies.Granted) else None)
+        elif isinstance(request, Cancel):
+            echo = self._echoes.get(request.tag)
+            if echo is not None and echo.cancel_tag == tag:
+                del self._echoes[request.tag]
+                self._unsettled.discard(request.tag)
 
-    # A lease is marked before it is forgotten: if an exception comes between the two, it is not left without an end.
+    def _follow_event(self, event: Reply) -> None:
+        if isinstance(event, replies.Lost):
+            self._held.lose(event)
+        elif isinstance(event, replies.AllLost):
+            # Nobody is told so who has leases: this was said before, and they came later.
+            if not self._had_leases:
+                self._held.lose_all(damage(event))
+        elif isinstance(event, replies.Restored):
+            # The daemon is another one, and the connection is the same: what was read of it is answered.
+            self._repeats = True
+            self._had_leases = bool(event.leases)
+            for outstanding in list(self._asked.tagged.values()):
+                if isinstance(outstanding.request, LISTINGS) and self._was_sent(outstanding):
+                    self._asked.change_tag(outstanding)
+                    self._write(outstanding)
 
-    def _follow(self, outstanding: _Outstanding, reply: Reply) -> HeldLease | None:
-        """Record what a reply says about the leases of this connection, and return the lease that it grants."""
+    def _follow(self, outstanding: Outstanding, reply: Reply) -> HeldLease | None:
+        """Record what a reply says about the leases and the watch of the session, and return the lease of a grant."""
         request = outstanding.request
         if isinstance(reply, replies.Granted):
-            bound = isinstance(request, Acquire) and request.bind is not None
-            lease = HeldLease(reply.names, reply.token, reply.ttl, reply.previous, bound)
-            (self.bound_leases if bound else self.leases)[reply.token] = lease
+            lease = self._held.grant(reply, isinstance(request, Acquire) and request.bind is not None)
             if outstanding.abandoned:
                 self.give_back(lease)
             return lease
         if isinstance(reply, replies.Held):
-            return self._find(reply.token)
+            return self._held.find(reply.token)
         if isinstance(reply, replies.Renewed):
-            self._renew(reply)
+            self._held.renew(reply)
         elif isinstance(reply, replies.Released):
-            self._release(reply.token)
+            self._held.release(reply.token)
         elif isinstance(reply, replies.NotHeld) and isinstance(request, (Release, Renew)):
-            self._miss(request)
+            self._held.miss(request)
         elif isinstance(reply, replies.Bye):
-            for token in list(self.leases):
-                self._release(token)
+            self._held.release_all()
+        elif isinstance(reply, (replies.Watching, replies.Unwatched)):
+            self._watch = request if isinstance(request, Watch) else None
         return None
 
-    def _find(self, token: int) -> HeldLease | None:
-        lease = self.leases.get(token)
-        return self.bound_leases.get(token) if lease is None else lease
+    # What was asked
 
-    def _forget(self, token: int) -> None:
-        self.leases.pop(token, None)
-        self.bound_leases.pop(token, None)
+    def _check_open(self) -> None:
+        if self.end is not None:
+            raise LocalProtocolError(f"the session has ended: {self.end}")
 
-    def _renew(self, reply: replies.Renewed) -> None:
-        lease = self._find(reply.token)
-        if lease is not None:
-            lease.ttl = reply.ttl
+    def _ask(self, outstanding: Outstanding) -> str:
+        tag = self._asked.put(outstanding)
+        if self.attached:
+            self._write(outstanding)
+        return tag
 
-    def _release(self, token: int) -> None:
-        lease = self._find(token)
-        if lease is not None:
-            lease.released = True
-            self._forget(token)
+    def _write(self, outstanding: Outstanding, now: float | None = None) -> None:
+        outstanding.end = self._outgoing.put(outstanding.line(now), outstanding.descriptor)
 
-    def _lose(self, event: replies.Lost) -> None:
-        lease = self._find(event.token)
-        if lease is not None:
-            lease.loss = Loss(event.reason, _blame(event))
-            self._forget(event.token)
+    def _was_sent(self, outstanding: Outstanding) -> bool:
+        return outstanding.end is not None and outstanding.end <= self._outgoing.sent_count
 
-    def _miss(self, request: Release | Renew) -> None:
-        lease = None if request.token is None else self._find(request.token)
-        if lease is not None and request.name in lease.names:
-            # Nobody is told that what a lease was bound to has ended. Any other loss is told before anything else is
-            # said of the lease, so this is not what a lockd does; but it is plain what it means.
-            lease.loss = BOUND_LOSS if lease.bound else _UNTOLD_LOSS
-            self._forget(lease.token)
+    def _was_sent_twice(self, outstanding: Outstanding) -> bool:
+        return outstanding.sendings + (1 if self.attached else 0) > 1
 
+    def _matters(self, outstanding: Outstanding) -> bool:
+        """Whether a request has to be sent on the next connection."""
+        request = outstanding.request
+        if not outstanding.abandoned or isinstance(request, Release):
+            return True
+        if isinstance(request, Cancel):
+            return request.tag in self._unsettled
+        return isinstance(request, Acquire) and outstanding.sendings > 0
 
-def _names_match(request: Request, reply: Reply) -> bool:
-    """Whether the names of a reply may be those that were asked for. Of others than ACQUIRE, any name will do."""
-    said: tuple[bytes, ...] | None = getattr(reply, "names", None)
-    if said is None:
-        return True
-    if not isinstance(request, Acquire):
-        return getattr(request, "name", None) in said
-    # The lease that an owner holds already may have more names.
-    return set(request.names) <= set(said) if isinstance(reply, replies.Held) else request.names == said
+    def _drop(self, outstanding: Outstanding) -> None:
+        self._asked.drop(outstanding)
+        self._unsettled.discard(outstanding.tag)
 
-
-def _blame(event: replies.Lost) -> str:
-    """Who took the lease and why, for people to read."""
-    said = [f"by uid {event.by_uid}"] if event.by_uid is not None else []
-    if event.by_pid is not None:
-        said.append(f"pid {event.by_pid}")
-    if event.why is not None:
-        said.append(f"because: {event.why.decode('utf-8', 'backslashreplace')}")
-    return ", ".join(said)
+    def _begin_anew(self) -> list[Received]:
+        """Nothing is known of the session: nothing is held, and what is sent again is sent for the first time."""
+        self._held.lose_all(FORGOTTEN_LOSS)
+        self._unsettled.clear()
+        self._echoes.clear()
+        for outstanding in list(self._asked.tagged.values()):
+            if outstanding.abandoned and isinstance(outstanding.request, (Acquire, Cancel)):
+                self._drop(outstanding)
+            elif not isinstance(outstanding.request, Release):
+                # A lease that is bound may have been released before.
+                outstanding.sendings = 0
+        if self._watch is None:
+            return []
+        # One that was asked for meanwhile, or the end of all, counts instead.
+        if not any(isinstance(outstanding.request, (Watch, Unwatch)) for outstanding in self._asked.tagged.values()):
+            self._ask(Outstanding(self._watch))
+        return [Received(None, None, replies.Missed(None))]

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Callable
 
-from ._protocol import HeldLease
+from ._held import HeldLease
 
 #: How often a lease is renewed within its ttl. With three, two renewals may be missed before it is lost: one for an
 #: accident, and one for a machine that is too busy to notice.
@@ -17,7 +17,7 @@ _IDLE_TIME = 60.0
 
 
 class Renewer:
-    """Renews the leases of one connection, with one daemon thread that is there while it is needed.
+    """Renews the leases of one session, with one daemon thread that is there while it is needed.
 
     Thread-safe; of use only to the process that made it. A renewal is no proof that the program is well: one that hangs
     while its threads run keeps its leases.

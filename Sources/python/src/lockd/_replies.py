@@ -26,6 +26,9 @@ class Welcome(Reply):
     features: tuple[str, ...] = ()
     line_limit: int | None = None
     name_limit: int | None = None
+    #: Of a session that goes on: how many leases it holds, and how many of its requests wait.
+    leases: int | None = None
+    waiters: int | None = None
 
 
 @dataclass(frozen=True)
@@ -208,8 +211,10 @@ class LeaseLine(Reply):
     unit: bytes | None = None
     #: How many names it has; its lines have the same token on each.
     name_count: int = 1
-    #: What it is bound to in place of a connection: ``pidfd`` or ``pipe``.
+    #: What it is bound to in place of a session: ``pidfd`` or ``pipe``.
     bound: str | None = None
+    #: For how long the daemon has run without a connection of the session, or to what the lease is bound.
+    detached: int | None = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +251,8 @@ class WaiterLine(Reply):
     unit: bytes | None = None
     #: How many names it waits for.
     name_count: int = 1
+    #: For how long the daemon has run without a connection of the session.
+    detached: int | None = None
 
 
 @dataclass(frozen=True)
@@ -356,6 +363,23 @@ class Lost(Reply):
 
 
 @dataclass(frozen=True)
+class AllLost(Reply):
+    """The event LOST without names: the daemon has restarted, and nothing that this session held is held."""
+
+    #: ``log-damaged``; a later daemon may know more words.
+    reason: str
+
+
+@dataclass(frozen=True)
+class Restored(Reply):
+    """The event RESTORED: the daemon has restarted, and the session goes on. Answers may come for the second time."""
+
+    session: int | None = None
+    leases: int | None = None
+    waiters: int | None = None
+
+
+@dataclass(frozen=True)
 class Event(Reply):
     """Something that happened to a lease or a wait. Names and texts are bytes, durations are milliseconds."""
 
@@ -390,7 +414,7 @@ class Event(Reply):
 
 @dataclass(frozen=True)
 class Missed(Reply):
-    """Events that a watch was not told of, because it did not keep up."""
+    """Events that a watch was not told of: it did not keep up, or the daemon has restarted and did not know of it."""
 
-    #: How many.
-    count: int
+    #: How many; ``None`` if nobody knows, in which case it may be none.
+    count: int | None

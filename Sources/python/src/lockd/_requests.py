@@ -56,14 +56,19 @@ class Hello(Request):
     verb = "HELLO"
     version: int | None = None
     client: bytes | None = None
+    #: The number of the session that is to go on.
+    resume: int | None = None
 
     def __post_init__(self) -> None:
         if self.client is not None:
             grammar.check_text("a client", self.client, grammar.CLIENT_LIMIT)
+        if self.resume is not None:
+            grammar.check_number("a session", self.resume)
 
     def _options(self) -> Options:
         yield "v", _number(self.version)
         yield "client", _text(self.client)
+        yield "resume", _number(self.resume)
 
 
 @dataclass(frozen=True)
@@ -389,7 +394,7 @@ class _Words:
 
 
 _PARSERS: dict[str, Callable[[_Words], Request]] = {
-    "HELLO": lambda words: Hello(words.number("v"), words.text("client")),
+    "HELLO": lambda words: Hello(words.number("v"), words.text("client"), words.number("resume")),
     "ACQUIRE": lambda words: Acquire(
         words.names(),
         words.wait(),

@@ -1,4 +1,4 @@
-"""Waiting: for a connection to be made, for a socket, for another thread; never by polling a state.
+"""Waiting: for a socket, or for another thread; never by polling a state.
 
 As everywhere, ``socket``, ``select``, ``threading`` and ``time`` are looked up when they are used, so that gevent may
 patch them after this module was imported.
@@ -12,38 +12,8 @@ import socket
 import threading
 import time
 
-from ._discovery import unavailable
-from ._errors import LockdError
-
-_FIRST_BACKOFF = 0.001
-_LONGEST_BACKOFF = 0.05
 # The system's waits take only so many milliseconds. Whoever waits longer than this looks at the clock once a day.
 _LONGEST_WAIT = 24 * 60 * 60.0
-
-
-def connect(path: str, deadline: float) -> socket.socket:
-    """A connection to the daemon at ``path``, made before ``deadline`` (``time.monotonic()``)."""
-    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        connecting.setblocking(False)
-        backoff = _FIRST_BACKOFF
-        while True:
-            try:
-                connecting.connect(path)
-                return connecting
-            except BlockingIOError as error:
-                # The queue of connections that lockd has not accepted yet is full. There is nothing to poll for; a
-                # blocking connect() would wait, and with it every greenlet of the process.
-                if time.monotonic() + backoff > deadline:
-                    reason = "its queue of new connections stays full"
-                    raise unavailable(path, OSError(error.errno, reason)) from None
-            time.sleep(backoff)
-            backoff = min(2 * backoff, _LONGEST_BACKOFF)
-    except BaseException as error:
-        connecting.close()
-        if isinstance(error, OSError) and not isinstance(error, LockdError):
-            raise unavailable(path, error) from None
-        raise
 
 
 def wait_for_socket(polled: socket.socket, events: int, deadline: float | None) -> bool:

@@ -1,7 +1,7 @@
 import LockdModel
 
-/// Numbers of what leases are bound to, as small as can be, for the log.
-struct BoundSlots {
+/// Numbers for the log, as small as can be, of what is known by the number of a session: what leases are bound to, sessions that have ended.
+struct SessionNumbering {
     private var slots: [SessionID: Int] = [:]
     private var ids: [SessionID?] = []
     private var free: [Int] = []

@@ -1,0 +1,94 @@
+"""Which reply may answer which request. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from . import _replies as replies
+from ._errors import RemoteProtocolError
+from ._replies import Reply
+from ._requests import (
+    Acquire,
+    Cancel,
+    Hello,
+    History,
+    List,
+    Ping,
+    Quit,
+    Release,
+    Renew,
+    Request,
+    Revoke,
+    Show,
+    Stats,
+    Unwatch,
+    Watch,
+)
+
+ANSWERS: dict[type[Request], tuple[type[Reply], ...]] = {
+    Hello: (replies.Welcome,),
+    Acquire: (
+        replies.Progress,
+        replies.Granted,
+        replies.Held,
+        replies.Busy,
+        replies.TimedOut,
+        replies.Cancelled,
+        replies.DeadlockEdge,
+        replies.Deadlock,
+    ),
+    Release: (replies.Released, replies.NotHeld),
+    Renew: (replies.Renewed, replies.NotHeld),
+    Cancel: (replies.WaitCancelled, replies.NotWaiting),
+    Show: (replies.LeaseLine, replies.WaiterLine, replies.End),
+    List: (replies.LeaseLine, replies.WaiterLine, replies.End),
+    History: (replies.Hold, replies.End),
+    Watch: (replies.Watching,),
+    Unwatch: (replies.Unwatched,),
+    Revoke: (replies.Revoked, replies.Denied, replies.NotHeld),
+    Stats: (replies.Statistic, replies.End),
+    Ping: (replies.Pong,),
+    Quit: (replies.Bye,),
+}
+
+#: Lines that others of the same answer follow.
+INNER_LINES = (
+    replies.LeaseLine,
+    replies.WaiterLine,
+    replies.Statistic,
+    replies.Hold,
+    replies.Progress,
+    replies.DeadlockEdge,
+)
+
+#: Requests whose answer is a listing. They change nothing, so they can be asked as often as one likes.
+LISTINGS = (Show, List, History, Stats)
+
+#: Lines that nobody asked for.
+EVENTS = (replies.Lost, replies.AllLost, replies.Restored, replies.Event, replies.Missed)
+
+
+def check_answer(request: Request, reply: Reply) -> None:
+    """Return if ``reply`` may answer ``request``, or be a line of its answer.
+
+    :raises RemoteProtocolError: if it may not.
+    """
+    if isinstance(reply, replies.Refused):
+        return
+    if not isinstance(reply, ANSWERS[type(request)]):
+        raise RemoteProtocolError(f"{reply} is no answer to {request}")
+    matches = names_match(request, reply)
+    for attribute in ("name", "token", "tag", "prefix"):
+        said, asked = getattr(reply, attribute, None), getattr(request, attribute, None)
+        matches = matches and (said is None or asked is None or said == asked)
+    if not matches:
+        raise RemoteProtocolError(f"{reply} is the answer to another request than {request}")
+
+
+def names_match(request: Request, reply: Reply) -> bool:
+    """Whether the names of a reply may be those that were asked for. Of others than ACQUIRE, any name will do."""
+    said: tuple[bytes, ...] | None = getattr(reply, "names", None)
+    if said is None:
+        return True
+    if not isinstance(request, Acquire):
+        return getattr(request, "name", None) in said
+    # The lease that an owner holds already may have more names.
+    return set(request.names) <= set(said) if isinstance(reply, replies.Held) else request.names == said

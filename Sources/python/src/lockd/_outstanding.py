@@ -1,0 +1,99 @@
+"""The requests that were not answered, and their tags. Nothing here does I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ._requests import Acquire, Request
+from ._timing import milliseconds
+
+
+@dataclass(eq=False)
+class Outstanding:
+    """A request that was not answered."""
+
+    request: Request
+    #: Whether nobody waits for the answer.
+    abandoned: bool = False
+    #: What goes with its line.
+    descriptor: object = None
+    #: When its wait runs out, if it does.
+    wait_end: float | None = None
+    #: The tag by which whoever asked knows it, and the one that it is under on this connection. Empty without one.
+    tag: str = ""
+    wire_tag: str = ""
+    #: How often it was sent as a whole, on connections that have ended.
+    sendings: int = 0
+    #: Where its line ends among the bytes of this connection, if it was put there.
+    end: int | None = None
+
+    def line(self, now: float | None = None) -> bytes:
+        """What to send at ``now``; without that, at the moment at which it was asked."""
+        request = self.request
+        if isinstance(request, Acquire) and self.wait_end is not None and now is not None:
+            request = replace(request, wait=milliseconds(max(self.wait_end - now, 0.0)))
+        return request.to_line(self.wire_tag or None)
+
+
+@dataclass(frozen=True)
+class Echo:
+    """A second answer to an ACQUIRE that was sent twice. It may come until this CANCEL, sent behind it, is answered."""
+
+    cancel_tag: str
+    #: The token of the first answer, if that was GRANTED.
+    token: int | None
+
+
+class OutstandingRequests:
+    """The requests that were not answered, in the order in which they were asked."""
+
+    def __init__(self) -> None:
+        #: By the tags by which whoever asked knows them.
+        self.tagged: dict[str, Outstanding] = {}
+        self.untagged: list[Outstanding] = []
+        #: How many tags were used.
+        self.tag_count = 0
+        # Those that are under another tag on this connection, with the tags by which whoever asked knows them.
+        self._other_tags: dict[str, str] = {}
+
+    def next_tag(self) -> str:
+        """A tag that was never used."""
+        self.tag_count += 1
+        return f"#{self.tag_count}"
+
+    def was_used(self, tag: str) -> bool:
+        """Whether a tag is one of those that ``next_tag`` has returned."""
+        number = tag[1:]
+        return number.isdecimal() and f"#{int(number)}" == tag and 0 < int(number) <= self.tag_count
+
+    def put(self, outstanding: Outstanding) -> str:
+        """Put a request behind all others, under a tag of its own, and return that."""
+        outstanding.tag = outstanding.wire_tag = tag = self.next_tag()
+        self.tagged[tag] = outstanding
+        return tag
+
+    def find(self, tag: str | None) -> Outstanding | None:
+        """The request that an answer under ``tag`` may be for: one that was sent, or handed over to be."""
+        if tag is None:
+            return self.untagged[0] if self.untagged else None
+        outstanding = self.tagged.get(self._other_tags.get(tag, tag))
+        if outstanding is None or outstanding.wire_tag != tag:
+            return None
+        return outstanding if outstanding.sendings or outstanding.end is not None else None
+
+    def change_tag(self, outstanding: Outstanding) -> None:
+        """Give a request another tag on the connection. Whatever is said under the former one is not for it."""
+        self._other_tags.pop(outstanding.wire_tag, None)
+        outstanding.wire_tag = self.next_tag()
+        self._other_tags[outstanding.wire_tag] = outstanding.tag
+
+    def drop(self, outstanding: Outstanding) -> None:
+        """Forget a request that has a tag."""
+        del self.tagged[outstanding.tag]
+        self._other_tags.pop(outstanding.wire_tag, None)
+
+    def clear(self) -> None:
+        """Forget all of them."""
+        self.tagged.clear()
+        self.untagged.clear()
+        self._other_tags.clear()
