@@ -28,7 +28,7 @@ struct Backoff: Sendable {
         return Milliseconds(length - Int64(random % UInt64(length / 2 + 1)))
     }
 
-    /// The daemon has answered.
+    /// The daemon has answered a request, or was there for long enough.
     mutating func reset() { attempts = 0 }
 }
 

@@ -103,6 +103,8 @@ extension ClientCore {
         // Those that were told in part are asked for again as a whole.
         edges = [:]
         holds = [:]
+        // A daemon that ends this session again and again, because of what it asks for, is not asked without a pause.
+        if let since = connectedAt.take(), since + Backoff.longest <= now { backoff.reset() }
         if absence == nil {
             absence = Absence(since: now, error)
             absence?.considerOnly(outstanding.values)

@@ -15,6 +15,7 @@ extension ClientCore {
                 !isAside(line.reply, id, request.purpose, &actions)
             else { return }
             outstanding[id] = nil
+            if case .connected = connection { backoff.reset() }
             return answer(id, request, line.reply, now, &actions)
         }
         switch line.reply {

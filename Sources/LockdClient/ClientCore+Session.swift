@@ -35,7 +35,7 @@ extension ClientCore {
     mutating func begin(_ id: ConnectionID, _ now: MonotonicInstant) {
         connection = .connected(id)
         absence = nil
-        backoff.reset()
+        connectedAt = now
         for id in outstanding.keys.sorted() {
             if case .over = outstanding[id]?.purpose {
                 send(.cancel(id.tag), .cancel(id), now)

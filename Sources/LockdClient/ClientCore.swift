@@ -68,6 +68,8 @@ struct ClientCore: Sendable {
     var output = OutputQueue()
     var framer = ClientCore.makeFramer()
     var backoff: Backoff
+    /// Since when requests are sent on the connection.
+    var connectedAt: MonotonicInstant?
     /// Since when there is no connection on which requests are sent, although there is a session, and why.
     var absence: Absence?
     /// Who has asked to close; `nil` if nobody has.

@@ -62,7 +62,7 @@ public struct LockdClientError: Error, Sendable, CustomStringConvertible {
         ///
         /// Nothing is held and nothing waits; the next request connects again.
         public static let connectionLost = Code(.connectionLost)
-        /// The daemon, or this process, has as many sessions, leases or waiting requests as the daemon takes.
+        /// The daemon, or this process, has as many sessions, leases or waiting requests as the daemon takes; or the daemon has no room to write down another.
         ///
         /// It may work later.
         public static let limitReached = Code(.limitReached)
@@ -222,6 +222,14 @@ extension LockdClientError {
     static func refused(_ error: WireError, names: LockNames?) -> Self {
         if let names, error.code == .partlyHeld { return partlyHeld(names) }
         if let names, error.code == .badDescriptor, error.got?.spelling == "ended" { return bindingEnded(names) }
+        if error.code == .logFull {
+            return Self(
+                .limitReached,
+                lockNames: names?.strings ?? [],
+                "lockd cannot write down what is to outlive it, and grants nothing new: "
+                    + "make room on the file system of its socket, and try again (log-full)"
+            )
+        }
         let what = names.map { "the request for \($0.quoted)" } ?? "the session"
         let limits: Set<WireError.Code> = [
             .tooManySessions, .tooManyLeases, .tooManyWaiters, .tooManyBytes, .tooManyDescriptors, .tooManyWatchers,

@@ -162,7 +162,6 @@ package struct ResumingCore: Sendable {
             return [.send(Self.line(barrierTag, .ping))]
         }
         state = .connected
-        backoff.reset()
         if isNew { request?.isSent = false }
         return [.hear(isNew ? .forgotten : .welcome(welcome))] + say(now)
     }
@@ -171,7 +170,6 @@ package struct ResumingCore: Sendable {
         if let barrierTag, tag == Tag(barrierTag) {
             self.barrierTag = nil
             state = .connected
-            backoff.reset()
             return say(now)
         }
         // A second answer means nothing.
@@ -183,6 +181,7 @@ package struct ResumingCore: Sendable {
         case (_, .queued), (_, .edge), (_, .hold): return [.hear(.aside(reply))]
         default:
             self.request = nil
+            backoff.reset()
             // The daemon may take what was sent again for a new request, of which nothing is to come.
             let cancel = request.isRepeated ? [Signal.send(Self.line(makeTag(), .cancel(tag)))] : []
             return [.hear(.answer(reply))] + cancel

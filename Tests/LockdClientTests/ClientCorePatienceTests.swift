@@ -159,6 +159,7 @@ import Testing
             #expect(fixture.wait(delay) == ["reconnect \(attempt)"])
         }
         _ = fixture.resume()
+        fixture.now = fixture.now + .seconds(1)
         #expect(fixture.lose() == ["reconnect 20"], "from the beginning, after there was a daemon")
     }
 

@@ -36,6 +36,7 @@ import Testing
         ("CANCELLED a waited=1ms", "connectionLost"),
         ("ERROR too-many-leases limit=1 scope=session", "limitReached"),
         ("ERROR too-many-waiters limit=1 scope=daemon", "limitReached"),
+        ("ERROR log-full want=space-in-the-directory-of-the-socket", "limitReached"),
         ("ERROR unknown-option key=ttl want=wait", "refused"),
         ("ERROR of-a-later-version", "refused"),
     ])

@@ -68,11 +68,33 @@ import Testing
         var fixture = detached
         for _ in 0..<3 {
             #expect(fixture.resume() == ["> #4 ACQUIRE b"])
+            _ = fixture.wait(.seconds(1))
             #expect(fixture.lose().count == 1)
             _ = fixture.greet()
             #expect(fixture.lose().isEmpty, "not at once: there was no time in between")
             #expect(fixture.wait(.seconds(1)).count == 1)
         }
+    }
+
+    @Test func sessionThatIsEndedAgainAndAgainPausesInBetween() {
+        var fixture = CoreFixture.connected()
+        _ = fixture.acquire("a")
+        #expect(fixture.lose() == ["reconnect 2"])
+        var delay = Milliseconds.zero
+        for session in 2..<12 as Range<UInt64> {
+            #expect(fixture.greet(session: session) == ["> #3 ACQUIRE a"])
+            #expect(fixture.lose() == [])
+            guard let next = fixture.core.nextInstant else {
+                Issue.record("no further attempt")
+                return
+            }
+            delay = next - fixture.now
+            _ = fixture.wait(delay)
+        }
+        #expect(delay >= Milliseconds(500))
+        _ = fixture.greet(session: 12)
+        _ = fixture.hear("#3 GRANTED a token=7")
+        #expect(fixture.lose().count == 1, "it has answered")
     }
 
     @Test func clientThatNeedsNothingConnectsWhenItDoes() {
@@ -219,6 +241,7 @@ import Testing
         _ = fixture.greet()
         #expect(fixture.hear("#3 GRANTED a token=7") == [])
         #expect(fixture.hear("#6 PONG") == ["> #8 CANCEL #3", "> #7 RELEASE a token=7"])
+        fixture.now = fixture.now + .seconds(1)
         #expect(fixture.lose() == ["reconnect 3"])
         #expect(fixture.resume() == ["> #11 CANCEL #3", "> #7 RELEASE a token=7"])
     }
