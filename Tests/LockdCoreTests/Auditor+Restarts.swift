@@ -103,6 +103,7 @@ extension Auditor {
         try require(waited == now - wait.since, "CANCELLED after another time")
         leave(wait, at: end)
         endingCount += 1
+        vainCount += 1
         totals.cancelled += 1
     }
 

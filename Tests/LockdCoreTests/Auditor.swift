@@ -28,6 +28,8 @@ struct Auditor {
     var suspendedUntil = MonotonicInstant(nanoseconds: .min)
     /// The waits that are waited for since grants are suspended no longer, unless the table has not noticed yet.
     var unnoticedGraces: Set<Int> = []
+    /// How often a detached session was waited for in vain.
+    var vainCount = 0
     /// When the table was made, if it goes on from another one.
     var restoredAt = MonotonicInstant(nanoseconds: .min)
     /// What is watched because leases or waits are bound to it.

@@ -38,7 +38,7 @@ struct Simulation {
     /// How often a grant was said again.
     private(set) var repeatedGrantCount = 0
     /// How often a detached session was waited for in vain.
-    private(set) var vainCount = 0
+    var vainCount: Int { auditor.vainCount }
     /// What leases and waits are bound to.
     private var bound: [SessionID] = []
     private var bindingCount: UInt64 = 0
@@ -104,7 +104,6 @@ struct Simulation {
         }
         noteForResending(event, effects)
         for effect in effects {
-            if case .sendCancelled = effect, event == .timePassed { vainCount += 1 }
             if case .sendGranted(let id, let names, let token, _, _) = effect { remembered.append((id, names, token)) }
             if case .unbind(let id) = effect { bound.removeAll { $0 == id } }
             var hasher = Hasher()

@@ -40,6 +40,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
     private static var restarts: SimulationPlan {
         var plan = SimulationPlan(name: "restarts", sessionCount: 30, nameCount: 20, clockMoves: 200)
         (plan.restarts, plan.suspensions, plan.detachments) = (10, 5, 150)
+        plan.limits.detachedGrace = .seconds(1)
         return plan
     }
 
@@ -72,6 +73,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
             sets: 400
         )
         plan.limits.endingsPerTurn = 3
+        plan.limits.detachedGrace = .seconds(1)
         plan.limits.waitersPerSession = 3
         plan.limits.grantsPerTurn = 2
         return plan
@@ -92,6 +94,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         plan.limits.waiters = 40
         plan.limits.waitersPerSession = 3
         plan.limits.endingsPerTurn = 3
+        plan.limits.detachedGrace = .seconds(1)
         plan.limits.grantsPerTurn = 3
         return plan
     }
@@ -114,6 +117,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
             churn: 100
         )
         plan.limits.endingsPerTurn = 3
+        plan.limits.detachedGrace = .seconds(1)
         plan.limits.waitersPerSession = 3
         return plan
     }
@@ -142,6 +146,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         plan.limits.waiters = 40
         plan.limits.waitersPerSession = 3
         plan.limits.endingsPerTurn = 3
+        plan.limits.detachedGrace = .seconds(1)
         return plan
     }
 }
