@@ -10,7 +10,7 @@ import time
 PATIENCE = 5.0
 
 #: How long anything may take, in seconds. Nothing takes that long unless it is broken.
-FOREVER = 30.0
+FOREVER = 20.0
 
 #: Requests that were answered no later than this are not worth telling of, in seconds.
 QUICK = 0.25
@@ -36,7 +36,10 @@ class Client:
         self._socket: socket.socket | None = None
         self._received = b""
         self._pending = ("", "")
+        self._patience: float | None = FOREVER
         self._was_answered = False
+        self._granted: set[str] = set()
+        self._releases: dict[str, str] = {}
         #: Lines that were not asked for, in order, but for those that the client itself has to do with.
         self.events: list[str] = []
         #: How often it was told of a restart, came back, or had to connect anew before it was answered.
@@ -52,6 +55,8 @@ class Client:
         """
         tag = f"#{next(_numbers)}"
         self._pending = (tag, line)
+        # A wait lasts as long as others hold, and what comes before the answer does not.
+        self._patience = FOREVER if not waits or hears else None
         began = time.monotonic()
         self._send()
         answer = self._await(tag, hears)
@@ -62,6 +67,7 @@ class Client:
 
     def hear(self) -> str:
         """The answer to the last request, after something came before it."""
+        self._patience = None
         return self._await(self._pending[0], "")
 
     def page(self, line: str) -> list[str]:
@@ -141,15 +147,26 @@ class Client:
                 raise Broken(f"{hears} was due, and not: {line}")
             if not hears and answer.startswith("QUEUED "):
                 continue
+            if answer.startswith("GRANTED "):
+                self._granted.add(tag)
             return answer
 
     def _check_repetition(self, tag: str, line: str) -> None:
+        if self._releases.pop(tag, None) is not None:
+            return
         is_old = tag == "WELCOME" or (tag.startswith("#") and int(tag[1:]) < int(self._pending[0][1:]))
         if not is_old:
             raise Broken(f"not asked for: {line}")
         if self._restarts == 0:
             raise Broken(f"came twice, without a restart: {line}")
         self.counts["repeated"] += 1
+        _, verb, name, *rest = [*line.split(), "", ""]
+        if verb == "GRANTED" and tag not in self._granted:
+            # It was refused when it was asked for, word of that was on its way when it was asked for again, and that was a new request.
+            self._granted.add(tag)
+            token = next(word for word in rest if word.startswith("token="))
+            self._releases[f"#again{next(_numbers)}"] = f"RELEASE {name} {token}"
+            self._send_releases()
 
     def _note(self, line: str) -> None:
         words = line.split()
@@ -161,7 +178,9 @@ class Client:
             self.events.append(line)
 
     def _send(self) -> None:
-        tag, line = self._pending
+        self._write(*self._pending)
+
+    def _write(self, tag: str, line: str) -> None:
         try:
             if self._socket is None:
                 raise ConnectionResetError
@@ -174,6 +193,7 @@ class Client:
         if self._socket is None:
             return b""
         try:
+            self._socket.settimeout(self._patience)
             return self._socket.recv(1 << 16)
         except TimeoutError:
             raise Broken(f"no answer for {FOREVER} s to {' '.join(self._pending)}") from None
@@ -188,7 +208,12 @@ class Client:
         else:
             self.counts["cut"] += 1
         self._connect()
+        self._send_releases()
         self._send()
+
+    def _send_releases(self) -> None:
+        for tag, request in self._releases.items():
+            self._write(tag, request)
 
     def _connect(self) -> None:
         """Connect, as often as it takes; say HELLO if the session is to be resumed, should that be necessary."""

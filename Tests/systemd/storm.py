@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict
 
@@ -49,14 +50,14 @@ class Member:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def finish(self) -> Report:
-        """Let it come to its end, and return what it has to tell."""
+    def finish(self, listing: Callable[[], list[str]]) -> Report:
+        """Let it come to its end, and return what it has to tell; and what the daemon lists, if it does not."""
         try:
-            output, _ = self._process.communicate(timeout=FOREVER)
+            output, _ = self._process.communicate(timeout=1.5 * FOREVER)
             report: Report = json.loads(output.splitlines()[-1])
         except (subprocess.TimeoutExpired, IndexError, ValueError) as problem:
+            broken = [f"{self.what} ({self._process.pid}) has not come to an end: {problem!r}", *listing()]
             self.kill()
-            broken = [f"{self.what} has not come to an end: {problem!r}"]
             return {"broken": broken, "counts": {}, "late": [], "seen": []}
         return report
 
@@ -143,13 +144,22 @@ class Storm:
 
     def _finish(self, role: str, members: list[Member]) -> None:
         for member in members:
-            report = member.finish()
+            report = member.finish(self._listing)
             self.broken += report["broken"]
             self.broken += [f"{member.what}: {problem}" for problem in self._unanswered(report["late"])]
             self._seen.update(report["seen"])
             counts = self.counts.setdefault(role, {})
             for what, number in report["counts"].items():
                 counts[what] = counts.get(what, 0) + number
+
+    def _listing(self) -> list[str]:
+        """What the daemon says of all names, for whoever wants to know why something was broken."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(FOREVER)
+            connection.connect(self._path)
+            connection.sendall(b"LIST\nQUIT\n")
+            with connection.makefile("rb") as stream:
+                return [line.decode().rstrip("\n") for line in stream]
 
     def _unanswered(self, late: list[tuple[float, float]]) -> list[str]:
         """Requests that were not answered though a daemon was ready."""
