@@ -2,6 +2,7 @@ import LockdModel
 import LockdWire
 import Testing
 
+/// What cannot be a reply.
 @Suite struct MalformedReplyTests {
     @Test(arguments: [
         ("", "not words of visible ASCII with one space between them"),

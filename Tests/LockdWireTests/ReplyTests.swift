@@ -375,7 +375,3 @@ import Testing
         #expect(line.note?.spelling == long)
     }
 }
-
-/// What cannot be a reply.
-@Suite struct MalformedReplyTests {
-}
