@@ -53,9 +53,6 @@ package final class ResumingConnection {
     /// For how many milliseconds at most whoever waits may wait before ``proceed()``, in the unit of poll(); -1 for ever.
     package var patience: CInt { unheard.isEmpty ? WakeUp.milliseconds(until: retryAt) : 0 }
 
-    /// Whether the daemon has ended and is not back yet.
-    package var isAbsent: Bool { absentSince != nil }
-
     /// Asks, and waits for the answer; what comes before it goes to `onAside`.
     ///
     /// A copy of `attachment` is sent along, if there is one.

@@ -157,9 +157,8 @@ struct CommandUnderLease {
     }
 
     private func release() {
-        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit. Without a daemon
-        // there is nobody to whom it could be visible.
-        if connection.isAbsent { return }
+        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit. A daemon that
+        // restarts is waited for, for two seconds, so that the lease counts as released and not as abandoned.
         _ = try? connection.ask(.release(names.first, token: token))
     }
 }
