@@ -208,7 +208,7 @@ extension LockService {
     }
 
     /// The most that a lease on one name that is spelled as it is, for which nothing else was asked, takes in the log.
-    static let loggedByteCountOfBareRequest = 256 + LockName.maximumByteCount
+    static func loggedByteCount(of name: PlainName) -> Int { 128 + name.bytes.count }
 
     /// The most that such a request takes in the log, and what it is bound to.
     static func loggedByteCount(of terms: AcquireTerms) -> Int {
@@ -221,8 +221,9 @@ extension LockService {
     /// Takes memory for a larger file, in which the next commit begins: in the middle of a line nothing can be recorded.
     private mutating func prepareToGrow(_ log: WriteAheadLog, at now: MonotonicInstant) {
         if let noGrowthBefore, now < noGrowthBefore { return }
-        let capacity = 2 * log.capacity
-        guard !log.isToBeRewritten, capacity <= log.sizes.largestCapacity else { return }
+        // One turn may bring more than the next size has room for.
+        let capacity = 2 * log.nextCapacity
+        guard capacity <= log.sizes.largestCapacity else { return }
         do {
             try log.prepareToRewrite(capacity: capacity)
         } catch {

@@ -332,7 +332,7 @@ public struct LockService {
 
     /// Does what a bare request asks for, if that can be done at once; else it is to be taken like any other.
     private mutating func take(_ request: BareRequest, of session: Session, at now: MonotonicInstant) -> Bool {
-        if request.verb == .acquire, let log, !log.admit(Self.loggedByteCountOfBareRequest) { return false }
+        if request.verb == .acquire, let log, !log.admit(Self.loggedByteCount(of: request.name)) { return false }
         supplyTokens(at: now)
         let id = RequestID(session.id, tag: request.tag)
         let token =

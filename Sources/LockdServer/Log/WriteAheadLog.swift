@@ -91,9 +91,11 @@ final class WriteAheadLog {
     /// So much is on its way to the sockets that it should be written before more is done.
     var isCrowded: Bool { hasReplies && ring.usedByteCount > capacity / 8 * 5 }
 
+    /// How large the ring is from the next commit on.
+    var nextCapacity: Int { next.map { $0.bytes.count - LogLayout.ringStart } ?? capacity }
+
     private var freeForClaims: Int {
-        let capacity = max(capacity, next.map { $0.bytes.count - LogLayout.ringStart } ?? 0)
-        return capacity / Self.spaciousness - liveByteCount - promisedByteCount
+        max(capacity, nextCapacity) / Self.spaciousness - liveByteCount - promisedByteCount
     }
 
     /// Whether a claim can be recorded that takes so many bytes; counts on it from then on.
