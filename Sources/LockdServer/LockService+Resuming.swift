@@ -43,9 +43,10 @@ extension LockService {
         let (session, former) = (resumption.session, resumption.former)
         former.input.dropIncompleteLine()
         session.input.withBufferedBytes { former.input.append($0) }
+        // It may have hung up already.
+        if session.state == .open { apply(.inputEnded(session.id), at: now) }
         session.state = .ended
         sessions[session.id] = nil
-        apply(.inputEnded(session.id), at: now)
         apply(.sessionEnded(session.id), at: now)
         close(session)
         former.client = resumption.hello.client
