@@ -42,6 +42,8 @@ final class DescriptorBag {
     private var formerEnds: [CInt] = []
     private(set) var barrier: CInt?
     private var hasWarned = false
+    /// Something found no room while there could not be another bag yet.
+    private var isIncomplete = false
 
     /// An empty bag, which keeps nothing before ``renew()``.
     ///
@@ -71,6 +73,11 @@ final class DescriptorBag {
     func put(_ descriptor: CInt, _ item: Item) {
         guard let ends else { return }
         if Self.send([(item, descriptor)], into: ends.into) { return }
+        // The next bag will have it.
+        if errno == EAGAIN, barrier != nil {
+            isIncomplete = true
+            return
+        }
         // What is in the way may be what has gone meanwhile.
         if errno == EAGAIN, renew(), let ends = self.ends, Self.send([(item, descriptor)], into: ends.into) { return }
         warn()
@@ -117,6 +124,10 @@ final class DescriptorBag {
         for name in formerNames { store.remove(name) }
         for descriptor in formerEnds { close(descriptor) }
         (formerNames, formerEnds) = ([], [])
+        if isIncomplete {
+            isIncomplete = false
+            renew()
+        }
     }
 
     private func warn() {

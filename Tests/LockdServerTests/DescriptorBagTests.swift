@@ -128,6 +128,23 @@ final class KeepingStore: DescriptorStore {
         #expect(found(store.kept) == [item(1): identity])
     }
 
+    @Test func whatFoundNoRoomMeanwhileIsKeptOnceTheStoreHasTheNewBag() throws {
+        let (other, last) = (try Pipe(), try Pipe())
+        final class Contents {
+            var items: [(item: DescriptorBag.Item, descriptor: CInt)] = []
+        }
+        let contents = Contents()
+        let bag = bag { contents.items }
+        store.isSlow = true
+        #expect(bag.renew())
+        for number in 2..<10_000 { bag.put(other.readEnd, item(UInt64(number))) }
+        contents.items = [(item(1), last.readEnd)]
+        bag.put(last.readEnd, item(1))
+        #expect(found(store.kept)[item(1)] == nil)
+        bag.barrierHasPassed()
+        #expect(found(store.kept)[item(1)] == FileIdentity(of: last.readEnd))
+    }
+
     @Test func nextDaemonGivesUpAllBagsOnceThereIsANewOne() throws {
         let pipe = try Pipe()
         store.isSlow = true

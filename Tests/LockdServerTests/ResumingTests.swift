@@ -89,6 +89,19 @@ import Testing
         #expect(service.takeResumption().map(\.former.id) == nil)
     }
 
+    @Test func sessionIsResumedByOneThatHasHungUpAlready() throws {
+        var service = try service()
+        let (first, second) = (open(1, &service), open(1, &service))
+        send("HELLO\nACQUIRE a\n", first, &service)
+        service.endInput(of: second, at: now)
+        send("HELLO resume=1\nRELEASE a\n", second, &service)
+        _ = read(first)
+        finish(&service)
+        #expect(read(first).map { $0.prefix(9) } == ["WELCOME l", "RELEASED "])
+        service.end(first, at: now)
+        service.table.checkInvariants()
+    }
+
     @Test func welcomeOfAResumedSessionIsWrittenDownBeforeItIsTold() throws {
         var service = try service()
         let (first, second) = (open(1, &service), open(1, &service))
