@@ -151,16 +151,17 @@ extension Auditor {
 
     /// Whoever could be granted is, unless as many were as one turn grants.
     mutating func requireNobodyForgotten() throws(Complaint) {
+        if grantCount >= limits.grantsPerTurn {
+            for number in openWaits { waits[number]?.isPutOff = true }
+        }
         switch event {
         case .sessionEnded, .bindingEnded: return
         default: break
         }
         for number in openWaits {
             guard let wait = waits[number] else { continue }
-            if grantCount >= limits.grantsPerTurn { waits[number]?.isPutOff = true }
-            let isPutOff = wait.isPutOff || grantCount >= limits.grantsPerTurn
             try require(
-                isPutOff || wait.names.contains(where: mayHaveSilent),
+                wait.isPutOff || wait.names.contains(where: mayHaveSilent),
                 "forgotten: \(wait.names) is free and waited for by \(wait.request.id) since \(wait.openSince as Any)"
             )
         }

@@ -179,7 +179,7 @@ struct Simulation {
         let downtime = Downtime(from: now, to: chance(500) ? now : now + duration(0...20))
         let lost = chance(500) ? [] : Set(open.filter { _ in chance(300) } + bound.filter(auditor.isBoundLease))
         table = try mirror.restore(&table, downtime, reservedThrough: reservedThrough, detached: lost)
-        detached += lost
+        detached += lost.sorted()
         mirror = Mirror()
         mirror.update(from: &table)
         auditor.noteRestart(downtime, detached: lost)
