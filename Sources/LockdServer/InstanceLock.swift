@@ -30,12 +30,8 @@ final class InstanceLock {
         descriptor = try check("open \(path)") {
             clinux_open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
         }
-        do {
-            try take(path)
-        } catch {
-            close(descriptor)
-            throw error
-        }
+        // If it cannot be taken, the end of this object closes the file.
+        try take(path)
     }
 
     deinit {
