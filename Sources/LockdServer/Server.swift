@@ -49,8 +49,8 @@ public final class Server {
     public static let keptNamePrefix = DescriptorBag.namePrefix
     /// How many connections are accepted in one turn.
     static let acceptsPerTurn = 64
-    /// While there are deadlines, the log says at least so often that the daemon is there.
-    private static let lifeSignInterval = Milliseconds(1000)
+    /// While there are deadlines, the log says that the daemon is there when an eighth of the time to the next has passed, but no more often than this.
+    private static let leastLifeSignNanoseconds: Int64 = 1_000_000_000
     /// How long the listener is left alone when descriptors have run out and none is given back.
     static let acceptPause = Milliseconds(1000)
 
@@ -220,8 +220,8 @@ public final class Server {
         if let dueAt = supervision.dueAt { next = min(dueAt, next ?? dueAt) }
         guard let next else { return -1 }
         var nanoseconds = next.nanoseconds - clock().nanoseconds
-        // Deadlines are put off by the time without a daemon, so it has to be known until when there was one.
-        if log != nil { nanoseconds = min(nanoseconds, Self.lifeSignInterval.count * 1_000_000) }
+        // A ttl is extended by the time without a daemon, so it should be known until when there was one; the sooner it ends, the better.
+        if log != nil { nanoseconds = min(nanoseconds, max(Self.leastLifeSignNanoseconds, nanoseconds / 8)) }
         return CInt(clamping: (max(0, nanoseconds) + 999_999) / 1_000_000)
     }
 

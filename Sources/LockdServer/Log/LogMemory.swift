@@ -6,7 +6,7 @@ import Glibc
 /// It does not outlive the machine: nothing is ever flushed.
 final class LogMemory {
     let bytes: UnsafeMutableRawBufferPointer
-    private var path: String
+    private(set) var path: String
 
     /// Makes a file in place of the one that is at `path`, if any, all zeros.
     ///

@@ -1,3 +1,4 @@
+import Glibc
 import LockdCore
 import LockdModel
 
@@ -61,6 +62,8 @@ final class WriteAheadLog {
     /// - Throws: ``SystemError`` if there is no room for it, or it cannot be made.
     init(path: String, origin: LogOrigin, capacity: Int, sizes: Sizes = Sizes()) throws {
         (self.path, self.origin, self.sizes) = (path, origin, sizes)
+        // A daemon that was killed may have left some.
+        for name in Self.names(beside: path) { unlink(name) }
         memory = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
         ring = LogRing(memory: Self.ringMemory(of: memory))
         origin.write(to: memory, capacity: capacity)
@@ -310,18 +313,22 @@ final class WriteAheadLog {
     ///
     /// - Throws: ``SystemError`` if there is no room for it; then everything is as it was.
     func prepareToRewrite(capacity: Int) throws {
-        next = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
+        // What is there already is kept until there is the larger one; the present one may be aside still.
+        let name = Self.names(beside: path).first { $0 != next?.path && $0 != memory.path } ?? path
+        let larger = try LogMemory(creating: name, byteCount: LogLayout.ringStart + capacity)
+        next?.remove()
+        next = larger
     }
 
     /// Begins anew in a file aside, at least as large as `capacity`: everything is to be recorded again, then ``publish()``.
     ///
     /// - Throws: ``SystemError`` if there is no room for it; then everything is as it was.
     func beginRewriting(capacity: Int) throws {
-        if let next, next.bytes.count < LogLayout.ringStart + capacity { self.next = nil }
-        if next == nil { try prepareToRewrite(capacity: capacity) }
+        if nextCapacity < capacity || next == nil { try prepareToRewrite(capacity: capacity) }
         guard let new = next.take() else { return }
         origin.write(to: new, capacity: new.bytes.count - LogLayout.ringStart)
         new[.aliveAt] = memory[.aliveAt]
+        if memory.path != path { memory.remove() }
         memory = new
         ring = LogRing(memory: Self.ringMemory(of: new))
         (claims, sessions, bounds) = (LiveRecords(), LiveRecords(), LiveRecords())
@@ -337,6 +344,9 @@ final class WriteAheadLog {
         try memory.rename(to: path)
         isUnpublished = false
     }
+
+    /// Where files are before they take their place.
+    private static func names(beside path: String) -> [String] { [".new", ".newer", ".newest"].map { path + $0 } }
 
     private static func ringMemory(of memory: LogMemory) -> UnsafeMutableRawBufferPointer {
         UnsafeMutableRawBufferPointer(rebasing: memory.bytes[LogLayout.ringStart...])
