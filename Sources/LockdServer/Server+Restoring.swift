@@ -90,7 +90,9 @@ extension Server {
 
     /// A connection of which the log says nothing: the session has ended and is to hear its last words, or had not begun.
     private func bringBack(unknown socket: CInt, _ id: SessionID, _ contents: LogContents, _ now: MonotonicInstant) {
-        if let words = contents.farewells[id] {
+        let words = contents.lastWords(of: id)
+        // One whose leases were still to be ended has ended, too, and must not begin again.
+        if !words.isEmpty || service.table.recordSlot(of: id) != nil {
             _ = send(socket, words, words.count, CInt(MSG_DONTWAIT | MSG_NOSIGNAL))
             return clientSocket(socket).close()
         }

@@ -40,4 +40,10 @@ struct LogContents {
     var isForeign = false
 
     init() {}
+
+    /// What a session that has ended was told and may not have heard, whether all that it had has ended with it or not.
+    func lastWords(of id: SessionID) -> [UInt8] {
+        let said = outputs[id].map { Array($0.lines.dropFirst($0.skipping)) } ?? []
+        return said + (farewells[id] ?? [])
+    }
 }
