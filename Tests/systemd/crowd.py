@@ -200,6 +200,9 @@ def bind(member: Member, name: str) -> None:
         if answer is None:
             # The daemon was killed in the instant in which it accepted.
             member.count("cut")
+        elif answer.startswith("ERROR bad-descriptor got=none "):
+            # It was killed between receiving the descriptor and taking the line: the kernel hands it out once.
+            member.count("descriptor lost")
         else:
             token = Client.token(answer, "GRANTED", name)
             deadline = time.monotonic() + random.uniform(0, 0.5)
@@ -215,7 +218,8 @@ def bind(member: Member, name: str) -> None:
 
 def _process() -> tuple[Callable[[], None], int]:
     """A process that does nothing: how to end it, and its pidfd."""
-    process = subprocess.Popen(["sleep", "1000"])
+    # Without the member's output: it may outlive the member, and then nobody would see the end of that.
+    process = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def end() -> None:
         process.kill()

@@ -142,6 +142,11 @@ class Storm:
         if watchers and (missed := granted - self._seen):
             self.broken.append(f"the watcher was not told of {len(missed)} grants, among them token {min(missed)}")
 
+    def kill(self) -> None:
+        """End whoever is there still."""
+        for member in (*self._workers, *self._newcomers, *(one for some in self._others.values() for one in some)):
+            member.kill()
+
     def _finish(self, role: str, members: list[Member]) -> None:
         for member in members:
             report = member.finish(self._listing)
@@ -232,12 +237,18 @@ def main() -> None:
     path, crashes, seed, *program = sys.argv[1:]
     bare = BareService(program[0], path, Path(path).parent) if program else None
     storm = Storm(path, int(seed), bare or SystemdService())
-    storm.gather()
-    for number in range(int(crashes)):
-        if storm.broken:
-            break
-        storm.crash(number)
-    storm.disperse()
+    try:
+        storm.gather()
+        for number in range(int(crashes)):
+            if storm.broken:
+                break
+            storm.crash(number)
+        storm.disperse()
+    except (OSError, subprocess.CalledProcessError) as problem:
+        storm.broken.append(f"the storm has ended early: {problem!r}")
+    finally:
+        # They have the output of this program, whose reader waits for its end.
+        storm.kill()
     result = {"broken": storm.broken, "counts": storm.counts, "blackouts": storm.blackouts}
     print(json.dumps({**result, "log": bare.remove() if bare else ""}))
 
