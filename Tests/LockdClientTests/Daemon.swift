@@ -99,7 +99,7 @@ final class Daemon: Sendable {
 
     /// Starts a process that holds `name` until it is killed.
     func spawnHolder(of name: String) throws -> pid_t {
-        let arguments = [Self.program("lockctl"), "run", "--socket", socket, name, "--", "sleep", "1000"]
+        let arguments = [Self.program("lockctl"), "run", "--socket", socket, name, "--", "sleep", "60"]
         return try Self.spawn(arguments)
     }
 
@@ -112,6 +112,10 @@ final class Daemon: Sendable {
     private static func spawn(_ arguments: [String], log: CInt? = nil) throws -> pid_t {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
+        // Whatever outlives the tests must not keep open what whoever runs them reads to its end.
+        for output in [STDOUT_FILENO, STDERR_FILENO] {
+            posix_spawn_file_actions_addopen(&actions, output, "/dev/null", O_WRONLY, 0)
+        }
         if let log { posix_spawn_file_actions_adddup2(&actions, log, STDERR_FILENO) }
         defer { posix_spawn_file_actions_destroy(&actions) }
         var pointers = arguments.map { strdup($0) } + [nil]
