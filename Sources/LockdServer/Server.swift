@@ -113,7 +113,7 @@ public final class Server {
             flushWatcher: { connections[$0]?.writeOutput() },
             binder: binder,
             log: log,
-            logProblem: { what, why in logger.error("\(what)", metadata: ["error": "\(why)"]) },
+            logProblem: { what, why in logger.log(level: .error, "\(what)", metadata: ["error": "\(why)"]) },
             table: left.table(limits: limits, tokens: tokens.block, at: now, logger)
         )
         wakeUp = try check("eventfd") { eventfd(0, CInt(EFD_CLOEXEC | EFD_NONBLOCK)) }

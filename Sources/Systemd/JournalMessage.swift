@@ -21,5 +21,18 @@ enum JournalMessage {
         "cannot reserve fencing tokens": "33dfedd825b948bbbc311d109632d8b8",
         "cannot tell systemd": "eab879f505f14570b6dfe1772bef796d",
         "cannot use what is in the fd store": "82fe121471cc40e8b3619473d81235ba",
+        "cannot tell when a lease will end, so it stays until it is released or revoked":
+            "c56aa5cbb97c48abb6b8ff62d94661d4",
+        "cannot wait for systemd": "d2ab19fbf3fb47c1a6d12bbac4d53cfe",
+        "cannot wait for the store of descriptors": "2eff4e883d4e4aefa637cc3382dc96b5",
+        "cannot watch a process": "0a9fb345784946caad00a29f659fd4ed",
+        "cannot watch what a lease is bound to": "157d8c73d89049b693c719ec7dc819de",
+        "not all connections can be kept over a restart; those have to be made again":
+            "dbb4b219e171459c98ad1f837d01a447",
+        "restored": "b784f19920bc4f15afeba9d6a40ffcdc",
+        "systemd does not keep descriptors": "c20621a47d9c4df5a901d2c161428a40",
+        "the log contradicts itself, dropping what does not fit": "7aa9aa4be0294fd194d7fbe878987737",
+        "the log is damaged, going on with the part of it that is not": "c933d5f1083346208e1812ef4de0a295",
+        "the log is gone, so all leases are lost": "53bde735160643e5973b4709b5f79557",
     ]
 }
