@@ -40,7 +40,9 @@ def visit(path: str) -> str:
             return "cut"
         # A reply may come twice.
         lines = set(reply.splitlines())
-        return "answered" if {line for line in lines if not line.startswith(b"* ")} == {b"PONG"} else f"wrong: {reply!r}"
+        return (
+            "answered" if {line for line in lines if not line.startswith(b"* ")} == {b"PONG"} else f"wrong: {reply!r}"
+        )
 
 
 def main() -> None:
