@@ -21,7 +21,7 @@ public struct FencingToken: Hashable, Comparable, Sendable, CustomStringConverti
     public func _rawHashValue(seed: Int) -> Int { value.mixed(with: seed) }
 }
 
-/// The number of a session, unique within one run of the daemon.
+/// The number of a session; the next daemon goes on with the same numbers.
 public struct SessionID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// The number itself.
     public let value: UInt64
