@@ -97,6 +97,7 @@ test-crash: release setup-packaging ## kill the daemon LOCKD_CRASHES (40) times 
 .PHONY: restarts
 restarts: release ## kill the daemon under load and start it again, RESTARTS (200) times
 	RESTARTS=$(or $(RESTARTS),200) $(pytest) Tests/python/test_restart_load.py
+	RESTARTS=$(or $(RESTARTS),200) swift test $(swift_flags) --filter RestartLoadTests
 
 .PHONY: simulate
 simulate: setup ## run a long simulation of the lock table; SEED=N repeats the one that failed
