@@ -18,6 +18,9 @@ python_code := Sources/python Tests docs/examples
 core := answers grammar held outgoing outstanding parsing protocol replies requests
 coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
 
+# The tests that take long and have one thread only: for `make nightly` to run with the thread sanitizer.
+one_thread := GreedyUserTests|LineFuzzTests|LogDamageTests|LogRecordTests|RestartFuzzTests|SearchPaceTests
+
 # Each is checked on its own, because several have a conftest or an app.
 typed_code := Sources/python/src Tests/Benchmarks Tests/Demo Tests/Tools Tests/python Tests/systemd $(sort $(dir $(wildcard docs/examples/*/*.py)))
 
@@ -71,7 +74,7 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 
 .PHONY: test
 test: ## run everything that fits into 20 minutes: checks, tests, a little of the nightly, the demo
-	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' \
+	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' SKIP='$(one_thread)' \
 		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python test-systemd demo
 
 .PHONY: test-swift
@@ -112,10 +115,10 @@ transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew
 	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests
 
 .PHONY: sanitize-thread sanitize-address
-sanitize-thread: ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some
-sanitize-address: ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some
+sanitize-thread: ## run the Swift tests with the thread sanitizer; SUITES=REGEX chooses some, SKIP=REGEX leaves some out
+sanitize-address: ## run the Swift tests with the address sanitizer; SUITES=REGEX chooses some, SKIP=REGEX leaves some out
 sanitize-thread sanitize-address: sanitize-%: setup
-	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/Tools/leaks.txt swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)')
+	LSAN_OPTIONS=suppressions=$(CURDIR)/Tests/Tools/leaks.txt swift test $(swift_flags) --sanitize=$* --scratch-path .build/sanitize-$* $(if $(SUITES),--filter '$(SUITES)') $(if $(SKIP),--skip '$(SKIP)')
 
 .PHONY: nightly
 nightly: ## run what takes too long for `make test`: sanitizers, long simulations, many restarts and crashes, fuzzing

@@ -9,7 +9,7 @@ import Testing
 @Suite struct SimulationTests {
     private static let seeds: [UInt64] = number("SEED").map { [$0] } ?? [1, 2, 3]
     private static let plans = SimulationPlan.all.filter { value(of: "PLAN") ?? $0.name == $0.name }
-    private static let stepCount = Int(number("SIMULATION_STEPS") ?? 5000)
+    private static let stepCount = Int(number("SIMULATION_STEPS") ?? 2000)
 
     @Test(arguments: plans, seeds)
     func auditorHasNothingToComplainAbout(_ plan: SimulationPlan, _ seed: UInt64) {
