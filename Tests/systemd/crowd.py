@@ -6,6 +6,7 @@ has done, and which of its requests were answered late.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -169,10 +170,13 @@ def ask_once(member: Member, name: str) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(FOREVER)
             connection.connect(member.path)
-            connection.sendall(f"#1 ACQUIRE {name} wait=0\n#2 PING\n".encode())
-            connection.shutdown(socket.SHUT_WR)
-            with connection.makefile("rb") as stream:
-                lines = [line.decode().rstrip("\n") for line in stream]
+            lines: list[str] = []
+            # A connection that ends with bytes unread is reset; what was read before that counts.
+            with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                connection.sendall(f"#1 ACQUIRE {name} wait=0\n#2 PING\n".encode())
+                connection.shutdown(socket.SHUT_WR)
+                with connection.makefile("rb") as stream:
+                    lines.extend(line.decode().rstrip("\n") for line in stream)
         answers = [line for line in dict.fromkeys(lines) if not line.startswith("* RESTORED ")]
         if not lines:
             # The daemon was killed in the instant in which it accepted.
