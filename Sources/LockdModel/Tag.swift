@@ -43,6 +43,9 @@ public struct Tag: Hashable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// How many characters it has.
+    package var byteCount: Int { Int(count) }
+
     /// Writes the characters to `memory`, which has room for ``maximumByteCount``, and says how many they are.
     ///
     /// Behind them it leaves zeros.

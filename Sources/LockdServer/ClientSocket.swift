@@ -28,7 +28,10 @@ struct ClientSocket {
         var length = buffer.count
         if loose.isFull(for: user) {
             var hasDescriptors = false
-            let count = retryingOnInterrupt { clinux_peek(descriptor, buffer.baseAddress, length, &hasDescriptors) }
+            // Not into the buffer: what is put there counts as received.
+            let count = withUnsafeTemporaryAllocation(byteCount: length, alignment: 1) { peeked in
+                retryingOnInterrupt { clinux_peek(descriptor, peeked.baseAddress, length, &hasDescriptors) }
+            }
             if hasDescriptors { return .tooManyDescriptors }
             // No more than was looked at: there may be more by now.
             if count > 0 { length = count }

@@ -96,7 +96,11 @@ struct Leftovers {
         let bytes =
             contents.outputs.values.reduce(0) { $0 + $1.lines.count }
             + contents.inputs.values.reduce(0) { $0 + $1.bytes.count }
-        return WriteAheadLog.Sizes().capacity(for: bytes + 256 * contents.claims.count + 256 * contents.sessions.count)
+            + contents.claims.reduce(0) { $0 + LogRing.headerByteCount + $1.loggedByteCount }
+            + contents.sessions.reduce(0) { $0 + LogRing.headerByteCount + $1.loggedByteCount }
+        // No record takes eight bytes more than what it says.
+        let padding = 8 * (contents.claims.count + contents.sessions.count)
+        return WriteAheadLog.Sizes().capacity(for: bytes + padding)
     }
 
     /// The lock table as it was.

@@ -8,7 +8,8 @@ extension LockService {
     ///
     /// To be called before anything else is received and before anything is written to a socket.
     mutating func commit(at now: MonotonicInstant) {
-        guard let log, hasUncommitted else { return }
+        guard let log, !isRestoring, hasUncommitted(log) else { return }
+        saidByteCount = 0
         if table.hasChanges { recordTable(in: log) }
         if !changedBounds.isEmpty { recordBounds(in: log) }
         var unrecorded: [Session] = []
@@ -26,9 +27,19 @@ extension LockService {
         if log.isUnpublished { publish(log, at: now) }
     }
 
-    private var hasUncommitted: Bool {
-        if !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty { return true }
-        return log.map { $0.hasChanges || $0.nextToken != table.nextToken } ?? false
+    /// Whether so much has changed since the last commit that the next one should not bring more; or something that is in the kernel's hands
+    /// and has to be known of soon.
+    var isCommitDue: Bool {
+        mutating get {
+            guard let log else { return false }
+            return saidByteCount > Self.saidPerCommit || log.hasPromisedMuch || !changedBounds.isEmpty
+        }
+    }
+
+    // Mutating, like all that is asked often: what is passed on by value would be copied as a whole.
+    private mutating func hasUncommitted(_ log: WriteAheadLog) -> Bool {
+        !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty || log.hasChanges
+            || log.isHoldingReceived || log.nextToken != table.nextToken
     }
 
     /// Takes note that everything was written to the sockets that they took, of what was committed.
@@ -93,7 +104,7 @@ extension LockService {
                 table: record,
                 process: session?.process ?? .unknown,
                 client: session?.client,
-                hasSpoken: session?.hasSpoken ?? false,
+                hasSpoken: session.map { $0.hasSpoken && $0.pendingHello == nil } ?? false,
                 isResumable: session?.isResumable ?? false,
                 watch: session.flatMap { $0.watch.map { $0.prefix } },
                 missedCount: session?.watch?.missedCount ?? 0
@@ -119,7 +130,14 @@ extension LockService {
         guard session.state != .ended, let slot = session.logged.slot else { return }
         let (start, count) = (session.input.takenByteCount, session.input.bufferedByteCount)
         let end = start + UInt64(count)
-        if count == 0, !session.input.isDiscarding {
+        if let hello = session.pendingHello {
+            (hello + session.input.withBufferedBytes { Array($0) }).withUnsafeBytes { lines in
+                log.appendInput(lines, isDiscarding: false, of: slot)
+            }
+            (session.logged.input, session.logged.isInputStale) = (start..<end, true)
+            return
+        }
+        if count == 0, !session.input.isDiscarding, !session.logged.isInputStale {
             if let former = session.logged.input {
                 log.appendInputTaken(UInt64(former.count), isAll: true, of: slot)
                 session.logged.input = nil

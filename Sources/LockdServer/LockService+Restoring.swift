@@ -6,8 +6,10 @@ import LockdWire
 extension LockService {
     /// Brings back the sessions of which the table has been told, each with what was received of it and said to it.
     ///
-    /// None of them has a connection yet: see ``attach(_:at:)`` and ``detach(_:at:)``.
+    /// None of them has a connection yet: see ``attach(_:at:)`` and ``detach(_:at:)``. Until ``endRestoring()`` the log of the daemon before is the one
+    /// that counts.
     mutating func restore(_ contents: LogContents) {
+        isRestoring = true
         lastSession = contents.sessions.map(\.table.id).reduce(contents.lastSession, max)
         lastSession = contents.claims.compactMap(\.boundHolder?.session).reduce(lastSession, max)
         for record in contents.sessions where record.table.endedAt == nil && !record.table.isBound {
@@ -71,6 +73,9 @@ extension LockService {
         markDirty(session)
         return session
     }
+
+    /// Everything is as it was: from now on what happens is recorded as it happens.
+    mutating func endRestoring() { isRestoring = false }
 
     /// The sessions that are there, the oldest first.
     var restoredSessions: [Session] { sessions.values.sorted { $0.id < $1.id } }

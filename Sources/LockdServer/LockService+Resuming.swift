@@ -16,7 +16,7 @@ struct Resumption {
 extension LockService {
     /// Makes the connection of `session` that of `former`, if both are the same process's.
     ///
-    /// Whoever has the connections does that, with ``takeResumption()`` and ``finish(_:at:)``: what is left in the former one comes first.
+    /// Whoever has the connections does that, with ``takeResumptions()`` and ``finish(_:at:)``: what is left in the former one comes first.
     mutating func resume(_ former: Session, in session: Session, _ hello: Request.Hello, _ id: RequestID) {
         guard former.process.isKnown, former.process == session.process, former.isResumable else {
             return refuse(
@@ -32,11 +32,19 @@ extension LockService {
         }
         // Nothing more of its lines is taken before it is another session's.
         session.isBlocked = true
-        resumption = Resumption(session: session, former: former, hello: hello, id: id)
+        // Should the daemon end before that is done, the next one finds the line as if nobody had taken it.
+        var line: [UInt8] = []
+        RequestEncoder.encode(TaggedRequest(tag: id.tag, .hello(hello)), to: &line)
+        session.pendingHello = line
+        recordLater(session)
+        resumptions.append(Resumption(session: session, former: former, hello: hello, id: id))
     }
 
-    /// The session that is to be resumed, once.
-    mutating func takeResumption() -> Resumption? { resumption.take() }
+    /// The sessions that are to be resumed, each once.
+    mutating func takeResumptions() -> [Resumption] {
+        defer { resumptions.removeAll() }
+        return resumptions
+    }
 
     /// Ends the session that has asked, and gives what it has sent to the one that goes on.
     mutating func finish(_ resumption: Resumption, at now: MonotonicInstant) {
@@ -68,6 +76,7 @@ extension LockService {
         session.client = resumption.hello.client
         session.isResumable = true
         session.isBlocked = false
+        session.pendingHello = nil
         noteChange(of: session)
         answer(resumption.id, .welcome(welcome(to: session)))
         takeLines(of: session, at: now)

@@ -76,7 +76,27 @@ extension LockService {
             if line.isEmpty { ReplyEncoder.encode(.watched(WatchEvent(observation)), tag: nil, to: &line) }
             session.output.append { $0 += line }
             markDirty(session)
+            if session.isBackedUp { makeCrowded(session) }
         }
+    }
+
+    /// Writes to those who watch and have much to read, as far as their sockets take it, so that they miss nothing because of what else this turn brings.
+    ///
+    /// Only between lines: first what they are told is written down.
+    mutating func relieveWatchers(at now: MonotonicInstant) {
+        if crowdedWatchers.isEmpty || isRestoring { return }
+        commit(at: now)
+        while let session = crowdedWatchers.popLast() {
+            session.watch?.isCrowded = false
+            flushWatcher(session)
+            session.watch?.isStuck = session.isBackedUp
+        }
+    }
+
+    private mutating func makeCrowded(_ session: Session) {
+        guard session.watch?.isCrowded == false else { return }
+        session.watch?.isCrowded = true
+        crowdedWatchers.append(session)
     }
 
     /// Takes note that a session that watches has been written to, and tells it at once what it has missed, if it has read enough.
@@ -87,13 +107,10 @@ extension LockService {
 
     /// Whether the session may be told something more.
     ///
-    /// One turn can bring more than may wait for a session that keeps up, so what waits for it is written once before anything is not told.
+    /// One line can bring more than may wait for a session that keeps up, so one that has taken everything so far may have more for the time being.
     private func hasRoom(_ session: Session) -> Bool {
         if !session.isBackedUp { return true }
-        if session.watch?.isStuck == true { return false }
-        flushWatcher(session)
-        session.watch?.isStuck = session.isBackedUp
-        return !session.isBackedUp
+        return session.watch?.isStuck == false && session.output.count <= Self.crowdedOutputLimit
     }
 
     private mutating func tellMissed(to session: Session) {

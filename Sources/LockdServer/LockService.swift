@@ -13,6 +13,12 @@ public struct LockService {
     /// until the next one.
     static let searchCostPerTurn = 10_000
 
+    /// How many bytes of events may wait, between two lines, for one that watches and has kept up with all before.
+    static let crowdedOutputLimit = 512 * 1024
+
+    /// After so many bytes of answers there is a commit: the log has room for those of the line that is being taken then.
+    static let saidPerCommit = 32 * 1024
+
     /// What this daemon can do, as WELCOME says it.
     static let features = [
         "bind", "cancel", "deadlock", "history", "limit", "list", "max-queue", "mode", "names", "note", "owner",
@@ -46,15 +52,21 @@ public struct LockService {
     var bound: [SessionID: BoundLease] = [:]
     /// In the order in which they began to watch.
     var watchers: [Session] = []
+    /// Those of them that are to be written to as soon as the line is done with.
+    var crowdedWatchers: [Session] = []
     private var effects: [Effect] = []
     private(set) var dirty: [Session] = []
 
     /// Where everything is written down that the next daemon needs to know; nothing if there is to be none that goes on.
     let log: WriteAheadLog?
+    /// What is restored is written down as a whole, when all of it is.
+    var isRestoring = false
     /// What there is to be written down.
     var logChanges: [Session] = []
     var backlogChanges: [Session] = []
     var changedBounds: [SessionID] = []
+    /// How many bytes of answers there were since the last commit, to those who asked.
+    var saidByteCount = 0
     /// Kept for their memory.
     var (changedClaims, changedSessions, livingClaims): ([Int], [Int], [Int]) = ([], [], [])
     var boundSlots = SessionNumbering()
@@ -65,16 +77,16 @@ public struct LockService {
     var noGrowthBefore: MonotonicInstant?
     /// Says what is wrong in the daemon itself.
     let logProblem: (_ what: String, _ why: String) -> Void
-    /// A session that is to take the place of another one's connection, as soon as its lines are left alone.
-    var resumption: Resumption?
+    /// The sessions that are to take the place of another one's connection, as soon as their lines are left alone.
+    var resumptions: [Resumption] = []
     private var runnable: [Session] = []
     /// Sessions that may go on in the next turn too, but after all of those: they have made the table search.
     private var resting: [Session] = []
     /// The users whose sessions have made the table search in this turn.
     private var searchingUsers: [UserSessions] = []
     /// The session whose lines are being taken: whoever has them taken keeps it alive, so nobody here needs to.
-    private var current: Unmanaged<Session>?
-    private var currentID: SessionID?
+    var current: Unmanaged<Session>?
+    var currentID: SessionID?
 
     /// Who answers: what WELCOME and STATS say of the daemon.
     public struct Identity: Hashable, Sendable {
@@ -184,13 +196,16 @@ public struct LockService {
     /// Ends the lease or wait that is bound to something that has ended.
     public mutating func bindingEnded(_ id: SessionID, at now: MonotonicInstant) {
         apply(.bindingEnded(id), at: now)
+        relieveWatchers(at: now)
     }
 
     /// Takes bytes that came from a session and does what its complete lines ask for, as far as it may go on.
     public mutating func receive(_ bytes: UnsafeRawBufferPointer, from session: Session, at now: MonotonicInstant) {
         guard session.state != .ended else { return }
+        let said = session.output.appendedByteCount
         session.input.append(bytes)
         takeLines(of: session, at: now)
+        saidByteCount += Int(session.output.appendedByteCount - said)
     }
 
     /// Records that no more bytes will come from a session than are received until ``end(_:at:)``.
@@ -215,6 +230,7 @@ public struct LockService {
         endWatch(of: session)
         if !session.output.isEmpty { recordLater(session) }
         apply(.sessionEnded(session.id), at: now)
+        relieveWatchers(at: now)
     }
 
     /// Goes on with the lines of sessions that could not go on before.
@@ -243,6 +259,7 @@ public struct LockService {
     /// Works off what is due, a bounded amount of it.
     public mutating func passTime(at now: MonotonicInstant) {
         if let deadline = table.nextDeadline, deadline <= now { apply(.timePassed, at: now) }
+        relieveWatchers(at: now)
         if let instant = table.nextProgress, instant <= now { apply(.progressDue, at: now) }
     }
 
@@ -281,76 +298,6 @@ public struct LockService {
 
     // MARK: Inside
 
-    mutating func takeLines(of session: Session, at now: MonotonicInstant) {
-        current = Unmanaged.passUnretained(session)
-        currentID = session.id
-        defer {
-            current = nil
-            currentID = nil
-            countLater(session)
-            if session.input.bufferedByteCount > 0 || session.logged.input != nil || session.input.isDiscarding {
-                recordLater(session)
-            }
-        }
-        if session.user.searchCost > Self.searchCostPerTurn, session.state == .open, session.mayTakeLine {
-            // Another session of the user has searched enough for this turn.
-            session.rest()
-            return makeRunnable(session)
-        }
-        while session.mayTakeLine {
-            guard session.input.takeLine({ take($0, of: session, at: now) }) else {
-                session.hasLinesLeft = false
-                return
-            }
-            if !session.hasSpoken {
-                session.hasSpoken = true
-                noteChange(of: session)
-            }
-        }
-        session.hasLinesLeft = session.input.bufferedByteCount > 0
-    }
-
-    /// Does what a line asks for.
-    ///
-    /// Nothing here touches the session's input, where the line is.
-    private mutating func take(_ line: LineFramer.Line, of session: Session, at now: MonotonicInstant) {
-        switch line {
-        case .complete(let bytes):
-            if let request = BareRequest(bytes), take(request, of: session, at: now) { return }
-            var tag: Tag?
-            do throws(WireError) {
-                let request = try RequestDecoder.decode(bytes, tag: &tag)
-                perform(request, RequestID(session.id, tag: tag), of: session, at: now)
-            } catch {
-                refuse(error, tag: tag, to: session)
-            }
-        case .tooLong(let head):
-            let refused = RequestDecoder.refusal(ofTooLong: head, limit: ProtocolLimits.lineByteCount)
-            refuse(refused.error, tag: refused.tag, to: session)
-        }
-    }
-
-    /// Does what a bare request asks for, if that can be done at once; else it is to be taken like any other.
-    private mutating func take(_ request: BareRequest, of session: Session, at now: MonotonicInstant) -> Bool {
-        if request.verb == .acquire, let log, !log.admit(Self.loggedByteCount(of: request.name)) { return false }
-        supplyTokens(at: now)
-        let id = RequestID(session.id, tag: request.tag)
-        let token =
-            switch request.verb {
-            case .acquire: table.grantAtOnce(id, request.name, at: now)
-            case .release: table.releaseAtOnce(id, request.name, at: now)
-            }
-        guard let token else { return false }
-        session.output.append { ReplyEncoder.encode(answerTo: request, token, to: &$0) }
-        markDirty(session)
-        return true
-    }
-
-    mutating func refuse(_ error: WireError, tag: Tag?, to session: Session) {
-        counts.refusedLines += 1
-        say(.error(error), tag: tag, to: session)
-    }
-
     mutating func apply(_ event: consuming Event, at now: MonotonicInstant) {
         supplyTokens(at: now)
         table.apply(event, at: now, effects: &effects)
@@ -382,7 +329,7 @@ public struct LockService {
         losers.forEach(flush)
     }
 
-    private mutating func supplyTokens(at now: MonotonicInstant) {
+    mutating func supplyTokens(at now: MonotonicInstant) {
         if table.tokensLeft > tokensToKeep { return }
         tokens.beginReservation()
         let needed = UInt64(limits.grantsPerTurn)

@@ -7,18 +7,19 @@ final class Receiver {
 
     init(_ log: WriteAheadLog?) {
         self.log = log
-        memory = log == nil ? .allocate(byteCount: LogLayout.receiveByteCount, alignment: 16) : nil
+        memory = log == nil ? .allocate(byteCount: LogLayout.chunkByteCount, alignment: 16) : nil
     }
 
     deinit { memory?.deallocate() }
 
-    /// Where the bytes of a session are to be put.
+    /// Nothing more can be received before a commit.
+    var isFull: Bool { log?.hasRoomToReceive == false }
+
+    /// Where the bytes of a session are to be put; not if it is full.
     func begin(for session: SessionID) -> UnsafeMutableRawBufferPointer {
-        guard let log else { return memory ?? UnsafeMutableRawBufferPointer(start: nil, count: 0) }
-        log.beginReceiving(for: session)
-        return log.receiveBuffer
+        log?.beginReceiving(for: session) ?? memory ?? UnsafeMutableRawBufferPointer(start: nil, count: 0)
     }
 
-    /// So many bytes were taken, and what came of that is committed.
+    /// So many bytes were put there.
     func end(_ count: Int) { log?.endReceiving(count) }
 }

@@ -102,7 +102,6 @@ extension Server {
         }
         let process = ProcessIdentity(of: pidfd, number: peer.process)
         let session = service.open(peer, process, as: id, at: now)
-        service.commit(at: now)
         connect(session, socket, pidfd, now)
         return session
     }

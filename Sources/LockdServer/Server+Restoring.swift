@@ -40,6 +40,7 @@ extension Server {
         }
         receiveAgain(contents, now)
         for (id, socket) in left.takeUnknownConnections() { bringBack(unknown: socket, id, contents, now) }
+        resumeSessions(now)
         try writeDown()
         bag?.renew()
         watchBag()
@@ -56,6 +57,7 @@ extension Server {
 
     /// Records everything in the new log, which then takes the place of the old one.
     private func writeDown() throws {
+        defer { service.endRestoring() }
         guard let log else { return }
         var capacity = log.capacity
         while true {
@@ -69,6 +71,7 @@ extension Server {
             try log.beginRewriting(capacity: capacity)
         }
         log.noteAlive(at: clock())
+        service.endRestoring()
         service.commit(at: clock())
         try log.publish()
     }
@@ -168,14 +171,26 @@ extension Server {
         watchBag()
     }
 
-    /// Takes the lines that the daemon before was reading when it ended.
+    /// Takes the lines that the daemon before had received, and may have taken, when it ended.
     private func receiveAgain(_ contents: LogContents, _ now: MonotonicInstant) {
-        guard let (id, bytes) = contents.received, let session = service.sessions[id] else { return }
-        bytes.withUnsafeBytes { service.receive($0, from: session, at: now) }
+        for (id, bytes) in contents.received {
+            guard let session = service.sessions[id] else { continue }
+            bytes.withUnsafeBytes { service.receive($0, from: session, at: now) }
+        }
+    }
+
+    /// Gives sessions the connections that have asked for them.
+    func resumeSessions(_ now: MonotonicInstant) {
+        if service.resumptions.isEmpty { return }
+        for resumption in service.takeResumptions() {
+            // One that has none may be resumed by whoever comes next.
+            guard let connection = connections[resumption.session] else { continue }
+            resume(resumption, with: connection, now)
+        }
     }
 
     /// Gives a session the connection that has asked for it; what is left in the former one comes first.
-    func resume(_ resumption: Resumption, with connection: Connection, _ now: MonotonicInstant) {
+    private func resume(_ resumption: Resumption, with connection: Connection, _ now: MonotonicInstant) {
         let (session, former) = (resumption.session, resumption.former)
         if let old = connections[former] {
             drain(old, now)
@@ -193,7 +208,7 @@ extension Server {
 
     private func drain(_ old: Connection, _ now: MonotonicInstant) {
         var rest = Self.inputAtEnd
-        while rest > 0, old.session.state == .open, case .bytes(let bytes) = read(from: old) {
+        while rest > 0, old.session.state == .open, case .bytes(let bytes) = read(from: old, now) {
             rest -= bytes.count
             take(bytes, from: old, now)
         }

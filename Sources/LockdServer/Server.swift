@@ -195,16 +195,15 @@ public final class Server {
         acceptAgainIfDue(now)
         // What is due has ended before anything is looked at that was read now.
         service.passTime(at: now)
-        service.commit(at: now)
         let isBehind = service.nextDeadline.map { $0 <= now } ?? false
         for index in 0..<readyCount {
             let (key, interest) = epoll.readiness(at: index)
             handle(key, interest, now)
-            service.commit(at: now)
             // What was not handled is ready still in the next turn.
             if log?.isCrowded == true { break }
         }
         service.resume(at: now)
+        resumeSessions(now)
         // What has ended by that, unless that was as much as one turn ends.
         if !isBehind { service.passTime(at: now) }
         service.commit(at: now)
@@ -236,7 +235,10 @@ public final class Server {
             guard let connection = connections[key] else { return }
             if interest.isDisjoint(with: [.peerShutDown, .hangUp]) {
                 if interest.contains(.input) { receive(from: connection, now) }
-                if interest.contains(.output) { write(to: connection, now) }
+                if interest.contains(.output) {
+                    service.commit(at: now)
+                    write(to: connection, now)
+                }
             } else {
                 hangUp(connection, now)
             }
@@ -273,7 +275,7 @@ public final class Server {
 
     private func receive(from connection: Connection, _ now: MonotonicInstant) {
         guard connection.session.wantsInput else { return watch(connection, forInput: false) }
-        switch read(from: connection) {
+        switch read(from: connection, now) {
         case .bytes(let bytes): take(bytes, from: connection, now)
         case .nothing: break
         case .end: hangUp(connection, now)
@@ -285,25 +287,27 @@ public final class Server {
                 ]
             )
             service.end(connection.session, at: now)
+            service.commit(at: now)
             write(to: connection, now)
         }
     }
 
-    /// Reads into memory that outlives the daemon, so that no line is lost that was read and not applied.
-    func read(from connection: Connection) -> ClientSocket.Input {
+    /// Reads into memory that outlives the daemon, so that no line is lost that was read, and what came of it not committed.
+    func read(from connection: Connection, _ now: MonotonicInstant) -> ClientSocket.Input {
+        if receiver.isFull { service.commit(at: now) }
         let buffer = receiver.begin(for: connection.session.id)
         let isFull = connection.session.user.isFull
         let length = isFull ? UserSessions.inputPerTurnWhenFull : buffer.count
-        return connection.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<length]))
+        let input = connection.read(into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<length]))
+        if case .bytes(let bytes) = input { receiver.end(bytes.count) }
+        return input
     }
 
     func take(_ bytes: UnsafeRawBufferPointer, from connection: Connection, _ now: MonotonicInstant) {
-        let count = bytes.count
         service.receive(bytes, from: connection.session, at: now)
-        service.commit(at: now)
-        receiver.end(count)
+        if service.isCommitDue { service.commit(at: now) }
         discardUnclaimedDescriptors(of: connection)
-        if let resumption = service.takeResumption() { resume(resumption, with: connection, now) }
+        resumeSessions(now)
     }
 
     /// A descriptor belongs to the line with whose bytes it came: when all of them were taken, nobody will claim it any more.
@@ -347,9 +351,9 @@ public final class Server {
             return close(connection, now)
         }
         service.endInput(of: session, at: now)
-        if let resumption = service.takeResumption() { resume(resumption, with: connection, now) }
+        resumeSessions(now)
         var rest = Self.inputAtEnd
-        while rest > 0, case .bytes(let bytes) = read(from: connection) {
+        while rest > 0, case .bytes(let bytes) = read(from: connection, now) {
             take(bytes, from: connection, now)
             rest -= bytes.count
         }

@@ -53,6 +53,8 @@ public final class Session {
     var isResumable = false
     /// It has no connection: the daemon has restarted, and it has not come back.
     var isDetached = false
+    /// The HELLO with which it has asked to go on as another one, as long as that is not done.
+    var pendingHello: [UInt8]?
     /// What of it is in the log.
     var logged = LoggedSession()
     /// Where the connection that carries the session is found, for whoever keeps connections.

@@ -6,6 +6,8 @@ struct Watch {
     let prefix: LockName?
     /// How much it was not told of, because so much lay unread.
     var missedCount: UInt64 = 0
+    /// In the list of those with so much to read that it is written before the turn ends.
+    var isCrowded = false
     /// Its socket took no more when it was tried last, and nothing was written since.
     var isStuck = false
 

@@ -49,7 +49,7 @@ import Testing
 
     /// Gives the session its connection that has asked for it.
     private func finish(_ service: inout LockService) {
-        guard let resumption = service.takeResumption() else {
+        guard let resumption = service.takeResumptions().first else {
             Issue.record("nobody is resumed")
             return
         }
@@ -76,7 +76,7 @@ import Testing
         let (first, foreign) = (open(1, &service), open(2, &service))
         send("HELLO\n", first, &service)
         send("HELLO resume=1\nPING\n", foreign, &service)
-        #expect(service.takeResumption().map(\.former.id) == nil)
+        #expect(service.takeResumptions().first.map(\.former.id) == nil)
         #expect(read(foreign) == ["ERROR foreign-process key=resume got=1 want=session-of-your-process", "PONG"])
     }
 
@@ -86,7 +86,7 @@ import Testing
         let (first, second) = (service.open(peer, at: now), service.open(peer, at: now))
         send("HELLO\n", first, &service)
         send("HELLO resume=1\n", second, &service)
-        #expect(service.takeResumption().map(\.former.id) == nil)
+        #expect(service.takeResumptions().first.map(\.former.id) == nil)
     }
 
     @Test func sessionIsResumedByOneThatHasHungUpAlready() throws {
@@ -115,6 +115,49 @@ import Testing
         let output = try #require(try contents().outputs[first.id])
         #expect(String(decoding: output.lines, as: UTF8.self).hasPrefix("WELCOME "))
         #expect(output.lines == first.output.withLines { Array($0) })
+    }
+
+    @Test func helloIsWrittenDownUntilTheSessionIsResumed() throws {
+        var service = try service()
+        let (first, second) = (open(1, &service), open(1, &service))
+        send("HELLO\n", first, &service)
+        _ = read(first)
+        send("#h HELLO resume=1 client=again\nPI", second, &service)
+        service.commit(at: now)
+        // The next daemon has not heard of it, and takes it.
+        let found = try contents()
+        let line = try #require(found.inputs[second.id]).bytes
+        let words = String(decoding: line, as: UTF8.self).split(whereSeparator: \.isWhitespace)
+        #expect(Set(words) == ["#h", "HELLO", "v=1", "resume=1", "client=again", "PI"])
+        #expect(found.sessions.first { $0.table.id == second.id }?.hasSpoken == false)
+        finish(&service)
+        #expect(try contents().inputs[second.id] == nil)
+    }
+
+    @Test func helloOfASessionThatIsWelcomedAsANewOneIsForgotten() throws {
+        var service = try service()
+        let (first, second) = (open(1, &service), open(1, &service))
+        send("HELLO\n", first, &service)
+        send("HELLO resume=1\n", second, &service)
+        service.commit(at: now)
+        let resumption = try #require(service.takeResumptions().first)
+        service.end(first, at: now)
+        service.greetAsNew(second, resumption, at: now)
+        service.commit(at: now)
+        #expect(try contents().inputs[second.id] == nil)
+        #expect(try contents().sessions.first { $0.table.id == second.id }?.hasSpoken == true)
+    }
+
+    @Test func severalSessionsAreResumedInOneTurn() throws {
+        var service = try service()
+        let sessions = [1, 2, 1, 2].map { open($0, &service) }
+        for session in sessions[..<2] { send("HELLO\n", session, &service) }
+        send("HELLO resume=1\n", sessions[2], &service)
+        send("HELLO resume=2\n", sessions[3], &service)
+        let resumptions = service.takeResumptions()
+        #expect(resumptions.map(\.former.id) == sessions[..<2].map(\.id))
+        #expect(resumptions.map(\.session.id) == sessions[2...].map(\.id))
+        #expect(service.takeResumptions().isEmpty)
     }
 
     @Test func whatWasHeldBackIsWrittenDownWithoutTheLineThatWasNotComplete() throws {

@@ -141,15 +141,36 @@ import Testing
 
     @Test func watcherThatKeepsUpIsWrittenToBeforeAnythingIsMissed() {
         let (alice, bob) = (fixture.open(), watcher())
-        let flushCount = fixture.flushes.count
-        while !bob.isBackedUp { fixture.grantAndRelease(1, to: alice) }
-        #expect(fixture.flushes.count == flushCount)
+        while !bob.isBackedUp {
+            #expect(fixture.flushes.isEmpty)
+            fixture.grantAndRelease(1, to: alice)
+        }
+        // As soon as the line is done with.
+        #expect(fixture.flushes.map(\.loser) == [bob.id])
+        // What follows is counted, until something was written.
         fixture.grantAndRelease(5, to: alice)
-        // Once; what follows is counted, until something was written.
         #expect(fixture.flushes.map(\.loser) == [bob.id])
         _ = fixture.read(bob, atMost: 1)
         fixture.grantAndRelease(5, to: alice)
         #expect(fixture.flushes.map(\.loser) == [bob.id, bob.id])
+    }
+
+    @Test func watcherThatKeepsUpMissesNothingOfAnEventThatIsLong() {
+        let (alice, bob) = (fixture.open(), watcher())
+        let count = 900
+        for number in 0..<count {
+            fixture.send("ACQUIRE \(String(repeating: "x", count: 100))\(number)", from: alice)
+            for session in [alice, bob] { _ = fixture.read(session) }
+        }
+        #expect(fixture.flushes.isEmpty)
+        fixture.end(alice)
+        fixture.advance(Milliseconds(1))
+        // More than may wait for long was written, as far as the socket took it, when all of it had been said.
+        #expect(bob.output.count > LockService.outputLimit)
+        #expect(fixture.flushes.map(\.loser) == [bob.id])
+        let lines = fixture.lines(bob)
+        #expect(lines.count == count)
+        #expect(lines.allSatisfy { $0.hasPrefix("* ABANDONED ") })
     }
 
     @Test func holderWhoWatchesHearsOfItsLossFirst() {

@@ -123,9 +123,11 @@ uint64_t clinux_raise_descriptor_limit(void);
 // O_PATH: what has this among its flags (F_GETFL) stands for a name, and neither for a file that is open nor for something to wait for.
 extern const int clinux_path_only;
 
-// Stores a number in memory that is shared with others, so that whoever reads it finds everything that was stored before.
+// Stores a number in memory that is shared with others, so that whoever reads it finds everything that was stored before. Should the process
+// be killed, nothing is there that was to be stored later, unless the number is there, too.
 static inline void clinux_store_release(uint64_t *address, uint64_t value) {
     __atomic_store_n(address, value, __ATOMIC_RELEASE);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
 // pipe2(2), close-on-exec and non-blocking: the read end, then the write end.

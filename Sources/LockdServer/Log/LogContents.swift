@@ -27,8 +27,8 @@ struct LogContents {
     var farewells: [SessionID: [UInt8]] = [:]
     /// The sessions of which what they were told is not there as a whole.
     var torn: Set<SessionID> = []
-    /// Bytes that were being received: they come behind the session's input.
-    var received: (session: SessionID, bytes: [UInt8])?
+    /// Bytes that were received, in that order: they come behind the sessions' input.
+    var received: [(session: SessionID, bytes: [UInt8])] = []
     /// The least token that was not granted; nothing if that is not known.
     var nextToken: FencingToken?
     var lastSession = SessionID(0)

@@ -1,4 +1,4 @@
-/// Where what is in the file of a ``WriteAheadLog``: a page of header, the bytes that are being received, and a ring of records.
+/// Where what is in the file of a ``WriteAheadLog``: a page of header, the bytes that were received and not committed, and a ring of records.
 ///
 /// Numbers are the machine's own: the file means nothing after the next boot, so no other machine reads it.
 enum LogLayout {
@@ -7,8 +7,10 @@ enum LogLayout {
     /// The version of all that is in the file; a daemon reads its own and the one before.
     static let version: UInt64 = 1
 
-    /// How many bytes are received at a time.
-    static let receiveByteCount = 16 * 1024
+    /// How many bytes are received at a time, at the most.
+    static let chunkByteCount = 16 * 1024
+    /// Room for what is received between two commits: chunks one behind the other, each with a header, from multiples of eight bytes on.
+    static let receiveByteCount = 64 * 1024
     private static let headerByteCount = 4096
     static let receiveStart = headerByteCount
     static let ringStart = headerByteCount + receiveByteCount
@@ -21,6 +23,15 @@ enum LogLayout {
         static let pidNamespace = 32
         static let capacity = 40
         static let checksum = 48
+    }
+
+    /// What stands before the bytes of a chunk, each 8 bytes long.
+    enum Chunk {
+        /// Whose they are; 0 if there is no chunk.
+        static let session = 0
+        /// How many they are; 0 while they are being received.
+        static let byteCount = 8
+        static let headerByteCount = 16
     }
 
     /// What changes, each 8 bytes long: the first group with every commit, so they share a cache line of their own.
@@ -37,9 +48,7 @@ enum LogLayout {
         case lastSession = 160
         /// When the daemon was there last.
         case aliveAt = 168
-        /// The session whose bytes are being received, 0 if none are.
-        case receiver = 192
-        /// The tail when that began: if it is the tail still, the lines among those bytes were not applied.
-        case receiverTail = 200
+        /// The tail when the first chunk was received: if it is the tail still, nothing that came of the chunks was committed.
+        case receivedAfter = 192
     }
 }

@@ -51,12 +51,15 @@ final class LogMemory {
     subscript(field: LogLayout.Field) -> UInt64 {
         get { bytes.load(fromByteOffset: field.rawValue, as: UInt64.self) }
         // Whoever maps the file finds everything that was stored before this.
-        set { clinux_store_release(address(of: field.rawValue), newValue) }
+        set { publish(newValue, at: field.rawValue) }
     }
 
     private func address(of offset: Int) -> UnsafeMutablePointer<UInt64>? {
         bytes.baseAddress.map { ($0 + offset).assumingMemoryBound(to: UInt64.self) }
     }
+
+    /// Stores a number that says something of what was stored before.
+    func publish(_ value: UInt64, at offset: Int) { clinux_store_release(address(of: offset), value) }
 
     func store(_ value: UInt64, at offset: Int) { bytes.storeBytes(of: value, toByteOffset: offset, as: UInt64.self) }
 }

@@ -48,8 +48,7 @@ struct LogReader {
     ///
     /// - Throws: ``Newer``; ``SystemError`` if there is a file and it cannot be read.
     static func read(_ path: String, origin: LogOrigin) throws -> Result {
-        guard let bytes = try file(path) else { return .nothing }
-        return try bytes.withUnsafeBytes { try read($0, path: path, origin: origin) }
+        try withBytes(of: path) { try read($0, path: path, origin: origin) } ?? .nothing
     }
 
     static func read(_ bytes: UnsafeRawBufferPointer, path: String, origin: LogOrigin) throws -> Result {
@@ -145,15 +144,22 @@ struct LogReader {
         if !pending.isEmpty || next != tail { contents.damage = "its last commit is not complete" }
     }
 
-    /// Bytes that were received and of which no line was applied.
-    ///
-    /// How many they are was not recorded when the daemon ended: it is all up to the zeros that were there before.
+    /// Bytes that were received, and nothing that came of them was committed.
     private mutating func readReceived(_ tail: UInt64) {
-        let session = SessionID(field(.receiver))
-        guard session.value != 0, field(.receiverTail) == tail else { return }
-        let buffer = bytes[LogLayout.receiveStart..<LogLayout.receiveStart + LogLayout.receiveByteCount]
-        guard let last = buffer.lastIndex(where: { $0 != 0 }) else { return }
-        contents.received = (session, Array(buffer[...last]))
+        guard field(.receivedAfter) == tail else { return }
+        let area = UnsafeRawBufferPointer(rebasing: bytes[LogLayout.receiveStart..<LogLayout.ringStart])
+        var start = 0
+        while start <= area.count - LogLayout.Chunk.headerByteCount {
+            let session = SessionID(Self.number(start + LogLayout.Chunk.session, area))
+            let count = Self.number(start + LogLayout.Chunk.byteCount, area)
+            let rest = UnsafeRawBufferPointer(rebasing: area[(start + LogLayout.Chunk.headerByteCount)...])
+            guard session.value != 0, count <= UInt64(rest.count) else { return }
+            // Of the last one it may not have been noted how many they are: it is all up to the zeros that were there before.
+            let end = count > 0 ? Int(count) : rest.lastIndex { $0 != 0 }.map { $0 + 1 } ?? 0
+            if end > 0 { contents.received.append((session, Array(rest[..<end]))) }
+            if count == 0 { return }
+            start += LogRing.rounded(LogLayout.Chunk.headerByteCount + end)
+        }
     }
 
     // MARK: One record
@@ -230,10 +236,13 @@ struct LogReader {
 
     // MARK: The file
 
-    /// All bytes of the file; nothing if there is none.
+    /// Calls `body` with all bytes of the file; nothing if there is none.
     ///
-    /// They are copied: of memory that is mapped, somebody could take the file away.
-    private static func file(_ path: String) throws -> [UInt8]? {
+    /// They are not copied: most of a large log does not count any more, and a daemon that starts again should not look at it.
+    private static func withBytes<Value>(
+        of path: String,
+        _ body: (UnsafeRawBufferPointer) throws -> Value
+    ) throws -> Value? {
         let descriptor = clinux_open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC, 0)
         guard descriptor != -1 else {
             if errno == ENOENT { return nil }
@@ -243,16 +252,14 @@ struct LogReader {
         var status = stat()
         _ = try check("stat \(path)") { fstat(descriptor, &status) }
         let size = Int(clamping: status.st_size)
-        guard size <= LogLayout.ringStart + WriteAheadLog.Sizes().largestCapacity else { return [] }
-        return try [UInt8](unsafeUninitializedCapacity: size) { buffer, count in
-            while count < size {
-                let read = retryingOnInterrupt {
-                    pread(descriptor, buffer.baseAddress.map { $0 + count }, size - count, off_t(count))
-                }
-                if read == -1 { throw SystemError("read \(path)") }
-                if read == 0 { break }
-                count += read
-            }
+        let isPlausible = 1...LogLayout.ringStart + WriteAheadLog.Sizes().largestCapacity ~= size
+        guard status.st_mode & S_IFMT == S_IFREG, isPlausible else {
+            return try body(UnsafeRawBufferPointer(start: nil, count: 0))
         }
+        guard let start = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), start != MAP_FAILED else {
+            throw SystemError("map \(path)")
+        }
+        defer { munmap(start, size) }
+        return try body(UnsafeRawBufferPointer(start: start, count: size))
     }
 }

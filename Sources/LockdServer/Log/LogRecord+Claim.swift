@@ -40,15 +40,14 @@ extension ClaimRecord {
     }
 
     func write(to writer: inout LogWriter) {
-        let parts = parts
+        writer.put(parts.rawValue)
+        writer.put(id.tag)
         writer.put(id.session.value)
         writer.put(session.value)
         writer.put(Int64(holderLimit.count))
         writer.put(arrival)
         writer.put(arrivedAt.nanoseconds)
         writer.put(since.nanoseconds)
-        writer.put(parts.rawValue)
-        writer.put(id.tag)
         writer.put(names)
         if let token { writer.put(token.value) }
         if let timeToLive { writer.put(timeToLive.count) }
@@ -63,12 +62,12 @@ extension ClaimRecord {
     }
 
     init(_ parser: inout LogParser) throws(LogParser.Problem) {
+        let parts = Parts(rawValue: try parser.number())
+        let tag = try parser.tag()
         let (asker, session) = (SessionID(try parser.number()), SessionID(try parser.number()))
         let limit = Int(try parser.number(Int64.self))
         let (arrival, arrivedAt) = (try parser.number(UInt64.self), try parser.number(Int64.self))
         let since = try parser.number(Int64.self)
-        let parts = Parts(rawValue: try parser.number())
-        let tag = try parser.tag()
         guard limit > 0 else { throw LogParser.Problem() }
         self.init(
             id: RequestID(asker, tag: tag),
@@ -96,20 +95,23 @@ extension ClaimRecord {
 extension PlainClaim {
     /// How many bytes it takes in the log, exactly.
     var loggedByteCount: Int {
-        let tag = id.tag.map { $0.withCharacters(\.count) } ?? 0
-        return 8 * 6 + 2 + 1 + tag + 3 + name.spelling.utf8.count + (token == nil ? 0 : 8)
+        let tag = id.tag?.byteCount ?? 0
+        return 2 + 1 + tag + 8 * 6 + 3 + name.spelling.utf8.count + (token == nil ? 0 : 8)
     }
 
     func write(to start: UnsafeMutableRawPointer) {
-        start.storeBytes(of: id.session.value, as: UInt64.self)
-        start.storeBytes(of: id.session.value, toByteOffset: 8, as: UInt64.self)
-        start.storeBytes(of: 1, toByteOffset: 16, as: Int64.self)
-        start.storeBytes(of: arrival, toByteOffset: 24, as: UInt64.self)
-        start.storeBytes(of: arrivedAt.nanoseconds, toByteOffset: 32, as: Int64.self)
-        start.storeBytes(of: since.nanoseconds, toByteOffset: 40, as: Int64.self)
-        start.storeBytes(of: token == nil ? 0 : 1, toByteOffset: 48, as: UInt16.self)
-        var writer = LogWriter(start + 50)
-        writer.put(id.tag)
+        start.storeBytes(of: token == nil ? 0 : 1, as: UInt16.self)
+        // Zeros behind the tag are written over by what follows, which is longer.
+        let tag = id.tag?.copyCharacters(to: start + 3) ?? 0
+        start.storeBytes(of: UInt8(tag), toByteOffset: 2, as: UInt8.self)
+        let numbers = start + 3 + tag
+        numbers.storeBytes(of: id.session.value, as: UInt64.self)
+        numbers.storeBytes(of: id.session.value, toByteOffset: 8, as: UInt64.self)
+        numbers.storeBytes(of: 1, toByteOffset: 16, as: Int64.self)
+        numbers.storeBytes(of: arrival, toByteOffset: 24, as: UInt64.self)
+        numbers.storeBytes(of: arrivedAt.nanoseconds, toByteOffset: 32, as: Int64.self)
+        numbers.storeBytes(of: since.nanoseconds, toByteOffset: 40, as: Int64.self)
+        var writer = LogWriter(numbers + 48)
         writer.put(UInt8(1))
         writer.put(name.spelling)
         if let token { writer.put(token.value) }

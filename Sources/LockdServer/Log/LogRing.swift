@@ -26,7 +26,10 @@ struct LogRing {
     private(set) var end: UInt64 = 0
     /// What a reader still takes for the head: the memory before it is not used again.
     private var publishedHead: UInt64 = 0
-    private var last: UInt64?
+    // Where these positions are in the memory: to divide by its size for every record would cost more than to write one.
+    private var headOffset = 0
+    private var endOffset = 0
+    private var lastOffset: Int?
 
     init(memory: UnsafeMutableRawBufferPointer) {
         self.memory = memory
@@ -48,14 +51,16 @@ struct LogRing {
         precondition(slot < Self.mostSlots, "slot \(slot) is beyond what a record can say")
         let byteCount = Self.headerByteCount + payloadByteCount
         let size = Self.rounded(byteCount)
-        let skipped = Self.skipped(at: end, before: size, capacity: capacity)
+        let rest = capacity - endOffset
+        let skipped = size <= rest ? 0 : rest
         guard size + skipped < freeByteCount, let base = memory.baseAddress else { return nil }
         if skipped >= Self.headerByteCount {
             let word = UInt64(Self.headerByteCount) | UInt64(LogRecord.Kind.skip.rawValue) << 32
-            (base + Int(end % UInt64(capacity)) + 8).storeBytes(of: word, as: UInt64.self)
+            (base + endOffset + 8).storeBytes(of: word, as: UInt64.self)
         }
         let position = end + UInt64(skipped)
-        let start = base + Int(position % UInt64(capacity))
+        let offset = skipped == 0 ? endOffset : 0
+        let start = base + offset
         // What fills up the last eight bytes is part of the checksum.
         (start + size - 8).storeBytes(of: 0, as: UInt64.self)
         write(start + Self.headerByteCount)
@@ -63,8 +68,9 @@ struct LogRing {
         (start + 8).storeBytes(of: word, as: UInt64.self)
         let checksum = LogChecksum.of(UnsafeRawBufferPointer(start: start + 8, count: size - 8), at: position)
         start.storeBytes(of: checksum, as: UInt64.self)
-        last = position
+        lastOffset = offset
         end = position + UInt64(size)
+        endOffset = wrapped(offset + size)
         return position
     }
 
@@ -72,11 +78,11 @@ struct LogRing {
     ///
     /// A reader finds either all of them or none.
     mutating func commit() -> UInt64 {
-        if let last, let base = memory.baseAddress {
-            let start = base + Int(last % UInt64(capacity))
+        if let lastOffset, let base = memory.baseAddress {
+            let start = base + lastOffset
             start.storeBytes(of: start.load(as: UInt64.self) ^ Self.lastMark, as: UInt64.self)
         }
-        last = nil
+        lastOffset = nil
         tail = end
         return tail
     }
@@ -87,9 +93,8 @@ struct LogRing {
     /// The oldest record that is committed.
     var oldest: (header: Header, position: UInt64)? {
         guard head < tail else { return nil }
-        // Whatever was skipped there is skipped here.
-        guard let found = Self.header(at: head, in: UnsafeRawBufferPointer(memory)) else { return nil }
-        return (found.header, found.position)
+        let found = Self.header(at: head, offset: headOffset, in: UnsafeRawBufferPointer(memory))
+        return found.map { ($0.header, $0.position) }
     }
 
     /// Lets go of the oldest record.
@@ -99,8 +104,14 @@ struct LogRing {
 
     /// Lets go of the oldest record, which is this one.
     mutating func drop(_ header: Header, at position: UInt64) {
+        let offset = wrapped(headOffset + Int(position - head))
         head = position + UInt64(Self.rounded(header.byteCount))
+        headOffset = wrapped(offset + Self.rounded(header.byteCount))
     }
+
+    /// An offset of no more than the capacity behind one that is less.
+    @inline(__always)
+    private func wrapped(_ offset: Int) -> Int { offset < capacity ? offset : offset - capacity }
 
     // MARK: Reading
 
@@ -109,15 +120,20 @@ struct LogRing {
         at position: UInt64,
         in memory: UnsafeRawBufferPointer
     ) -> (header: Header, position: UInt64)? {
-        var position = position
-        let rest = memory.count - Int(position % UInt64(memory.count))
-        if rest < headerByteCount { position += UInt64(rest) }
-        var found = header(exactlyAt: position, in: memory)
-        if found?.kind == .skip {
-            position += UInt64(memory.count - Int(position % UInt64(memory.count)))
-            found = header(exactlyAt: position, in: memory)
+        header(at: position, offset: Int(position % UInt64(memory.count)), in: memory)
+    }
+
+    private static func header(
+        at position: UInt64,
+        offset: Int,
+        in memory: UnsafeRawBufferPointer
+    ) -> (header: Header, position: UInt64)? {
+        let rest = memory.count - offset
+        if rest >= headerByteCount {
+            guard let found = header(exactlyAt: offset, in: memory) else { return nil }
+            if found.kind != .skip { return (found, position) }
         }
-        return found.map { ($0, position) }
+        return header(exactlyAt: 0, in: memory).map { ($0, position + UInt64(rest)) }
     }
 
     /// What is at a position, if it is a record and undamaged; and whether it is the last of a commit.
@@ -138,18 +154,12 @@ struct LogRing {
 
     static func rounded(_ byteCount: Int) -> Int { (byteCount + 7) & ~7 }
 
-    private static func header(exactlyAt position: UInt64, in memory: UnsafeRawBufferPointer) -> Header? {
-        let word = memory.load(fromByteOffset: Int(position % UInt64(memory.count)) + 8, as: UInt64.self)
+    private static func header(exactlyAt offset: Int, in memory: UnsafeRawBufferPointer) -> Header? {
+        let word = memory.load(fromByteOffset: offset + 8, as: UInt64.self)
         let byteCount = Int(word & 0xFFFF_FFFF)
         guard let kind = LogRecord.Kind(rawValue: UInt8(word >> 32 & 0xFF)), byteCount >= headerByteCount else {
             return nil
         }
         return Header(kind: kind, slot: Int(word >> 40), byteCount: byteCount)
-    }
-
-    /// How many bytes are skipped, so that a record is in one piece.
-    private static func skipped(at position: UInt64, before size: Int, capacity: Int) -> Int {
-        let rest = capacity - Int(position % UInt64(capacity))
-        return size <= rest ? 0 : rest
     }
 }

@@ -12,6 +12,7 @@ struct LogWriter {
         cursor += MemoryLayout.size(ofValue: value)
     }
 
+    @inline(__always)
     mutating func put(_ bytes: UnsafeRawBufferPointer) {
         if let start = bytes.baseAddress, bytes.count > 0 { cursor.copyMemory(from: start, byteCount: bytes.count) }
         cursor += bytes.count

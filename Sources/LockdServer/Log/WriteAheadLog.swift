@@ -28,6 +28,8 @@ final class WriteAheadLog {
     /// What claims may take that were admitted since the last commit.
     @exclusivity(unchecked) private var promisedByteCount = 0
     @exclusivity(unchecked) private var appendedByteCount = 0
+    /// How much of the room for what is received is taken.
+    @exclusivity(unchecked) private var receivedByteCount = 0
     @exclusivity(unchecked) private var hasReplies = false
     /// How much there was no room for that no request brings; not counted what sessions are told.
     @exclusivity(unchecked) private(set) var lostRecordCount = 0
@@ -69,13 +71,6 @@ final class WriteAheadLog {
         origin.write(to: memory, capacity: capacity)
     }
 
-    /// Where bytes are to be received: zeros, but for what is being received; another one after every commit.
-    var receiveBuffer: UnsafeMutableRawBufferPointer {
-        UnsafeMutableRawBufferPointer(
-            rebasing: memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + LogLayout.receiveByteCount]
-        )
-    }
-
     var capacity: Int { ring.capacity }
     /// How many bytes count.
     var liveByteCount: Int {
@@ -100,6 +95,9 @@ final class WriteAheadLog {
     private var freeForClaims: Int {
         max(capacity, nextCapacity) / Self.spaciousness - liveByteCount - promisedByteCount
     }
+
+    /// So much was admitted since the last commit that there should be one, before it looks as if the file were too small.
+    var hasPromisedMuch: Bool { promisedByteCount > sizes.reserve / 2 }
 
     /// Whether a claim can be recorded that takes so many bytes; counts on it from then on.
     func admit(_ byteCount: Int) -> Bool {
@@ -162,7 +160,11 @@ final class WriteAheadLog {
 
     /// What was received and not taken, as a whole.
     func appendInput(_ bytes: UnsafeRawBufferPointer, isDiscarding: Bool, of slot: Int) {
-        let position = append(.input, slot, bytes, prefix: isDiscarding ? 1 : 0)
+        let position = ring.append(.input, slot: slot, payloadByteCount: 1 + bytes.count) {
+            var writer = LogWriter($0)
+            writer.put(isDiscarding ? UInt8(1) : 0)
+            writer.put(bytes)
+        }
         note(position, bytes.count + 1, of: slot, in: &inputs)
     }
 
@@ -230,8 +232,7 @@ final class WriteAheadLog {
     /// Up to where everything is committed.
     var committedEnd: UInt64 { ring.tail }
 
-    /// Makes everything count that was recorded since the last time, in one step.
-    func commit(nextToken: FencingToken, lastSession: SessionID) {
+    private func publishRecords(_ nextToken: FencingToken, _ lastSession: SessionID) {
         promisedByteCount = 0
         // Larger than they need be these numbers do no harm, so they may be ahead of the commit.
         memory[.nextToken] = nextToken.value
@@ -241,6 +242,12 @@ final class WriteAheadLog {
         memory[.tail] = ring.commit()
         memory[.head] = ring.head
         ring.publishHead()
+    }
+
+    /// Makes everything count that was recorded since the last time, in one step; what was received is not needed any more.
+    func commit(nextToken: FencingToken, lastSession: SessionID) {
+        publishRecords(nextToken, lastSession)
+        forgetReceived()
     }
 
     /// Takes note that all replies were written to their sockets which are not part of a backlog.
@@ -253,17 +260,40 @@ final class WriteAheadLog {
     /// Takes note that the daemon is there.
     func noteAlive(at now: MonotonicInstant) { memory[.aliveAt] = UInt64(bitPattern: now.nanoseconds) }
 
-    /// Takes note of whose bytes are about to be put into the ``receiveBuffer``.
-    func beginReceiving(for session: SessionID) {
-        memory[.receiverTail] = ring.tail
-        memory[.receiver] = session.value
+    // MARK: Receiving
+
+    /// Whether something was received since the last commit.
+    var isHoldingReceived: Bool { receivedByteCount > 0 }
+
+    /// Whether more can be received before the next commit.
+    var hasRoomToReceive: Bool {
+        receivedByteCount + LogLayout.Chunk.headerByteCount + LogLayout.chunkByteCount <= LogLayout.receiveByteCount
     }
 
-    /// Takes note that those bytes, `count` of them, were taken, and what came of that is committed.
+    /// Where bytes of a session are to be received: all zeros; there has to be room.
+    func beginReceiving(for session: SessionID) -> UnsafeMutableRawBufferPointer {
+        precondition(hasRoomToReceive, "a commit is due before more is received")
+        if receivedByteCount == 0 { memory[.receivedAfter] = ring.tail }
+        let chunk = LogLayout.receiveStart + receivedByteCount
+        memory.publish(session.value, at: chunk + LogLayout.Chunk.session)
+        let start = chunk + LogLayout.Chunk.headerByteCount
+        return UnsafeMutableRawBufferPointer(rebasing: memory.bytes[start..<start + LogLayout.chunkByteCount])
+    }
+
+    /// Takes note that so many bytes were received there, more than none, which are kept until the next commit.
     func endReceiving(_ count: Int) {
-        memory[.receiver] = 0
-        let buffer = receiveBuffer
-        UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).initializeMemory(as: UInt8.self, repeating: 0)
+        let chunk = LogLayout.receiveStart + receivedByteCount
+        memory.publish(UInt64(count), at: chunk + LogLayout.Chunk.byteCount)
+        receivedByteCount += LogRing.rounded(LogLayout.Chunk.headerByteCount + count)
+    }
+
+    private func forgetReceived() {
+        guard receivedByteCount > 0 else { return }
+        // First of all, so that nobody takes what is left of the others for chunks.
+        memory.publish(0, at: LogLayout.receiveStart + LogLayout.Chunk.session)
+        let used = memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + receivedByteCount]
+        UnsafeMutableRawBufferPointer(rebasing: used).initializeMemory(as: UInt8.self, repeating: 0)
+        receivedByteCount = 0
     }
 
     // MARK: Cleaning
@@ -334,6 +364,7 @@ final class WriteAheadLog {
         (claims, sessions, bounds) = (LiveRecords(), LiveRecords(), LiveRecords())
         (inputs, backlogs, farewells) = (LiveRecords(), LiveRecords(), LiveRecords())
         (promisedByteCount, lostRecordCount, hasReplies, sessionIDs) = (0, 0, false, [:])
+        receivedByteCount = 0
     }
 
     /// Puts the file in the place of the former one.
@@ -361,15 +392,9 @@ final class WriteAheadLog {
         noteRoom(ring.append(kind, slot: slot, payloadByteCount: 0) { _ in })
     }
 
-    private func append(
-        _ kind: LogRecord.Kind,
-        _ slot: Int,
-        _ bytes: UnsafeRawBufferPointer,
-        prefix: UInt8? = nil
-    ) -> UInt64? {
-        ring.append(kind, slot: slot, payloadByteCount: bytes.count + (prefix == nil ? 0 : 1)) {
+    private func append(_ kind: LogRecord.Kind, _ slot: Int, _ bytes: UnsafeRawBufferPointer) -> UInt64? {
+        ring.append(kind, slot: slot, payloadByteCount: bytes.count) {
             var writer = LogWriter($0)
-            if let prefix { writer.put(prefix) }
             writer.put(bytes)
         }
     }

@@ -36,7 +36,7 @@ struct Committed {
                     table: record,
                     process: session?.process ?? .unknown,
                     client: session?.client,
-                    hasSpoken: session?.hasSpoken ?? false,
+                    hasSpoken: session.map { $0.hasSpoken && $0.pendingHello == nil } ?? false,
                     isResumable: session?.isResumable ?? false,
                     watch: session.flatMap { $0.watch.map { $0.prefix } },
                     missedCount: session?.watch?.missedCount ?? 0
@@ -48,7 +48,7 @@ struct Committed {
         nextToken = service.table.nextToken
         for session in service.sessions.values {
             let input = LogContents.Input(
-                bytes: session.input.withBufferedBytes { Array($0) },
+                bytes: (session.pendingHello ?? []) + session.input.withBufferedBytes { Array($0) },
                 isDiscarding: session.input.isDiscarding
             )
             if input != LogContents.Input() { inputs[session.id] = input }
@@ -73,7 +73,7 @@ struct Committed {
     }
 
     /// Says what is wrong with what was found.
-    func check(_ found: LogContents, _ receiving: (session: SessionID, bytes: [UInt8])?) throws {
+    func check(_ found: LogContents, _ receiving: [(session: SessionID, bytes: [UInt8])]) throws {
         func require(_ isRight: Bool, _ problem: @autoclosure () -> String) throws {
             if !isRight { throw RestartFuzz.Problem(description: problem()) }
         }
@@ -88,15 +88,10 @@ struct Committed {
         let foundInputs = found.inputs.filter { live.contains($0.key) }
         try require(foundInputs == inputs, "inputs are \(foundInputs) and not \(inputs)")
         try require(found.torn.isEmpty, "torn are \(found.torn)")
-        if let receiving, !receiving.bytes.isEmpty {
-            try require(
-                found.received?.session == receiving.session,
-                "received is \(String(describing: found.received))"
-            )
-            try require(found.received?.bytes == receiving.bytes, "received are other bytes")
-        } else {
-            try require(found.received == nil, "received is \(String(describing: found.received))")
-        }
+        try require(
+            found.received.elementsEqual(receiving) { $0.session == $1.session && $0.bytes == $1.bytes },
+            "received is \(found.received) and not \(receiving)"
+        )
         for (id, stream) in streams { try check(id, stream, found) }
     }
 

@@ -97,7 +97,7 @@ import Testing
     @Test(arguments: [UInt64.max, UInt64.max - 7, 1 << 63, 1 << 62, 0])
     func numbersThatNoDaemonWritesAreSurvived(value: UInt64) throws {
         let fields: [LogLayout.Field] = [
-            .tail, .written, .head, .nextToken, .lastSession, .aliveAt, .receiver, .receiverTail,
+            .tail, .written, .head, .nextToken, .lastSession, .aliveAt, .receivedAfter,
         ]
         for first in fields {
             for second in fields {

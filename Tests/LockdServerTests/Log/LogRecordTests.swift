@@ -87,7 +87,8 @@ import Testing
                     var writer = LogWriter(start)
                     claim.write(to: &writer)
                 }
-                bytes.removeLast(bytes.count - random.below(claim.loggedByteCount + 1))
+                let count = random.chance(50) ? claim.loggedByteCount : random.below(claim.loggedByteCount + 1)
+                bytes.removeLast(bytes.count - count)
                 if !bytes.isEmpty { bytes[random.below(bytes.count)] ^= 1 << random.below(8) }
             }
             bytes.withUnsafeBytes { memory in

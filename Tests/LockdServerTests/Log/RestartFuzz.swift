@@ -33,7 +33,7 @@ struct RestartFuzz {
     private var committed = Committed()
     private var stamp: LogStamp?
     /// Bytes that were received and are not committed.
-    private var receiving: (session: SessionID, bytes: [UInt8])?
+    private var receiving: [(session: SessionID, bytes: [UInt8])] = []
     private(set) var restartCount = 0
     private(set) var resumptionCount = 0
 
@@ -92,11 +92,10 @@ struct RestartFuzz {
         do {
             service.passTime(at: now)
             try mayBeKilled()
-            try commit()
             for _ in 0..<random.below(5) {
                 try handleSomething()
                 try mayBeKilled()
-                try commit()
+                if random.chance(30) { try commit() }
                 try mayBeKilled()
             }
             service.resume(at: now)
@@ -157,17 +156,21 @@ struct RestartFuzz {
     }
 
     private mutating func take(_ bytes: [UInt8], from session: Session) throws {
-        log.beginReceiving(for: session.id)
-        log.receiveBuffer.copyBytes(from: bytes)
-        // Zeros at the end cannot be told from what was there before.
-        let kept = bytes.lastIndex { $0 != 0 }.map { Array(bytes[...$0]) } ?? []
-        receiving = (session.id, kept)
+        if !log.hasRoomToReceive { try commit() }
+        log.beginReceiving(for: session.id).copyBytes(from: bytes)
+        // As long as it is not noted how many they are, zeros at the end cannot be told from what was there before.
+        if let last = bytes.lastIndex(where: { $0 != 0 }) {
+            receiving.append((session.id, Array(bytes[...last])))
+            try mayBeKilled()
+            receiving.removeLast()
+        }
+        log.endReceiving(bytes.count)
+        receiving.append((session.id, bytes))
         try mayBeKilled()
         bytes.withUnsafeBytes { service.receive($0, from: session, at: now) }
         try mayBeKilled()
-        try commit()
+        if service.isCommitDue { try commit() }
         try mayBeKilled()
-        log.endReceiving(bytes.count)
     }
 
     private mutating func commit() throws {
@@ -175,7 +178,7 @@ struct RestartFuzz {
             throw Problem(description: "something was committed while a line was being taken")
         }
         service.commit(at: now)
-        receiving = nil
+        receiving = []
         noteCommit()
     }
 
@@ -232,9 +235,10 @@ struct RestartFuzz {
 
     private mutating func publish() throws {
         log.noteAlive(at: now)
+        service.endRestoring()
         service.commit(at: now)
         try log.publish()
-        (stamp, receiving) = (nil, nil)
+        (stamp, receiving) = (nil, [])
         _ = binder.takeStamps()
         noteCommit()
     }
@@ -269,7 +273,8 @@ struct RestartFuzz {
         }
         let ids = Set(service.restoredSessions.map(\.id))
         for client in clients where !ids.contains(client.session.id) { client.isLeft = true }
-        if let (id, bytes) = contents.received, let session = service.sessions[id] {
+        for (id, bytes) in contents.received {
+            guard let session = service.sessions[id] else { continue }
             bytes.withUnsafeBytes { service.receive($0, from: session, at: now) }
         }
         while !service.recordEverything(in: log).isEmpty || log.isOverfull {
@@ -324,7 +329,7 @@ struct RestartFuzz {
         try commit()
         let hello = Array("#r HELLO resume=\(former.id) client=again\nPING\n".utf8)
         hello.withUnsafeBytes { service.receive($0, from: session, at: now) }
-        guard let resumption = service.takeResumption() else {
+        guard let resumption = service.takeResumptions().first else {
             throw Problem(description: "\(former.id) is not resumed")
         }
         resumptionCount += 1
@@ -343,9 +348,12 @@ struct RestartFuzz {
     }
 
     private mutating func takeResumption() throws {
-        guard let resumption = service.takeResumption() else { return }
         // By chance, of a session whose number stood in a random line.
-        service.greetAsNew(resumption.session, resumption, at: now)
+        for resumption in service.takeResumptions() {
+            if random.chance(30) { try commit() }
+            try mayBeKilled()
+            service.greetAsNew(resumption.session, resumption, at: now)
+        }
     }
 }
 

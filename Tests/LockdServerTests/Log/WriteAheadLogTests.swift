@@ -24,19 +24,46 @@ import Testing
         #expect(try written.contents().claims.isEmpty)
     }
 
+    private func received() throws -> [String] {
+        try written.contents().received.map { "\($0.session) \(String(decoding: $0.bytes, as: UTF8.self))" }
+    }
+
     @Test func receivedBytesAreThereUntilWhatCameOfThemIsCommitted() throws {
         written.commit()
-        log.beginReceiving(for: SessionID(7))
-        #expect(try written.contents().received == nil)
-        log.receiveBuffer.copyBytes(from: Array("PING\n".utf8))
-        #expect(try written.contents().received?.session == SessionID(7))
-        #expect(try written.contents().received?.bytes == Array("PING\n".utf8))
-        #expect(written.appendReply("PONG\n", of: 1))
-        #expect(try written.contents().received?.bytes == Array("PING\n".utf8))
-        written.commit()
-        #expect(try written.contents().received == nil)
+        let first = log.beginReceiving(for: SessionID(7))
+        #expect(try received() == [])
+        first.copyBytes(from: Array("PING\n".utf8))
+        #expect(try received() == ["7 PING\n"])
         log.endReceiving(5)
-        #expect(log.receiveBuffer.allSatisfy { $0 == 0 })
+        #expect(try received() == ["7 PING\n"])
+        // Nothing came of another one's, which is the same to whoever reads that.
+        _ = log.beginReceiving(for: SessionID(9))
+        #expect(try received() == ["7 PING\n"])
+        log.beginReceiving(for: SessionID(8)).copyBytes(from: Array("QUIT\n\0".utf8))
+        #expect(try received() == ["7 PING\n", "8 QUIT\n"])
+        log.endReceiving(6)
+        #expect(try received() == ["7 PING\n", "8 QUIT\n\0"])
+        #expect(written.appendReply("PONG\n", of: 1))
+        #expect(try received() == ["7 PING\n", "8 QUIT\n\0"])
+        written.commit()
+        #expect(try received() == [])
+        #expect(log.beginReceiving(for: SessionID(7)).allSatisfy { $0 == 0 })
+    }
+
+    @Test func chunksAreReceivedUntilThereIsNoRoomBeforeACommit() throws {
+        written.commit()
+        let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: LogLayout.chunkByteCount)
+        var count = 0
+        while log.hasRoomToReceive {
+            log.beginReceiving(for: SessionID(7)).copyBytes(from: chunk)
+            log.endReceiving(chunk.count)
+            count += 1
+        }
+        #expect(try written.contents().received.map(\.bytes) == Array(repeating: chunk, count: count))
+        #expect(count == 3)
+        written.commit()
+        #expect(log.hasRoomToReceive)
+        #expect(try written.contents().received.isEmpty)
     }
 
     @Test func inputIsWhatWasAddedAndNotTaken() throws {
