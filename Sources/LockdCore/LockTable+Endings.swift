@@ -304,13 +304,16 @@ extension LockTable {
 
     /// The lock on which something is due next, and when that is.
     var nextDue: (lock: Int, instant: MonotonicInstant)? {
-        let deadline = deadlines.earliest
-        if let lock = locksWithGrantsDue.first, let since = grantsAreDueSince(on: lock),
-            since <= deadline?.instant ?? since
-        {
-            return (lock, since)
+        mutating get {
+            let deadline = deadlines.earliest
+            if let lock = locksWithGrantsDue.first, let since = grantsAreDueSince(on: lock),
+                since <= deadline?.instant ?? since
+            {
+                return (lock, since)
+            }
+            guard let deadline else { return nil }
+            return (claims[deadline.claim].locks.first, deadline.instant)
         }
-        return deadline.map { (claims[$0.claim].locks.first, $0.instant) }
     }
 
     /// Who holds the lock, sessions that have ended left out, and how many wait.

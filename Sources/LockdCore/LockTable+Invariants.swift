@@ -37,10 +37,11 @@ extension LockTable {
             holderCount += lock.holders.places.count { claims[$0.claim].locks.first == slot }
             waiterCount += lock.queue.count { claims[$0.claim].locks.first == slot }
         }
-        precondition(holderCount == leaseCount, "\(leaseCount) leases, but \(holderCount) holders")
-        precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but \(waiterCount) in queues")
+        precondition(holderCount == leaseCounter, "\(leaseCounter) leases, but \(holderCount) holders")
+        let waitCount = claims.count - leaseCounter
+        precondition(waiterCount == waitCount, "\(waitCount) waiters, but \(waiterCount) in queues")
         let leaseLimit = max(largestLimits.leases, restoredCount)
-        precondition(leaseCount <= leaseLimit, "\(leaseCount) leases are more than there may be")
+        precondition(leaseCounter <= leaseLimit, "\(leaseCounter) leases are more than there may be")
         precondition(locks.count == names.count, "\(locks.count) locks, but \(names.count) names")
         let idle = locks.occupiedSlots.filter { locks[$0].isIdle }
         precondition(Set(idle) == Set(idleLocks.slots(in: locks)), "the list of idle locks is wrong")
@@ -117,8 +118,9 @@ extension LockTable {
             sessions.count == sessionSlots.count,
             "\(sessions.count) sessions, but \(sessionSlots.count) numbers"
         )
-        precondition(leaseCount == self.leaseCount, "\(self.leaseCount) leases, but sessions have \(leaseCount)")
-        precondition(waiterCount == self.waiterCount, "\(self.waiterCount) waiters, but sessions have \(waiterCount)")
+        precondition(leaseCount == leaseCounter, "\(leaseCounter) leases, but sessions have \(leaseCount)")
+        let waitCount = claims.count - leaseCounter
+        precondition(waiterCount == waitCount, "\(waitCount) waiters, but sessions have \(waiterCount)")
         let endedCount = sessions.occupiedSlots.count(where: hasEnded)
         precondition(endedCount == endedSessionCount, "\(endedSessionCount) sessions have ended, not \(endedCount)")
         let detached = sessions.occupiedSlots.filter { sessions[$0].detachedAt != nil }

@@ -5,7 +5,9 @@ extension LockTable {
     /// When somebody who waits is to be told how that goes, or `nil` if nobody is.
     ///
     /// Apply ``Event/progressDue`` no earlier than this, and soon after.
-    public var nextProgress: MonotonicInstant? { progress.nextInstant(lastInstant) }
+    public var nextProgress: MonotonicInstant? {
+        mutating get { progress.nextInstant(lastInstant) }
+    }
 
     /// Tells a claim that begins to wait where it stands, if it wants to hear of that from now on.
     mutating func beginReports(to wait: Int, every interval: Milliseconds, _ effects: inout [Effect]) {

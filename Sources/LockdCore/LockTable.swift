@@ -125,7 +125,9 @@ public struct LockTable: Sendable {
     /// The earliest instant at which time alone changes the table, or `nil` if none does.
     ///
     /// Apply ``Event/timePassed`` no later than this. It is in the past while there is more to work off than one event does.
-    public var nextDeadline: MonotonicInstant? { nextDue?.instant }
+    public var nextDeadline: MonotonicInstant? {
+        mutating get { nextDue?.instant }
+    }
 
     mutating func advance(to now: MonotonicInstant) {
         precondition(now >= lastInstant, "time went backwards, from \(lastInstant) to \(now)")

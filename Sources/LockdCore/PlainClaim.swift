@@ -1,7 +1,7 @@
 public import LockdModel
 
 /// What there is to record of a claim that says nothing but a name, as most do: a ``ClaimRecord`` of which everything else is as usual.
-public struct PlainClaim: Sendable {
+public struct PlainClaim: ~Copyable, Sendable {
     /// What the session that asked called it; it belongs to that session.
     public let id: RequestID
     /// The only name that it is on, for one holder.

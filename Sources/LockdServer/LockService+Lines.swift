@@ -13,6 +13,7 @@ extension LockService {
             currentID = nil
             countLater(session)
             if session.input.bufferedByteCount > 0 || session.logged.input != nil || session.input.isDiscarding {
+                session.logged.isInputChanged = true
                 recordLater(session)
             }
         }

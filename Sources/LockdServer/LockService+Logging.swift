@@ -13,16 +13,20 @@ extension LockService {
         if table.hasChanges { recordTable(in: log) }
         if !changedBounds.isEmpty { recordBounds(in: log) }
         var unrecorded: [Session] = []
+        for session in dirty where session.state != .ended {
+            if session.logged.isInputChanged { recordInput(of: session, in: log) }
+            if !recordOutput(of: session, in: log) { unrecorded.append(session) }
+        }
         while let session = logChanges.popLast() {
             session.logged.isChanged = false
-            recordInput(of: session, in: log)
+            if session.logged.isInputChanged { recordInput(of: session, in: log) }
             if !recordOutput(of: session, in: log) { unrecorded.append(session) }
         }
         if log.isToBeRewritten || !log.isRoomy || !unrecorded.isEmpty {
             grow(log, toTwiceTheSize: !unrecorded.isEmpty, &unrecorded, at: now)
         }
         unrecorded.forEach { tear($0, in: log) }
-        if log.isHalfFull { clean(log) }
+        if log.isToBeCleaned { clean(log) }
         log.commit(nextToken: table.nextToken, lastSession: lastSession)
         if log.isUnpublished { publish(log, at: now) }
     }
@@ -38,7 +42,7 @@ extension LockService {
 
     // Mutating, like all that is asked often: what is passed on by value would be copied as a whole.
     private mutating func hasUncommitted(_ log: WriteAheadLog) -> Bool {
-        !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty || log.hasChanges
+        !dirty.isEmpty || !logChanges.isEmpty || table.hasChanges || !changedBounds.isEmpty || log.hasChanges
             || log.isHoldingReceived || log.nextToken != table.nextToken
     }
 
@@ -46,6 +50,7 @@ extension LockService {
     mutating func noteWritten(at now: MonotonicInstant) {
         guard let log else { return }
         // What was said since the sockets were written to.
+        for session in dirty where !session.output.isEmpty { recordBacklogLater(session) }
         for session in logChanges where !session.output.isEmpty { recordBacklogLater(session) }
         while let session = backlogChanges.popLast() {
             if !recordBacklog(of: session, in: log) { tear(session, in: log) }
@@ -55,7 +60,7 @@ extension LockService {
         log.noteAlive(at: now)
     }
 
-    /// Sees to it that what was received of a session, or said to it, is recorded with the next commit.
+    /// Sees to it that what was received of a session, or said to it when it ended, is recorded with the next commit.
     mutating func recordLater(_ session: Session) {
         guard !session.logged.isChanged, log != nil else { return }
         session.logged.isChanged = true
@@ -80,11 +85,10 @@ extension LockService {
     private mutating func recordTable(in log: WriteAheadLog) {
         table.takeChanges(claims: &changedClaims, sessions: &changedSessions)
         // What has gone comes first: of a commit that is read in part nobody is to hold what another one holds.
-        while let slot = changedClaims.popLast() {
-            if table.hasClaim(in: slot) { livingClaims.append(slot) } else { log.appendClaimGone(slot) }
-        }
+        for slot in changedClaims where !table.hasClaim(in: slot) { log.appendClaimGone(slot) }
         while let slot = changedSessions.popLast() { recordSession(in: slot, log) }
-        while let slot = livingClaims.popLast() { recordClaim(in: slot, log) }
+        for slot in changedClaims where table.hasClaim(in: slot) { recordClaim(in: slot, log) }
+        changedClaims.removeAll(keepingCapacity: true)
     }
 
     private mutating func recordClaim(in slot: Int, _ log: WriteAheadLog) {
@@ -127,6 +131,7 @@ extension LockService {
     // MARK: Bytes
 
     private func recordInput(of session: Session, in log: WriteAheadLog) {
+        session.logged.isInputChanged = false
         guard session.state != .ended, let slot = session.logged.slot else { return }
         let (start, count) = (session.input.takenByteCount, session.input.bufferedByteCount)
         let end = start + UInt64(count)
@@ -339,7 +344,7 @@ extension LockService {
             return recordFarewell(of: session, in: log)
         case .torn:
             if session(inLogSlot: header.slot)?.logged.isTorn == true { log.appendTorn(header.slot) }
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: break
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: break
         }
         return true
     }

@@ -36,6 +36,7 @@ extension LockService {
         var line: [UInt8] = []
         RequestEncoder.encode(TaggedRequest(tag: id.tag, .hello(hello)), to: &line)
         session.pendingHello = line
+        session.logged.isInputChanged = true
         recordLater(session)
         resumptions.append(Resumption(session: session, former: former, hello: hello, id: id))
     }
@@ -64,7 +65,8 @@ extension LockService {
         ReplyEncoder.encode(.welcome(welcome(to: former, isResumed: true)), tag: resumption.id.tag, to: &lines)
         former.output.beginStream(with: lines)
         // All of it is recorded anew, as it stands now.
-        (former.logged.isInputStale, former.logged.isOutputStale) = (true, true)
+        (former.logged.isInputChanged, former.logged.isInputStale) = (true, true)
+        former.logged.isOutputStale = true
         former.logged.isTorn = false
         apply(.sessionAttached(former.id), at: now)
         markDirty(former)

@@ -5,6 +5,9 @@ import LockdWire
 /// The daemon without its descriptors: bytes from sessions in, bytes to sessions out, and the one door into the lock table.
 ///
 /// It performs no I/O and reads no clock. Not thread-safe: one thread owns it.
+///
+/// What is asked in every turn is mutating, though nothing changes: else all of it would be copied for that, with a reference to each of its parts, which
+/// costs more than a request.
 public struct LockService {
     /// How many bytes of replies may wait for a session before its requests are left unread.
     public static let outputLimit = 64 * 1024
@@ -61,14 +64,14 @@ public struct LockService {
     let log: WriteAheadLog?
     /// What is restored is written down as a whole, when all of it is.
     var isRestoring = false
-    /// What there is to be written down.
+    /// What there is to be written down, besides what the dirty ones were told.
     var logChanges: [Session] = []
     var backlogChanges: [Session] = []
     var changedBounds: [SessionID] = []
     /// How many bytes of answers there were since the last commit, to those who asked.
     var saidByteCount = 0
     /// Kept for their memory.
-    var (changedClaims, changedSessions, livingClaims): ([Int], [Int], [Int]) = ([], [], [])
+    var (changedClaims, changedSessions): ([Int], [Int]) = ([], [])
     var boundSlots = SessionNumbering()
     /// The sessions that have ended and have not read all that they were told, as far as that is written down.
     var leaving: [SessionID: Session] = [:]
@@ -264,12 +267,17 @@ public struct LockService {
     }
 
     /// Whether some session can go on with lines that it has.
-    public var hasRunnableSessions: Bool { !runnable.isEmpty || !resting.isEmpty }
+    public var hasRunnableSessions: Bool {
+        // Where it is inlined nothing is copied.
+        @inline(__always) get { !runnable.isEmpty || !resting.isEmpty }
+    }
 
     /// The earliest instant at which ``passTime(at:)`` has something to do.
     public var nextDeadline: MonotonicInstant? {
-        guard let progress = table.nextProgress else { return table.nextDeadline }
-        return min(progress, table.nextDeadline ?? progress)
+        mutating get {
+            guard let progress = table.nextProgress else { return table.nextDeadline }
+            return min(progress, table.nextDeadline ?? progress)
+        }
     }
 
     /// Puts into `batch`, in place of what is there, the sessions that have something to write, or may be read again, since the last call.
@@ -364,7 +372,8 @@ public struct LockService {
     }
 
     mutating func markDirty(_ session: Session) {
-        recordLater(session)
+        // What it was told is recorded with the next commit because it is in that list.
+        if session.state == .ended { recordLater(session) }
         guard !session.isDirty else { return }
         session.isDirty = true
         dirty.append(session)

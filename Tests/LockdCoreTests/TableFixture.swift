@@ -163,6 +163,9 @@ final class TableFixture {
         nextInstant().map { $0 - now }
     }
 
+    /// When a request that waits is to be told how that goes.
+    var nextProgress: MonotonicInstant? { table.nextProgress }
+
     subscript<Value>(dynamicMember member: KeyPath<LockTable, Value>) -> Value { table[keyPath: member] }
 
     /// The lines of `name`, all on one page.

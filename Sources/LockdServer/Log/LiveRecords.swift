@@ -11,12 +11,14 @@ struct LiveRecords {
     private(set) var byteCount = 0
 
     /// Where the record of `slot` is.
+    @inline(__always)
     func position(of slot: Int) -> UInt64? {
         guard slot < places.count, places[slot].next != 0 else { return nil }
         return places[slot].next - 1
     }
 
     /// Takes note of a record that counts in place of the former one.
+    @inline(__always)
     mutating func set(_ slot: Int, at position: UInt64, byteCount count: Int) {
         while slot >= places.count { places.append(Place()) }
         byteCount += count - Int(places[slot].byteCount)
@@ -31,6 +33,7 @@ struct LiveRecords {
     }
 
     /// Takes note that nothing of the slot counts any more.
+    @inline(__always)
     mutating func remove(_ slot: Int) {
         guard slot < places.count else { return }
         byteCount -= Int(places[slot].byteCount)

@@ -5,6 +5,7 @@ import Glibc
 ///
 /// It does not outlive the machine: nothing is ever flushed.
 final class LogMemory {
+    let base: UnsafeMutableRawPointer
     let bytes: UnsafeMutableRawBufferPointer
     private(set) var path: String
 
@@ -28,6 +29,7 @@ final class LogMemory {
             }
             let start = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
             guard let start, start != MAP_FAILED else { throw SystemError("map \(path)") }
+            base = start
             bytes = UnsafeMutableRawBufferPointer(start: start, count: byteCount)
         } catch {
             unlink(path)
@@ -36,7 +38,7 @@ final class LogMemory {
     }
 
     deinit {
-        munmap(bytes.baseAddress, bytes.count)
+        munmap(base, bytes.count)
     }
 
     /// Puts the file in the place of the one at `newPath`, in one step.
@@ -49,17 +51,17 @@ final class LogMemory {
     func remove() { unlink(path) }
 
     subscript(field: LogLayout.Field) -> UInt64 {
-        get { bytes.load(fromByteOffset: field.rawValue, as: UInt64.self) }
+        @inline(__always) get { base.load(fromByteOffset: field.rawValue, as: UInt64.self) }
         // Whoever maps the file finds everything that was stored before this.
-        set { publish(newValue, at: field.rawValue) }
-    }
-
-    private func address(of offset: Int) -> UnsafeMutablePointer<UInt64>? {
-        bytes.baseAddress.map { ($0 + offset).assumingMemoryBound(to: UInt64.self) }
+        @inline(__always) set { publish(newValue, at: field.rawValue) }
     }
 
     /// Stores a number that says something of what was stored before.
-    func publish(_ value: UInt64, at offset: Int) { clinux_store_release(address(of: offset), value) }
+    @inline(__always)
+    func publish(_ value: UInt64, at offset: Int) {
+        precondition(offset >= 0 && offset <= bytes.count - 8, "beyond the file")
+        clinux_store_release((base + offset).assumingMemoryBound(to: UInt64.self), value)
+    }
 
     func store(_ value: UInt64, at offset: Int) { bytes.storeBytes(of: value, toByteOffset: offset, as: UInt64.self) }
 }

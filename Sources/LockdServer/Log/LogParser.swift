@@ -17,6 +17,8 @@ struct LogParser {
         return UnsafeRawBufferPointer(rebasing: rest[..<count])
     }
 
+    var isAtEnd: Bool { rest.isEmpty }
+
     /// Everything that is left.
     mutating func remainder() -> UnsafeRawBufferPointer {
         defer { rest = UnsafeRawBufferPointer(start: nil, count: 0) }

@@ -186,7 +186,7 @@ struct LogReader {
             let session = SessionID(try parser.number())
             farewells[slot] = (session, Array(parser.remainder()))
         case .farewellGone: farewells[slot] = nil
-        case .reply: if !wasWritten(position) { replies[slot, default: []] += payload }
+        case .replies: if !wasWritten(position) { try applyReplies(&parser) }
         case .torn: torn.insert(slot)
         case .input, .inputAdded, .inputTaken: try applyInput(header, &parser)
         case .backlog:
@@ -199,6 +199,15 @@ struct LogReader {
         // What it was added to may be recorded again behind this, and no longer in front of it.
         case .backlogAdded: backlogs[slot]?.lines += payload
         case .backlogGone: backlogs[slot] = nil
+        }
+    }
+
+    private mutating func applyReplies(_ parser: inout LogParser) throws(LogParser.Problem) {
+        while !parser.isAtEnd {
+            let (slot, count) = (Int(try parser.number(UInt32.self)), Int(try parser.number(UInt32.self)))
+            replies[slot, default: []] += try parser.bytes(count)
+            // The next part begins at a multiple of eight bytes.
+            _ = try parser.bytes(LogRing.rounded(count) - count)
         }
     }
 

@@ -94,11 +94,13 @@ extension ClaimRecord {
 /// The same record, written in one go: most claims are plain.
 extension PlainClaim {
     /// How many bytes it takes in the log, exactly.
+    @inline(__always)
     var loggedByteCount: Int {
         let tag = id.tag?.byteCount ?? 0
         return 2 + 1 + tag + 8 * 6 + 3 + name.spelling.utf8.count + (token == nil ? 0 : 8)
     }
 
+    @inline(__always)
     func write(to start: UnsafeMutableRawPointer) {
         start.storeBytes(of: token == nil ? 0 : 1, as: UInt16.self)
         // Zeros behind the tag are written over by what follows, which is longer.

@@ -21,8 +21,9 @@ enum LogRecord {
         case input = 7
         case inputAdded = 8
         case inputTaken = 9
-        /// What a session is told: in its socket once the header says that everything before a later position was written.
-        case reply = 10
+        /// What sessions are told, of each its slot, how many bytes it is, and these: in their sockets once the header says that everything before a later
+        /// position was written.
+        case replies = 10
         /// What a session was told and its socket did not take, whatever the header says: from here on these lines, with a number in front that says
         /// how many bytes of the first of them the socket did take.
         case backlog = 11
@@ -33,6 +34,14 @@ enum LogRecord {
         /// What a session was told could not be recorded as a whole, so its stream cannot be gone on with.
         case torn = 15
         case farewellGone = 16
+
+        /// Whether a record of this kind can still count when there are later ones.
+        var mayCount: Bool {
+            switch self {
+            case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: false
+            case .claim, .session, .bound, .input, .inputAdded, .inputTaken, .backlog, .backlogAdded, .farewell, .torn: true
+            }
+        }
     }
 
     /// A lease that is bound to something else than its session, or a wait for one.

@@ -17,7 +17,8 @@ struct LogRing {
     private static let lastMark: UInt64 = 0x5A5A_0F0F_C3C3_9696
     private static let mostSlots = 1 << 24
 
-    private let memory: UnsafeMutableRawBufferPointer
+    private let base: UnsafeMutableRawPointer
+    let capacity: Int
     /// From here on there are records that count.
     private(set) var head: UInt64 = 0
     /// Up to here they are committed.
@@ -30,15 +31,18 @@ struct LogRing {
     private var headOffset = 0
     private var endOffset = 0
     private var lastOffset: Int?
+    /// How long the record at the end is to which parts are added, 0 if there is none.
+    private(set) var openByteCount = 0
 
+    /// A ring in some memory, of which there has to be some.
     init(memory: UnsafeMutableRawBufferPointer) {
-        self.memory = memory
+        guard let base = memory.baseAddress else { preconditionFailure("a ring needs memory") }
+        (self.base, capacity) = (base, memory.count)
     }
 
-    var capacity: Int { memory.count }
     /// How many bytes can be written before the memory is full, if none of them has to be in another place.
-    var freeByteCount: Int { capacity - Int(end - publishedHead) }
-    var usedByteCount: Int { Int(end - head) }
+    var freeByteCount: Int { capacity - Int(end - publishedHead) - openByteCount }
+    var usedByteCount: Int { Int(end - head) + openByteCount }
 
     /// Adds a record with `payloadByteCount` bytes, which `write` fills in, and says where it is; nothing if there is no room.
     @inline(__always)
@@ -48,37 +52,91 @@ struct LogRing {
         payloadByteCount: Int,
         _ write: (UnsafeMutableRawPointer) -> Void
     ) -> UInt64? {
-        precondition(slot < Self.mostSlots, "slot \(slot) is beyond what a record can say")
-        let byteCount = Self.headerByteCount + payloadByteCount
-        let size = Self.rounded(byteCount)
-        let rest = capacity - endOffset
-        let skipped = size <= rest ? 0 : rest
-        guard size + skipped < freeByteCount, let base = memory.baseAddress else { return nil }
-        if skipped >= Self.headerByteCount {
-            let word = UInt64(Self.headerByteCount) | UInt64(LogRecord.Kind.skip.rawValue) << 32
-            (base + endOffset + 8).storeBytes(of: word, as: UInt64.self)
-        }
-        let position = end + UInt64(skipped)
-        let offset = skipped == 0 ? endOffset : 0
-        let start = base + offset
+        guard let payload = begin(payloadByteCount) else { return nil }
+        write(payload)
+        return finish(kind, slot: slot, payload, payloadByteCount)
+    }
+
+    /// Where the payload of the next record is to be written, before it is finished; nothing if there is no room.
+    @inline(__always)
+    mutating func begin(_ payloadByteCount: Int) -> UnsafeMutableRawPointer? {
+        if openByteCount > 0 { closeRecord() }
+        let size = Self.rounded(Self.headerByteCount + payloadByteCount)
+        guard let start = place(size) else { return nil }
         // What fills up the last eight bytes is part of the checksum.
         (start + size - 8).storeBytes(of: 0, as: UInt64.self)
-        write(start + Self.headerByteCount)
+        return start + Self.headerByteCount
+    }
+
+    /// Adds the record whose payload was written, and says where it is.
+    @inline(__always)
+    mutating func finish(
+        _ kind: LogRecord.Kind,
+        slot: Int,
+        _ payload: UnsafeMutableRawPointer,
+        _ payloadByteCount: Int
+    ) -> UInt64 {
+        precondition(slot < Self.mostSlots, "the slot is beyond what a record can say")
+        let (position, start) = (end, payload - Self.headerByteCount)
+        let byteCount = Self.headerByteCount + payloadByteCount
+        let size = Self.rounded(byteCount)
         let word = UInt64(byteCount) | UInt64(kind.rawValue) << 32 | UInt64(slot) << 40
         (start + 8).storeBytes(of: word, as: UInt64.self)
         let checksum = LogChecksum.of(UnsafeRawBufferPointer(start: start + 8, count: size - 8), at: position)
         start.storeBytes(of: checksum, as: UInt64.self)
-        lastOffset = offset
-        end = position + UInt64(size)
-        endOffset = wrapped(offset + size)
+        lastOffset = endOffset
+        end += UInt64(size)
+        endOffset = wrapped(endOffset + size)
         return position
+    }
+
+    /// Adds a part to a record that is there for any number of them, of ``LogRecord/Kind/replies``, and says where it is to be written, before anything else
+    /// is added; nothing if there is no room.
+    ///
+    /// Parts begin at multiples of eight bytes. The record ends before the next one, or with the commit.
+    @inline(__always)
+    mutating func appendPart(byteCount: Int) -> UnsafeMutableRawPointer? {
+        let size = Self.rounded(byteCount)
+        if openByteCount > 0, endOffset + openByteCount + size > capacity || size >= freeByteCount { closeRecord() }
+        if openByteCount == 0 {
+            guard place(Self.headerByteCount + size) != nil else { return nil }
+            openByteCount = Self.headerByteCount
+        }
+        let start = base + endOffset + openByteCount
+        (start + size - 8).storeBytes(of: 0, as: UInt64.self)
+        openByteCount += size
+        return start
+    }
+
+    /// Where a record of `size` bytes is to be, which is at the end then, perhaps behind what had to be skipped; nothing if there is no room.
+    @inline(__always)
+    private mutating func place(_ size: Int) -> UnsafeMutableRawPointer? {
+        let rest = capacity - endOffset
+        let skipped = size <= rest ? 0 : rest
+        guard size + skipped < freeByteCount else { return nil }
+        if skipped > 0 {
+            if skipped >= Self.headerByteCount {
+                let word = UInt64(Self.headerByteCount) | UInt64(LogRecord.Kind.skip.rawValue) << 32
+                (base + endOffset + 8).storeBytes(of: word, as: UInt64.self)
+            }
+            end += UInt64(skipped)
+            endOffset = 0
+        }
+        return base + endOffset
+    }
+
+    private mutating func closeRecord() {
+        let payloadByteCount = openByteCount - Self.headerByteCount
+        openByteCount = 0
+        _ = finish(.replies, slot: 0, base + endOffset + Self.headerByteCount, payloadByteCount)
     }
 
     /// Marks the last record that was written as the last of a commit, and says up to where the records are then.
     ///
     /// A reader finds either all of them or none.
     mutating func commit() -> UInt64 {
-        if let lastOffset, let base = memory.baseAddress {
+        if openByteCount > 0 { closeRecord() }
+        if let lastOffset {
             let start = base + lastOffset
             start.storeBytes(of: start.load(as: UInt64.self) ^ Self.lastMark, as: UInt64.self)
         }
@@ -93,7 +151,8 @@ struct LogRing {
     /// The oldest record that is committed.
     var oldest: (header: Header, position: UInt64)? {
         guard head < tail else { return nil }
-        let found = Self.header(at: head, offset: headOffset, in: UnsafeRawBufferPointer(memory))
+        let memory = UnsafeRawBufferPointer(start: base, count: capacity)
+        let found = Self.header(at: head, offset: headOffset, in: memory)
         return found.map { ($0.header, $0.position) }
     }
 

@@ -19,6 +19,7 @@ struct LogWriter {
     }
 
     /// A spelling, with its length in front.
+    @inline(__always)
     mutating func put(_ spelling: String) {
         var spelling = spelling
         spelling.withUTF8 {

@@ -4,6 +4,8 @@ struct LoggedSession {
     var slot: Int?
     /// In the list of those of whom there is something to record.
     var isChanged = false
+    /// Something of its input may not be as it is recorded.
+    var isInputChanged = false
     /// What of the stream of its input is recorded as received and not taken, if anything is.
     var input: Range<UInt64>?
     /// Up to here the stream of what it was told is recorded.

@@ -25,9 +25,9 @@ final class WriteAheadLog {
     @exclusivity(unchecked) private var farewells = LiveRecords()
     /// The file that takes the place of the present one with the next commit, if it is to.
     @exclusivity(unchecked) private var next: LogMemory?
-    /// What claims may take that were admitted since the last commit.
+    /// What claims may take that were admitted since the last commit, and how much that may become.
     @exclusivity(unchecked) private var promisedByteCount = 0
-    @exclusivity(unchecked) private var appendedByteCount = 0
+    @exclusivity(unchecked) private var promisableByteCount = 0
     /// How much of the room for what is received is taken.
     @exclusivity(unchecked) private var receivedByteCount = 0
     @exclusivity(unchecked) private var hasReplies = false
@@ -69,6 +69,7 @@ final class WriteAheadLog {
         memory = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
         ring = LogRing(memory: Self.ringMemory(of: memory))
         origin.write(to: memory, capacity: capacity)
+        countPromisable()
     }
 
     var capacity: Int { ring.capacity }
@@ -92,8 +93,10 @@ final class WriteAheadLog {
     /// How large the ring is from the next commit on.
     var nextCapacity: Int { next.map { $0.bytes.count - LogLayout.ringStart } ?? capacity }
 
-    private var freeForClaims: Int {
-        max(capacity, nextCapacity) / Self.spaciousness - liveByteCount - promisedByteCount
+    /// To be called when what counts, or how much may count, has changed, and no claim is on its way into the log.
+    private func countPromisable() {
+        let most = max(capacity, nextCapacity) / Self.spaciousness - liveByteCount
+        promisableByteCount = isOverfull ? 0 : most
     }
 
     /// So much was admitted since the last commit that there should be one, before it looks as if the file were too small.
@@ -101,7 +104,7 @@ final class WriteAheadLog {
 
     /// Whether a claim can be recorded that takes so many bytes; counts on it from then on.
     func admit(_ byteCount: Int) -> Bool {
-        guard !isOverfull, freeForClaims >= byteCount else { return false }
+        guard promisedByteCount + byteCount <= promisableByteCount else { return false }
         promisedByteCount += byteCount
         return true
     }
@@ -122,10 +125,15 @@ final class WriteAheadLog {
         note(position, count, of: slot, in: &claims)
     }
 
-    func append(_ claim: PlainClaim, in slot: Int) {
+    /// The same as any other claim, without a copy of it: most are such.
+    func append(_ claim: borrowing PlainClaim, in slot: Int) {
         let count = claim.loggedByteCount
-        let position = ring.append(.claim, slot: slot, payloadByteCount: count) { claim.write(to: $0) }
-        note(position, count, of: slot, in: &claims)
+        guard let payload = ring.begin(count) else {
+            lostRecordCount += 1
+            return
+        }
+        claim.write(to: payload)
+        note(ring.finish(.claim, slot: slot, payload, count), count, of: slot, in: &claims)
     }
 
     func append(_ session: LogRecord.Session, in slot: Int) {
@@ -182,7 +190,13 @@ final class WriteAheadLog {
     func appendReply(_ bytes: UnsafeRawBufferPointer, of slot: Int) -> Bool {
         guard hasRoom(forOutput: bytes.count) else { return false }
         hasReplies = true
-        return noteRoom(append(.reply, slot, bytes))
+        guard let start = ring.appendPart(byteCount: 8 + bytes.count) else {
+            lostRecordCount += 1
+            return false
+        }
+        start.storeBytes(of: UInt64(slot) | UInt64(bytes.count) << 32, as: UInt64.self)
+        if let source = bytes.baseAddress { (start + 8).copyMemory(from: source, byteCount: bytes.count) }
+        return true
     }
 
     /// What a session was told that has ended, and its socket has not taken, in a slot for such sessions; says whether there was room.
@@ -224,7 +238,10 @@ final class WriteAheadLog {
     // MARK: Commits
 
     /// Whether anything was recorded that is not committed.
-    var hasChanges: Bool { ring.end != ring.tail }
+    var hasChanges: Bool { appendedByteCount > 0 }
+
+    /// How many bytes were recorded that are not committed.
+    private var appendedByteCount: Int { Int(ring.end - ring.tail) + ring.openByteCount }
 
     /// The least token that was not granted, as far as the next daemon knows.
     var nextToken: FencingToken { FencingToken(memory[.nextToken]) }
@@ -234,11 +251,11 @@ final class WriteAheadLog {
 
     private func publishRecords(_ nextToken: FencingToken, _ lastSession: SessionID) {
         promisedByteCount = 0
+        countPromisable()
         // Larger than they need be these numbers do no harm, so they may be ahead of the commit.
         memory[.nextToken] = nextToken.value
         memory[.lastSession] = lastSession.value
         guard hasChanges else { return }
-        appendedByteCount = 0
         memory[.tail] = ring.commit()
         memory[.head] = ring.head
         ring.publishHead()
@@ -276,8 +293,8 @@ final class WriteAheadLog {
         if receivedByteCount == 0 { memory[.receivedAfter] = ring.tail }
         let chunk = LogLayout.receiveStart + receivedByteCount
         memory.publish(session.value, at: chunk + LogLayout.Chunk.session)
-        let start = chunk + LogLayout.Chunk.headerByteCount
-        return UnsafeMutableRawBufferPointer(rebasing: memory.bytes[start..<start + LogLayout.chunkByteCount])
+        let start = memory.base + chunk + LogLayout.Chunk.headerByteCount
+        return UnsafeMutableRawBufferPointer(start: start, count: LogLayout.chunkByteCount)
     }
 
     /// Takes note that so many bytes were received there, more than none, which are kept until the next commit.
@@ -298,19 +315,20 @@ final class WriteAheadLog {
 
     // MARK: Cleaning
 
-    /// Whether there is something to clean.
-    var isHalfFull: Bool { ring.usedByteCount > capacity / 2 }
+    /// Whether there is something to clean: not for a few records only, because to begin costs as much as some.
+    var isToBeCleaned: Bool { ring.usedByteCount > capacity / 16 * 9 }
 
     /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
     ///
     /// `cleaned` is how many bytes have been looked at, and no more are than should be at once.
     func nextRecordToKeep(cleaned: inout Int) -> LogRing.Header? {
         let limit = max(16 * 1024, 4 * appendedByteCount)
+        // What is on its way to the sockets stays until it is there.
+        let end = hasReplies ? memory[.written] : .max
         while ring.usedByteCount > capacity / 2, cleaned < limit, let (header, position) = ring.oldest {
-            // What is on its way to the sockets stays until it is there.
-            if hasReplies, position >= memory[.written] { return nil }
+            if position >= end { return nil }
             cleaned += header.byteCount
-            if isLive(header, position) { return header }
+            if header.kind.mayCount, isLive(header, position) { return header }
             ring.drop(header, at: position)
         }
         return nil
@@ -330,7 +348,7 @@ final class WriteAheadLog {
         case .farewell: farewells.position(of: header.slot) == position
         // Whether the session is torn still is for whoever has it to say.
         case .torn: true
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .reply, .farewellGone: false
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: false
         }
     }
 
@@ -348,6 +366,7 @@ final class WriteAheadLog {
         let larger = try LogMemory(creating: name, byteCount: LogLayout.ringStart + capacity)
         next?.remove()
         next = larger
+        countPromisable()
     }
 
     /// Begins anew in a file aside, at least as large as `capacity`: everything is to be recorded again, then ``publish()``.
@@ -365,6 +384,7 @@ final class WriteAheadLog {
         (inputs, backlogs, farewells) = (LiveRecords(), LiveRecords(), LiveRecords())
         (promisedByteCount, lostRecordCount, hasReplies, sessionIDs) = (0, 0, false, [:])
         receivedByteCount = 0
+        countPromisable()
     }
 
     /// Puts the file in the place of the former one.
@@ -407,6 +427,7 @@ final class WriteAheadLog {
     }
 
     @discardableResult
+    @inline(__always)
     private func note(_ position: UInt64?, _ count: Int, of slot: Int, in live: inout LiveRecords) -> Bool {
         guard noteRoom(position), let position else { return false }
         live.set(slot, at: position, byteCount: LogRing.rounded(LogRing.headerByteCount + count))
@@ -414,8 +435,9 @@ final class WriteAheadLog {
     }
 
     @discardableResult
+    @inline(__always)
     private func noteRoom(_ position: UInt64?) -> Bool {
-        if position == nil { lostRecordCount += 1 } else { appendedByteCount = Int(ring.end - ring.tail) }
+        if position == nil { lostRecordCount += 1 }
         return position != nil
     }
 }

@@ -17,11 +17,19 @@ import Testing
         deinit { memory.deallocate() }
 
         func append(_ bytes: [UInt8], slot: Int = 1) -> UInt64? {
-            ring.append(.reply, slot: slot, payloadByteCount: bytes.count) { start in
+            ring.append(.input, slot: slot, payloadByteCount: bytes.count) { start in
                 bytes.withUnsafeBytes {
                     if let base = $0.baseAddress { start.copyMemory(from: base, byteCount: $0.count) }
                 }
             }
+        }
+
+        func appendPart(_ bytes: [UInt8]) -> Bool {
+            guard let start = ring.appendPart(byteCount: bytes.count) else { return false }
+            bytes.withUnsafeBytes {
+                if let base = $0.baseAddress { start.copyMemory(from: base, byteCount: $0.count) }
+            }
+            return true
         }
 
         /// The payloads of all undamaged records from the head on, and whether each is the last of a commit.
@@ -92,6 +100,44 @@ import Testing
             _ = fixture.ring.commit()
             #expect(fixture.read().map(\.payload) == expected)
         }
+    }
+
+    /// Records and parts, in any order, are read back as one stream, over many rounds.
+    @Test(arguments: [128, 136, 144, 248, 256, 264, 1000, 1008])
+    func partsGoRoundAtEveryLength(capacity: Int) {
+        let fixture = Fixture(capacity: capacity)
+        var generator = SystemRandomNumberGenerator()
+        var written: [UInt8] = []
+        for number in 0..<2000 {
+            for _ in 0..<Int.random(in: 1...4, using: &generator) {
+                let count = 8 * Int.random(in: 0...capacity / 64, using: &generator)
+                let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 + number) }
+                let isPart = count > 0 && Bool.random(using: &generator)
+                let hasRoom = isPart ? fixture.appendPart(bytes) : fixture.append(bytes) != nil
+                if hasRoom { written += bytes }
+            }
+            _ = fixture.ring.commit()
+            let found = fixture.read()
+            #expect(written.suffix(found.reduce(0) { $0 + $1.payload.count }) == found.flatMap(\.payload)[...])
+            #expect(found.last?.isLast == true)
+            for _ in 0..<Int.random(in: 1...3, using: &generator) where fixture.ring.oldest != nil {
+                fixture.ring.dropOldest()
+            }
+            fixture.ring.publishHead()
+        }
+        #expect(written.count > 20 * capacity)
+    }
+
+    @Test func partsAreOneRecordUntilAnotherOneComes() {
+        let fixture = Fixture(capacity: 1024)
+        for number in 1...3 { #expect(fixture.appendPart([UInt8](repeating: UInt8(number), count: 3))) }
+        #expect(fixture.ring.freeByteCount == 1024 - 16 - 3 * 8)
+        _ = fixture.append([9])
+        #expect(fixture.appendPart([4]))
+        _ = fixture.ring.commit()
+        let parts = [1, 1, 1, 0, 0, 0, 0, 0, 2, 2, 2, 0, 0, 0, 0, 0, 3, 3, 3, 0, 0, 0, 0, 0] as [UInt8]
+        #expect(fixture.read().map(\.payload) == [parts, [9], [4, 0, 0, 0, 0, 0, 0, 0]])
+        #expect(fixture.read().map(\.isLast) == [false, false, true])
     }
 
     @Test func everyChangedBitIsNoticed() {
