@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from place import Place
 from run import BenchmarkError, RunningServer, Server
 from sessions import Latencies, Session, batches, round_trips, timed, token
 
@@ -33,11 +34,12 @@ class Scale:
     chains: Sequence[int] = (2, 10, 100, 1000)
     searched_queues: Sequence[int] = (10_000, 99_990)
     names: int = 99_999
+    leases: int = 100_000
     rounds: int = 5
     seconds: float = 0.5
 
 
-QUICK = Scale(queues=(2, 20), chains=(2, 20), searched_queues=(20,), names=2000, rounds=1, seconds=0.02)
+QUICK = Scale(queues=(2, 20), chains=(2, 20), searched_queues=(20,), names=2000, leases=2000, rounds=1, seconds=0.02)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,12 @@ class Bench:
     def another(self) -> Bench:
         """One with a folder of its own, for servers that are to end before this one's."""
         return Bench(self.scale, self._folder / str(next(self._numbers)), self._cpu)
+
+    def place(self, server: Server) -> Place:
+        """One with a folder of its own, for daemons that start there one after the other."""
+        folder = self._folder / str(next(self._numbers))
+        folder.mkdir(parents=True)
+        return Place(server, folder, self._cpu)
 
     def start(self, server: Server) -> RunningServer:
         folder = self._folder / str(next(self._numbers))

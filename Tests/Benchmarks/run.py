@@ -77,6 +77,18 @@ SHAPES = [Shape(1), Shape(8), Shape(50), Shape(50, 16), Shape(8, 64), Shape(8, c
 QUICK_SHAPES = [Shape(1), Shape(3, 5), Shape(3, 5, untagged=True), Shape(3, contended=True)]
 
 
+# What lockd is meant to reach: at a shape, beside another one, at least so many times its throughput.
+GOALS = [
+    ("50x1", "limit", 0.85),
+    ("50x1", "redis", 1.0),
+    ("50x16", "redis", 2.0),
+    ("1x1", "no log", 0.95),
+    ("8x1", "no log", 0.95),
+    ("50x1", "no log", 0.95),
+    ("50x16", "no log", 0.8),
+]
+
+
 @dataclasses.dataclass(frozen=True)
 class Server:
     """A server of the comparison, with what starts it."""
@@ -171,7 +183,7 @@ def wait_for_server(running: RunningServer) -> None:
         if time.monotonic() > deadline:
             said = running.log.read_text(errors="replace")
             raise BenchmarkError(f"{running.server.name} does not listen at {running.path}:\n{said}")
-        time.sleep(0.01)
+        time.sleep(0.001)
 
 
 def first_line(*command: str | Path) -> str:
@@ -185,11 +197,11 @@ def first_line(*command: str | Path) -> str:
 def known_servers() -> dict[str, Server]:
     """The servers that can run here, in the order in which they take turns."""
     lockd = ROOT / ".build" / "release" / "lockd"
+    version = first_line(lockd, "--version")
     candidates = [
         Server("limit", PROGRAMS / "echo-limit", ["{socket}"], "echo-limit", keeps_a_table=False),
-        Server(
-            "lockd", lockd, ["--socket", "{socket}", "--state-dir", "{folder}/state"], first_line(lockd, "--version")
-        ),
+        Server("lockd", lockd, ["--socket", "{socket}", "--state-dir", "{folder}/state"], version),
+        Server("no log", lockd, ["--socket", "{socket}", "--state-dir", "{folder}/state-2", "--no-log"], version),
         Server("nio", PROGRAMS / "nio-lockd", ["{socket}"], "lockd's table on SwiftNIO"),
     ]
     redis = shutil.which("redis-server")
@@ -242,13 +254,18 @@ def measure_all(servers: Sequence[Server], shapes: Sequence[Shape], rounds: int,
     """Measures every server with every shape. All servers run all the time; those whose turn it is not are asleep."""
     server_cpu, loadgen_cpu = cpus()
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockd-bench-")))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lockd-bench-", dir=memory())))
         running = [stack.enter_context(server.running(folder, server_cpu)) for server in servers]
         for shape in shapes:
             turns = [one for one in running if shape.suits(one.server)]
             for round_number in range(rounds):
                 for one in turns:
                     yield measure(one, shape, round_number, seconds, loadgen_cpu)
+
+
+def memory() -> str | None:
+    """A directory in memory, as /run is, where lockd's log belongs; the usual one for such files, if there is none."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK | os.X_OK) else None
 
 
 def cpus() -> tuple[int | None, int | None]:
@@ -286,7 +303,7 @@ class Summary:
         for shape in self.shapes():
             lines.append("")
             lines.append(
-                f"{shape:<16}{'ops/s':>12}{'of limit':>10}{'of redis':>10}"
+                f"{shape:<16}{'ops/s':>12}{'of limit':>10}{'of no log':>11}{'of redis':>10}"
                 f"{'p50 us':>10}{'p99 us':>10}{'CPU ns/op':>11}{'loadgen CPU':>13}"
             )
             lines += [self._row(shape, server) for server in self.servers(shape)]
@@ -301,7 +318,8 @@ class Summary:
             return self.median(shape, server, figure)
 
         return (
-            f"  {server:<14}{median('operations_per_second'):>12,.0f}{ratio('limit'):>10}{ratio('redis'):>10}"
+            f"  {server:<14}{median('operations_per_second'):>12,.0f}{ratio('limit'):>10}"
+            f"{ratio('no log'):>11}{ratio('redis'):>10}"
             f"{median('p50_us'):>10.1f}{median('p99_us'):>10.1f}"
             f"{median('server_cpu_ns_per_operation'):>11,.0f}{median('loadgen_cpu'):>13.0%}"
         )
@@ -309,7 +327,7 @@ class Summary:
     def goals(self) -> str:
         """What lockd is meant to reach, and whether it did."""
         lines = []
-        for shape, other, least in [("50x1", "limit", 0.85), ("50x1", "redis", 1.0), ("50x16", "redis", 2.0)]:
+        for shape, other, least in GOALS:
             ratio = self.ratio(shape, "lockd", other)
             if ratio is not None:
                 verdict = "met" if ratio >= least else "missed"

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import large_tables
 import run
+import starts
 from large_tables import Bench, Result, Scale
 from run import BenchmarkError, Server
 
@@ -38,8 +39,12 @@ COLUMNS = {
     "ended ms": ",.0f",
     "CPU ms in all": ",.0f",
     "times": ",.0f",
+    "start ms": ",.1f",
+    "worst ms": ",.1f",
+    "resident MiB": ",.1f",
+    "log MiB": ",.0f",
 }
-BENCHMARKS = ["hand-over", "names held", "deadlocks", "expiries"]
+BENCHMARKS = ["hand-over", "names held", "deadlocks", "expiries", "starts"]
 
 
 class Tables:
@@ -95,13 +100,14 @@ def measurements(lockd: Server, redis: Server | None) -> dict[str, Callable[[Ben
         lambda bench: large_tables.held_names(bench, lockd, redis),
         lambda bench: large_tables.deadlocks(bench, lockd),
         lambda bench: large_tables.storms(bench, lockd),
+        lambda bench: starts.starts(bench, lockd),
     ]
     return dict(zip(BENCHMARKS, steps))
 
 
 def measure_all(options: argparse.Namespace, servers: dict[str, Server], cpu: int | None) -> Iterator[Result]:
     steps = measurements(servers["lockd"], servers.get("redis"))
-    with tempfile.TemporaryDirectory(prefix="lockd-bench-") as folder:
+    with tempfile.TemporaryDirectory(prefix="lockd-bench-", dir=run.memory()) as folder:
         for number, name in enumerate(options.benchmarks):
             with Bench(options.scale, Path(folder) / str(number), cpu) as bench:
                 yield from steps[name](bench)

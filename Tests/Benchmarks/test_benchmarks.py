@@ -140,23 +140,25 @@ class LastInFirstOut:
 
     def __init__(self) -> None:
         self.token = 0
+        self.name = ""
         self.holder: int | None = None
         self.waiters: list[int] = []
 
     def grant(self, client: int) -> tuple[int, str]:
         self.token += 1
         self.holder = client
-        return client, f"#a GRANTED contended token={self.token}\n"
+        return client, f"#a GRANTED {self.name} token={self.token}\n"
 
     def __call__(self, client: int, line: str) -> list[tuple[int, str]]:
         if line == "#p PING":
             return [(client, "#p PONG\n")]
-        if line == "#a ACQUIRE contended":
+        if line.startswith("#a ACQUIRE "):
+            self.name = line.removeprefix("#a ACQUIRE ")
             if self.holder is None:
                 return [self.grant(client)]
             self.waiters.append(client)
             return []
-        return [(client, f"#r RELEASED contended token={self.token}\n"), self.grant(self.waiters.pop())]
+        return [(client, f"#r RELEASED {self.name} token={self.token}\n"), self.grant(self.waiters.pop())]
 
 
 def test_unfair_hand_over_fails(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ enum LogRecord {
         var mayCount: Bool {
             switch self {
             case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: false
-            case .claim, .session, .bound, .input, .inputAdded, .inputTaken, .backlog, .backlogAdded, .farewell, .torn: true
+            case .claim, .session, .bound, .input, .inputAdded, .inputTaken, .backlog, .backlogAdded, .farewell, .torn:
+                true
             }
         }
     }

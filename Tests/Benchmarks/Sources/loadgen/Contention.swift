@@ -1,3 +1,5 @@
+import Glibc
+
 /// Connections that all want the same lock: one holds it, the others wait.
 ///
 /// Who is granted the lock releases it at once and queues again, in one write. So the lock goes round from one to the next, and any other
@@ -12,11 +14,13 @@ struct Contention {
         var releasedToken: Token?
     }
 
-    private static let queueUp = Array("#a ACQUIRE contended\n#p PING\n".utf8)
+    /// Another one for each process: of its own the first grant would say that the process before has ended while it held the lock.
+    private static let name = "contended/\(getpid())"
+    private static let queueUp = Array("#a ACQUIRE \(name)\n#p PING\n".utf8)
     private static let pong = Array("#p PONG".utf8)
-    private static let handOver = Array("#r RELEASE contended\n#a ACQUIRE contended\n".utf8)
-    private static let granted = Array("#a GRANTED contended token=".utf8)
-    private static let released = Array("#r RELEASED contended token=".utf8)
+    private static let handOver = Array("#r RELEASE \(name)\n#a ACQUIRE \(name)\n".utf8)
+    private static let granted = Array("#a GRANTED \(name) token=".utf8)
+    private static let released = Array("#r RELEASED \(name) token=".utf8)
 
     private var clients: [Client]
     private var measurement: Measurement
