@@ -69,13 +69,10 @@ struct OutputBuffer {
     mutating func drain(_ body: (UnsafeRawBufferPointer) -> Int) {
         let taken = bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[sent...])) }
         sentByteCount += UInt64(taken)
+        if taken == count { return forget() }
         let end = bytes[sent..<sent + taken].lastIndex(of: UInt8(ascii: "\n"))
         sent += taken
-        if isEmpty {
-            forget()
-        } else {
-            start = max(end.map { $0 + 1 } ?? start, sent - Self.longestLine)
-        }
+        start = max(end.map { $0 + 1 } ?? start, sent - Self.longestLine)
     }
 
     mutating func removeAll() {

@@ -180,9 +180,13 @@ extension Server {
     }
 
     /// Gives sessions the connections that have asked for them.
+    @inline(__always)
     func resumeSessions(_ now: MonotonicInstant) {
-        if service.resumptions.isEmpty { return }
-        for resumption in service.takeResumptions() {
+        if !service.resumptions.isEmpty { resume(service.takeResumptions(), now) }
+    }
+
+    private func resume(_ resumptions: [Resumption], _ now: MonotonicInstant) {
+        for resumption in resumptions {
             // One that has none may be resumed by whoever comes next.
             guard let connection = connections[resumption.session] else { continue }
             resume(resumption, with: connection, now)
