@@ -132,6 +132,7 @@ struct Lockd: ParsableCommand {
         configuration.exitWhenIdle = settings.exitWhenIdle
         configuration.keepsLog = !leavesNothing
         configuration.unitOfPeer = PeerUnit.name
+        supervisor.serverIsStarting()
         let isKept = { (named: ListenDescriptors.Named) in named.name.hasPrefix(Server.keptNamePrefix) }
         let server = try Server(
             configuration: configuration,

@@ -22,6 +22,8 @@ final class ServiceSupervisor: Supervisor {
 
     /// How long the end may wait for systemd to hear of it.
     private static let patienceAtEnd = Milliseconds(1000)
+    /// How long a start may take: far longer than to go on with as much as there can be.
+    private static let patienceAtStart = Milliseconds.seconds(60)
 
     /// Supervises a server that was started with `settings`.
     ///
@@ -48,6 +50,9 @@ final class ServiceSupervisor: Supervisor {
 
     var outputDescriptor: CInt? { notifier.descriptor }
     var wantsOutput: Bool { notifier.wantsOutput }
+
+    /// To be called before the server is made: to go on with what the daemon before has left is what takes longest.
+    func serverIsStarting() { look(at: notifier.extendTimeout(by: Self.patienceAtStart)) }
 
     func serverIsReady(_ counts: ServerCounts, at now: MonotonicInstant) {
         self.counts = counts
