@@ -112,11 +112,13 @@ final class ClientShell: Sendable {
         for id: RequestID,
         _ begin: (Continuation) -> Void
     ) async throws -> Answer {
-        try await withTaskCancellationHandler {
+        let answer = try await withTaskCancellationHandler {
             try await withCheckedThrowingContinuation { begin($0) }
         } onCancel: {
             if isInOwnProcess { apply(.requestCancelled(id)) }
         }
+        state.seeChanges()
+        return answer
     }
 
     private func begin(_ event: ClientEvent, _ id: RequestID, _ continuation: Continuation) {

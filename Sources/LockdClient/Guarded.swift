@@ -25,6 +25,11 @@ final class Guarded<Value: Sendable>: @unchecked Sendable {
         mutex.deallocate()
     }
 
+    /// Makes the thread sanitizer see that whatever was done in ``withLock(_:)`` before comes before what follows.
+    ///
+    /// To be called behind a continuation: one that was resumed before it was awaited hands over without anything that the sanitizer sees.
+    func seeChanges() { withLock { _ in } }
+
     /// Calls `body` with the value, while no other thread is in here.
     ///
     /// `body` must not come here again.

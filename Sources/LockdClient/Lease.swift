@@ -66,11 +66,13 @@ public final class Lease: Sendable, CustomStringConvertible {
             state.lastWatcher += 1
             return state.lastWatcher
         }
-        return await withTaskCancellationHandler {
+        let loss = await withTaskCancellationHandler {
             await withCheckedContinuation { watch(id, $0) }
         } onCancel: {
             if shell.isInOwnProcess { state.withLock { $0.watchers.removeValue(forKey: id) }?.resume(returning: nil) }
         }
+        state.seeChanges()
+        return loss
     }
 
     /// The names and the token.

@@ -42,6 +42,72 @@ import Testing
         #expect(error?.loss == loss)
     }
 
+    // MARK: Cancelling the body
+
+    @Test func lossCancelsTheBody() async throws {
+        let revoked = Room()
+        let error = await #expect(throws: LockdClientError.self) {
+            async let revoking: Void = {
+                while revoked.visits == 0 { await Task.yield() }
+                try revoke("a")
+            }()
+            try await client.withLease("a", onLoss: .cancelBody) { _ in
+                revoked.enter()
+                try await Task.sleep(for: .seconds(3600))
+            }
+            try await revoking
+        }
+        #expect(error?.code == .leaseLost)
+        #expect(error?.loss?.reason == .revoked)
+    }
+
+    @Test func bodyThatIsNotToBeCancelledRunsToItsEnd() async throws {
+        let error = await #expect(throws: LockdClientError.self) {
+            try await client.withLease("a", onLoss: .finishBody) { lease in
+                try revoke("a")
+                _ = await lease.lost()
+                #expect(!Task.isCancelled)
+            }
+        }
+        #expect(error?.code == .leaseLost)
+    }
+
+    @Test func bodyThatKeepsItsLeaseIsNotDisturbed() async throws {
+        let value = try await client.withLease("a", "b", onLoss: .cancelBody) { lease in
+            #expect(!Task.isCancelled)
+            return lease.token
+        }
+        #expect(value > 0)
+        #expect(try daemon.show("a").isEmpty)
+        struct Odd: Error {}
+        await #expect(throws: Odd.self) {
+            try await client.withLease("a", onLoss: .cancelBody) { _ in throw Odd() }
+        }
+        #expect(try daemon.show("a").isEmpty)
+    }
+
+    @Test func bodyThatReleasesItsLeaseGoesOn() async throws {
+        try await client.withLease("a", onLoss: .cancelBody) { lease in
+            try await lease.release()
+            for _ in 0..<1000 { await Task.yield() }
+            #expect(!Task.isCancelled)
+        }
+    }
+
+    @Test func cancellingTheCallerCancelsTheBodyAndReleases() async throws {
+        let inside = Room()
+        let task = Task { [client] in
+            try await client.withLease("a", onLoss: .cancelBody) { _ in
+                inside.enter()
+                try await Task.sleep(for: .seconds(3600))
+            }
+        }
+        while inside.visits == 0 { await Task.yield() }
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        #expect(try daemon.show("a").isEmpty)
+    }
+
     @Test func bodyThatReturnsAfterALossDidNotSucceed() async throws {
         let error = await #expect(throws: LockdClientError.self) {
             try await client.withLease("a") { lease in

@@ -1,0 +1,114 @@
+extension LockdClient {
+    /// Acquires the lock `name`, or several at once, calls `body` with the lease, and releases it; if the lease is lost meanwhile, cancels `body`.
+    ///
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``. `body` runs in a task of its own, a child of
+    /// the caller's, which is cancelled when the caller's is, or with ``LossResponse/cancelBody`` when the lease is lost. This returns when `body` has ended.
+    ///
+    /// ```swift
+    /// try await client.withLease("reports/nightly", onLoss: .cancelBody) { lease in
+    ///     for report in reports {
+    ///         try Task.checkCancellation()
+    ///         try await write(report, fencingToken: lease.token)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// - Throws: also ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost`` if the lease was lost, or may have been, before `body` ended, and
+    ///   `body` returned or threw `CancellationError`. Any other error of `body` is passed on as it is.
+    public func withLease<Result: Sendable>(
+        _ name: String,
+        _ others: String...,
+        onLoss: LossResponse,
+        mode: LeaseMode = .exclusive,
+        waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil,
+        progress: WaitReports? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
+    ) async throws -> Result {
+        try await withLease(
+            [name] + others,
+            onLoss: onLoss,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note,
+            progress: progress,
+            body
+        )
+    }
+
+    /// The same, for names that are found out at run time.
+    public func withLease<Result: Sendable>(
+        _ names: [String],
+        onLoss: LossResponse,
+        mode: LeaseMode = .exclusive,
+        waitTimeout: Duration? = nil,
+        maxQueue: Int? = nil,
+        ttl: Duration? = nil,
+        owner: String? = nil,
+        note: String? = nil,
+        progress: WaitReports? = nil,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
+    ) async throws -> Result {
+        try await withLease(
+            names,
+            mode: mode,
+            waitTimeout: waitTimeout,
+            maxQueue: maxQueue,
+            ttl: ttl,
+            owner: owner,
+            note: note,
+            progress: progress
+        ) { lease in
+            do {
+                guard onLoss == .cancelBody else { return try await body(lease) }
+                return try await Self.cancellingOnLoss(of: lease, body)
+            } catch let error as CancellationError {
+                // That it was cancelled says less than why.
+                if lease.isLost { try await lease.release() }
+                throw error
+            }
+        }
+    }
+
+    /// What one of the two tasks says that run while the lease is held.
+    private enum Finished<Value: Sendable>: Sendable {
+        case body(Result<Value, any Error>)
+        case watcher(isLost: Bool)
+    }
+
+    private static func cancellingOnLoss<Value: Sendable>(
+        of lease: Lease,
+        _ body: @escaping @Sendable (Lease) async throws -> Value
+    ) async throws -> Value {
+        let result = await withTaskGroup(of: Finished<Value>.self) { group in
+            group.addTask {
+                do {
+                    return .body(.success(try await body(lease)))
+                } catch {
+                    return .body(.failure(error))
+                }
+            }
+            group.addTask { .watcher(isLost: await lease.lost() != nil) }
+            var result: Result<Value, any Error>?
+            for await finished in group {
+                switch finished {
+                case .body(let ended):
+                    result = ended
+                    group.cancelAll()
+                // It was released by the body, or the caller is cancelled, and with it the body.
+                case .watcher(isLost: false): break
+                case .watcher(isLost: true): group.cancelAll()
+                }
+            }
+            return result
+        }
+        guard let result else { preconditionFailure("a task group ends when all of its tasks have") }
+        return try result.get()
+    }
+}
