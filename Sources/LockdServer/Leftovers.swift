@@ -6,8 +6,8 @@ import Logging
 /// What the daemon before has left.
 struct Leftovers {
     /// Where its log is, and the next one will be.
-    let path: String
-    let origin: LogOrigin
+    private let path: String
+    private let origin: LogOrigin
     let contents: LogContents
     /// There was a log, of this boot.
     let wasThere: Bool
@@ -17,7 +17,7 @@ struct Leftovers {
 
     /// Reads the log beside the socket, and looks into the bags of descriptors that were kept.
     ///
-    /// A damaged log is put aside, for whoever wants to look at it.
+    /// A damaged log is kept, for whoever wants to look at it.
     ///
     /// - Parameter now: the present instant of CLOCK_MONOTONIC.
     /// - Throws: an error that says what to do, if the log is to be left as it is.
@@ -31,7 +31,7 @@ struct Leftovers {
         let origin = try LogOrigin.current()
         var (contents, wasThere) = (LogContents(), false)
         if configuration.keepsLog, case .contents(let found) = try LogReader.read(path, origin: origin) {
-            if let damage = found.damage { putAside(path, damage, logger) }
+            if let damage = found.damage { keep(path, damage, logger) }
             (contents, wasThere) = (found, true)
         }
         let descriptors = DescriptorBag.contents(of: bags)
@@ -82,17 +82,31 @@ struct Leftovers {
         return unknown.sorted { $0.session < $1.session }
     }
 
-    private static func putAside(_ path: String, _ damage: String, _ logger: Logger) {
+    /// Gives a damaged log another name as well: the one that it has, this daemon's log takes when all that is left of it is in there.
+    private static func keep(_ path: String, _ damage: String, _ logger: Logger) {
         let newPath = path + ".damaged"
-        rename(path, newPath)
+        unlink(newPath)
+        if link(path, newPath) == -1 { rename(path, newPath) }
         logger.error(
             "the log is damaged, going on with the part of it that is not",
             metadata: ["damage": "\(damage)", "log": "\(newPath)"]
         )
     }
 
+    /// The log of this daemon: one of its own, or, where there is no room for two, the former one.
+    ///
+    /// - Throws: ``SystemError`` if there is no room and the former one cannot be gone on with, or anything else stands in the way.
+    func makeLog() throws -> WriteAheadLog {
+        do {
+            return try WriteAheadLog(path: path, origin: origin, capacity: capacity)
+        } catch let error as SystemError where error.number == ENOSPC {
+            guard wasThere, contents.damage == nil, !contents.isForeign else { throw error }
+            return try WriteAheadLog(goingOnAt: path, origin: origin)
+        }
+    }
+
     /// How large the next log should be to begin with.
-    var capacity: Int {
+    private var capacity: Int {
         let bytes =
             contents.outputs.values.reduce(0) { $0 + $1.lines.count }
             + contents.inputs.values.reduce(0) { $0 + $1.bytes.count }

@@ -344,7 +344,7 @@ extension LockService {
             return recordFarewell(of: session, in: log)
         case .torn:
             if session(inLogSlot: header.slot)?.logged.isTorn == true { log.appendTorn(header.slot) }
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: break
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone, .anew: break
         }
         return true
     }

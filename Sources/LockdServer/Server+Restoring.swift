@@ -59,21 +59,32 @@ extension Server {
     private func writeDown() throws {
         defer { service.endRestoring() }
         guard let log else { return }
-        var capacity = log.capacity
         while true {
             let unrecorded = service.recordEverything(in: log)
             if !log.isOverfull, unrecorded.isEmpty { break }
-            guard capacity < log.sizes.largestCapacity else {
+            if try !enlarge(log) {
                 unrecorded.forEach { service.tear($0, in: log) }
                 break
             }
-            capacity *= 2
-            try log.beginRewriting(capacity: capacity)
         }
         log.noteAlive(at: clock())
         service.endRestoring()
         service.commit(at: clock())
         try log.publish()
+    }
+
+    /// Begins anew in a log of twice the size; says whether there is room for that.
+    ///
+    /// - Throws: ``SystemError`` if there is none, and without it not all that there is can be gone on with.
+    private func enlarge(_ log: WriteAheadLog) throws -> Bool {
+        guard log.capacity < log.sizes.largestCapacity else { return false }
+        do {
+            try log.beginRewriting(capacity: 2 * log.capacity)
+            return true
+        } catch {
+            if log.isOverfull { throw error }
+            return false
+        }
     }
 
     /// Gives a session its connection again if that was kept; else finds its process, or ends it.

@@ -96,9 +96,7 @@ public final class Server {
         epoll = try Epoll()
         bounds = BoundTable(limit: budget.bound, epoll: epoll, loose: loose)
         binder = DescriptorBinder(connections, bounds, loose, limits: limits)
-        log =
-            try configuration.keepsLog
-            ? WriteAheadLog(path: left.path, origin: left.origin, capacity: left.capacity) : nil
+        log = try configuration.keepsLog ? left.makeLog() : nil
         receiver = Receiver(log)
         let losses = LossQueue()
         self.losses = losses

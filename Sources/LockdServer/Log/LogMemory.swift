@@ -37,6 +37,22 @@ final class LogMemory {
         }
     }
 
+    /// Maps the file at `path`, a log that was found to be one.
+    ///
+    /// - Throws: ``SystemError`` if that cannot be done.
+    init(opening path: String) throws {
+        self.path = path
+        let descriptor = try check("open \(path)") { clinux_open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC, 0) }
+        defer { close(descriptor) }
+        var status = stat()
+        _ = try check("stat \(path)") { fstat(descriptor, &status) }
+        let byteCount = Int(status.st_size)
+        let start = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0)
+        guard let start, start != MAP_FAILED else { throw SystemError("map \(path)") }
+        base = start
+        bytes = UnsafeMutableRawBufferPointer(start: start, count: byteCount)
+    }
+
     deinit {
         munmap(base, bytes.count)
     }

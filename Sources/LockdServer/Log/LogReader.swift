@@ -186,6 +186,7 @@ struct LogReader {
             let session = SessionID(try parser.number())
             farewells[slot] = (session, Array(parser.remainder()))
         case .farewellGone: farewells[slot] = nil
+        case .anew: forgetEverything()
         case .replies: if !wasWritten(position) { try applyReplies(&parser) }
         case .torn: torn.insert(slot)
         case .input, .inputAdded, .inputTaken: try applyInput(header, &parser)
@@ -228,6 +229,12 @@ struct LogReader {
             let isDiscarding = try parser.number(UInt8.self) != 0
             inputs[slot] = LogContents.Input(bytes: Array(parser.remainder()), isDiscarding: isDiscarding)
         }
+    }
+
+    private mutating func forgetEverything() {
+        (claims, bounds, sessions) = ([:], [:], [:])
+        (inputs, backlogs, replies, farewells) = ([:], [:], [:], [:])
+        torn = []
     }
 
     private mutating func forgetQueues(of slot: Int) {

@@ -34,11 +34,13 @@ enum LogRecord {
         /// What a session was told could not be recorded as a whole, so its stream cannot be gone on with.
         case torn = 15
         case farewellGone = 16
+        /// Nothing counts that is in front of this: another daemon goes on in the same file.
+        case anew = 17
 
         /// Whether a record of this kind can still count when there are later ones.
         var mayCount: Bool {
             switch self {
-            case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: false
+            case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone, .anew: false
             case .claim, .session, .bound, .input, .inputAdded, .inputTaken, .backlog, .backlogAdded, .farewell, .torn:
                 true
             }

@@ -44,6 +44,13 @@ struct LogRing {
     var freeByteCount: Int { capacity - Int(end - publishedHead) - openByteCount }
     var usedByteCount: Int { Int(end - head) + openByteCount }
 
+    /// One that goes on behind records that are there: from a head to a tail at multiples of eight bytes.
+    init(memory: UnsafeMutableRawBufferPointer, from head: UInt64, to tail: UInt64) {
+        self.init(memory: memory)
+        (self.head, self.tail, end, publishedHead) = (head, tail, tail, head)
+        (headOffset, endOffset) = (Int(head % UInt64(capacity)), Int(tail % UInt64(capacity)))
+    }
+
     /// Adds a record with `payloadByteCount` bytes, which `write` fills in, and says where it is; nothing if there is no room.
     @inline(__always)
     mutating func append(

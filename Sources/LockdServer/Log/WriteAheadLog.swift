@@ -36,29 +36,6 @@ final class WriteAheadLog {
     /// It could not take the place of the former one, which the next daemon would go on with.
     @exclusivity(unchecked) private(set) var isUnpublished = false
 
-    /// How large a log is, in bytes.
-    struct Sizes {
-        /// How large the ring is at first: so much memory even a daemon takes that has nothing to do, and so much of the processor's cache one that has
-        /// much to do.
-        var leastCapacity = 1 << 20
-        /// How large it becomes at the most.
-        var largestCapacity = 1 << 30
-        /// With less room than this it grows, before anybody has to be refused.
-        var reserve = 128 * 1024
-
-        /// The least capacity in which so many bytes can count.
-        func capacity(for byteCount: Int) -> Int {
-            var capacity = leastCapacity
-            while capacity < largestCapacity, capacity / WriteAheadLog.spaciousness < byteCount + reserve {
-                capacity *= 2
-            }
-            return capacity
-        }
-    }
-
-    /// Of so many bytes one may count: the others are what lets the ring go round without copying much.
-    fileprivate static let spaciousness = 4
-
     /// Makes a log that takes the place of the one at `path` with ``publish()``.
     ///
     /// - Throws: ``SystemError`` if there is no room for it, or it cannot be made.
@@ -69,6 +46,26 @@ final class WriteAheadLog {
         memory = try LogMemory(creating: path + ".new", byteCount: LogLayout.ringStart + capacity)
         ring = LogRing(memory: Self.ringMemory(of: memory))
         origin.write(to: memory, capacity: capacity)
+        countPromisable()
+    }
+
+    /// Goes on in the log at `path`, which was read and is undamaged: with the next commit nothing counts that is in it now.
+    ///
+    /// For where there is no room for another one. What is to outlive the daemon is to be recorded before that.
+    ///
+    /// - Throws: ``SystemError`` if it cannot be opened, or there is no room left in it.
+    init(goingOnAt path: String, origin: LogOrigin, sizes: Sizes = Sizes()) throws {
+        (self.path, self.origin, self.sizes) = (path, origin, sizes)
+        memory = try LogMemory(opening: path)
+        let capacity = Int(memory.base.load(fromByteOffset: LogLayout.Fixed.capacity, as: UInt64.self))
+        let ringMemory = UnsafeMutableRawBufferPointer(rebasing: Self.ringMemory(of: memory)[..<capacity])
+        ring = LogRing(memory: ringMemory, from: memory[.head], to: memory[.tail])
+        // All of it, whatever the daemon before had received.
+        receivedByteCount = LogLayout.receiveByteCount
+        guard ring.append(.anew, slot: 0, payloadByteCount: 0, { _ in }) != nil else {
+            errno = ENOSPC
+            throw SystemError("go on in \(path)")
+        }
         countPromisable()
     }
 
@@ -348,7 +345,7 @@ final class WriteAheadLog {
         case .farewell: farewells.position(of: header.slot) == position
         // Whether the session is torn still is for whoever has it to say.
         case .torn: true
-        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone: false
+        case .skip, .claimGone, .sessionGone, .boundGone, .backlogGone, .replies, .farewellGone, .anew: false
         }
     }
 

@@ -36,6 +36,7 @@ struct RestartFuzz {
     private var receiving: [(session: SessionID, bytes: [UInt8])] = []
     private(set) var restartCount = 0
     private(set) var resumptionCount = 0
+    private(set) var goneOnCount = 0
 
     private var path: String { directory.path + "/log" }
 
@@ -248,7 +249,7 @@ struct RestartFuzz {
             throw Problem(description: "there is no log")
         }
         try committed.check(contents, receiving)
-        log = try WriteAheadLog(path: path, origin: origin, capacity: Self.sizes.leastCapacity, sizes: Self.sizes)
+        log = try makeLog()
         while losses.popFirst() != nil {}
         let table = try restoredTable(contents, socketsSurvive)
         service = Self.makeService(limits, log, table, losses, binder, now)
@@ -280,6 +281,15 @@ struct RestartFuzz {
         while !service.recordEverything(in: log).isEmpty || log.isOverfull {
             try log.beginRewriting(capacity: 2 * log.capacity)
         }
+    }
+
+    /// One of its own, or the former one, as where there is no room for two.
+    private mutating func makeLog() throws -> WriteAheadLog {
+        if random.chance(40), let log = try? WriteAheadLog(goingOnAt: path, origin: origin, sizes: Self.sizes) {
+            goneOnCount += 1
+            return log
+        }
+        return try WriteAheadLog(path: path, origin: origin, capacity: Self.sizes.leastCapacity, sizes: Self.sizes)
     }
 
     private mutating func bringBack(_ session: Session, to client: FuzzClient, _ socketsSurvive: Bool) {

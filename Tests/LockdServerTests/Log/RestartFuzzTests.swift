@@ -25,5 +25,6 @@ import Testing
             }
         }
         #expect(fuzz.restartCount > Self.turnCount / 20 && fuzz.resumptionCount > Self.turnCount / 100)
+        #expect(fuzz.goneOnCount > Self.turnCount / 100)
     }
 }

@@ -66,6 +66,28 @@ import Testing
         #expect(try written.contents().received.isEmpty)
     }
 
+    @Test func logThatIsGoneOnWithSaysWhatItDidUntilTheNextCommit() throws {
+        log.append(try ClaimRecord("a", of: 7, token: 1), in: 0)
+        #expect(written.appendReply("PONG\n", of: 1))
+        written.commit()
+        log.beginReceiving(for: SessionID(7)).copyBytes(from: Array("PING\n".utf8))
+        log.endReceiving(5)
+        let before = try written.contents()
+        let next = try WriteAheadLog(goingOnAt: written.path, origin: WrittenLog.origin)
+        next.append(LogRecord.Session(8), in: 1)
+        #expect(try received() == ["7 PING\n"])
+        #expect(try written.contents().claims == before.claims)
+        #expect(try written.contents().outputs == before.outputs)
+        next.commit(nextToken: FencingToken(2), lastSession: SessionID(8))
+        let contents = try written.contents()
+        #expect(contents.sessions == [LogRecord.Session(8)])
+        #expect(contents.claims.isEmpty)
+        #expect(contents.outputs.isEmpty)
+        #expect(contents.received.isEmpty)
+        #expect(contents.damage == nil)
+        #expect(next.beginReceiving(for: SessionID(8)).allSatisfy { $0 == 0 })
+    }
+
     @Test func inputIsWhatWasAddedAndNotTaken() throws {
         written.appendInput("one\ntw", of: 1)
         written.appendInputAdded("o\n", of: 1)

@@ -122,11 +122,36 @@ def test_full_directory_takes_nothing_from_anybody_and_lets_everything_be_releas
             another.acquire("and-another")
 
 
+def test_daemon_that_has_no_room_for_a_second_log_goes_on_in_the_first(small: SmallDirectory) -> None:
+    with small.daemon() as daemon, daemon.connect() as client:
+        session = client.ask("HELLO").split(" session=")[1].split()[0]
+        token = client.acquire("a")
+        small.use_up(leaving=256 << 10)
+        daemon.end(signal.SIGKILL)
+
+    for number in range(3):
+        with small.daemon() as daemon:
+            client = daemon.connect()
+            assert client.ask(f"HELLO resume={session}").endswith(f" leases={1 + number} waiters=0")
+            client.send(f"#{number} ACQUIRE b{number}")
+            while not (answer := client.receive()).startswith(f"#{number} "):
+                pass
+            last = int(answer.rpartition("=")[2])
+            assert last > token
+            token = last
+            daemon.end(signal.SIGKILL)
+        client.close()
+
+
 def test_daemon_that_has_no_room_for_its_log_says_so_and_leaves_the_former_as_it_is(small: SmallDirectory) -> None:
     with small.daemon() as daemon, daemon.connect() as client:
         client.ask("HELLO")
         client.acquire("a")
         daemon.end(signal.SIGKILL)
+    # In a damaged one it does not go on.
+    with small.log.open("r+b") as file:
+        file.seek(48)
+        file.write(bytes(8))
     content = small.log.read_bytes()
     small.use_up(leaving=256 << 10)
 
