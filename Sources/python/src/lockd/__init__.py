@@ -9,7 +9,8 @@
     with lock as lease:
         write(report, fencing_token=lease.token)
 
-``Lock`` has the API of ``threading.Lock``. See its documentation for what it does not guarantee.
+``Lock`` and ``RLock`` have the APIs of their namesakes in ``threading``. See the documentation of ``Lock`` for what
+they do not guarantee.
 """
 
 from ._binding import BindTo
@@ -33,6 +34,7 @@ from ._holders import AbandonedLease, Holder
 from ._lease import Lease
 from ._lock import Lock, thread_owner
 from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
+from ._rlock import RLock
 from ._version import __version__
 from ._watch import Watch
 
@@ -60,6 +62,7 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "QueueFull",
+    "RLock",
     "RemoteProtocolError",
     "RequestRefused",
     "WaiterLine",
