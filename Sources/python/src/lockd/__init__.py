@@ -9,8 +9,8 @@
     with lock as lease:
         write(report, fencing_token=lease.token)
 
-``Lock`` and ``RLock`` have the APIs of their namesakes in ``threading``. See the documentation of ``Lock`` for what
-they do not guarantee.
+``Lock``, ``RLock`` and ``Semaphore`` have the APIs of their namesakes in ``threading``. See the documentation of
+``Lock`` for what they do not guarantee.
 """
 
 from ._binding import BindTo
@@ -27,6 +27,7 @@ from ._errors import (
     NotHeld,
     ProtocolError,
     QueueFull,
+    ReleasedTooOften,
     RemoteProtocolError,
     RequestRefused,
 )
@@ -35,6 +36,7 @@ from ._lease import Lease
 from ._lock import Lock, thread_owner
 from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
 from ._rlock import RLock
+from ._semaphore import Semaphore
 from ._version import __version__
 from ._watch import Watch
 
@@ -63,8 +65,10 @@ __all__ = [
     "ProtocolError",
     "QueueFull",
     "RLock",
+    "ReleasedTooOften",
     "RemoteProtocolError",
     "RequestRefused",
+    "Semaphore",
     "WaiterLine",
     "Watch",
     "__version__",

@@ -22,6 +22,7 @@ __all__ = [
     "NotHeld",
     "ProtocolError",
     "QueueFull",
+    "ReleasedTooOften",
     "RemoteProtocolError",
     "RequestRefused",
 ]
@@ -113,6 +114,13 @@ class NotHeld(LockdError, RuntimeError):
         if self.token is None:
             return f"release of {show_name(self.name)}, of which this {self.who} holds no lease"
         return f"there is no lease on {show_name(self.name)} with token {self.token} that is yours to release or renew"
+
+
+class ReleasedTooOften(NotHeld, ValueError):
+    """A semaphore was released more often than this process had acquired it. Nothing was released.
+
+    It is a ``ValueError``, as that of ``threading.BoundedSemaphore``.
+    """
 
 
 class AlreadyHeld(LockdError, RuntimeError):
