@@ -10,7 +10,8 @@
         write(report, fencing_token=lease.token)
 
 ``Lock``, ``RLock`` and ``Semaphore`` have the APIs of their namesakes in ``threading``. See the documentation of
-``Lock`` for what they do not guarantee.
+``Lock`` for what they do not guarantee. ``lockd.compat`` has classes for programs that use ``filelock`` or the locks of
+``multiprocessing``.
 """
 
 from ._binding import BindTo

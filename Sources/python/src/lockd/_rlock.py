@@ -47,7 +47,10 @@ class RLock(Lock):
         :raises LeaseLost: by the last release, if the lease was lost before.
         :raises DaemonUnavailable: by the last release, as by that of ``Lock``.
         """
-        lease = self._leave()
+        self._release()
+
+    def _release(self, entirely: bool = False) -> None:
+        lease = self._leave(entirely)
         if lease is not None:
             self._end(lease)
 
@@ -98,9 +101,7 @@ class RLock(Lock):
 
     def _release_save(self) -> int:
         depth = self._recursion_count()
-        lease = self._leave(entirely=True)
-        if lease is not None:
-            self._end(lease)
+        self._release(entirely=True)
         return depth
 
     def _acquire_restore(self, depth: int) -> None:
