@@ -8,15 +8,16 @@ import pickle
 import subprocess
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.synchronize import SemLock
 from pathlib import Path
 from typing import Any, Callable, Union
 
 import pytest
-from conftest import Daemon, RunProgram, wait_until
+from conftest import PATIENCE, Daemon, RunProgram, wait_until
 
 import lockd
+from lockd import compat
 from lockd.compat import AcquireReturnProxy, FileLock, ProcessLock, ProcessRLock, Timeout
 
 
@@ -24,6 +25,21 @@ from lockd.compat import AcquireReturnProxy, FileLock, ProcessLock, ProcessRLock
 def path(daemon: Daemon, tmp_path: Path) -> Path:
     """The path of a lock file that no other test uses. There is no such file."""
     return tmp_path / "x.lock"
+
+
+class _Observed:
+    """A mutex that says which threads have come to it."""
+
+    def __init__(self) -> None:
+        self.threads: set[int] = set()
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> None:
+        self.threads.add(threading.get_ident())
+        self._lock.acquire()
+
+    def __exit__(self, *error: object) -> None:
+        self._lock.release()
 
 
 class TestFileLock:
@@ -149,16 +165,70 @@ class TestFileLock:
         assert not lock.is_locked
         assert not daemon.show(str(path))
 
-    def test_threads_that_hold_it_together_never_hold_what_was_released(self, daemon: Daemon, path: Path) -> None:
+    def test_what_its_last_thread_is_about_to_release_is_not_acquired_again(
+        self, daemon: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = FileLock(path, thread_local=False)
+        end, entered, going_on = lock._lock._end, threading.Event(), threading.Event()
+
+        def end_late(lease: lockd.Lease) -> None:
+            entered.set()
+            going_on.wait(PATIENCE)
+            end(lease)
+
+        lock.acquire()
+        before = lock.lease
+        with ThreadPoolExecutor(2) as pool:
+            monkeypatch.setattr(lock._lock, "_end", end_late)
+            releasing = pool.submit(lock.release)
+            assert entered.wait(PATIENCE)
+            acquiring = pool.submit(lock.acquire, timeout=PATIENCE)
+            try:
+                daemon.await_waiters(str(path), 1)
+            finally:
+                going_on.set()
+            releasing.result()
+            acquiring.result()
+        after = lock.lease
+        assert before is not None
+        assert after is not None
+        assert after.token > before.token
+        lock.release()
+
+    def test_threads_that_hold_it_together_count_one_after_the_other(
+        self, daemon: Daemon, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        lock = FileLock(path, thread_local=False)
+        mutex = _Observed()
+        monkeypatch.setitem(compat._mutexes, os.getpid(), mutex)
+        lock.acquire()
+        with ThreadPoolExecutor(1) as pool:
+            releasing: list[Future[None]] = []
+
+            def look(lease: lockd.Lease) -> bool:
+                # The other thread releases while this one counts.
+                if not releasing:
+                    releasing.append(pool.submit(lock.release))
+                    wait_until(lambda: len(mutex.threads) == 2, "another thread at the mutex")
+                return False
+
+            mutex.threads.clear()
+            monkeypatch.setattr(lockd.Lease, "lost", property(look))
+            lock.acquire()
+            releasing[0].result()
+            monkeypatch.undo()
+        assert lock.lock_counter == 1
+        assert lock.is_locked
+        assert len(daemon.show(str(path))) == 1
+        lock.release()
+
+    def test_many_threads_hold_it_together(self, daemon: Daemon, path: Path) -> None:
         lock = FileLock(path, thread_local=False)
 
         def work() -> None:
             for _ in range(100):
                 with lock:
-                    lease = lock.lease
-                    assert lease is not None
                     assert lock.lock_counter >= 1
-                    assert not lease._held.released
 
         with ThreadPoolExecutor(8) as pool:
             for done in [pool.submit(work) for _ in range(8)]:

@@ -18,8 +18,8 @@ What is different from ``filelock.FileLock``:
 * ``release()`` and the end of a ``with`` block raise ``lockd.LeaseLost`` if the lease was revoked or lost otherwise,
   ``acquire()`` raises it where it would be reentrant, and whatever ``lockd.Lock.acquire`` raises.
 * An object that is forgotten while it is held stays held until its process ends.
-* There are no ``is_singleton``, ``cancel_check`` and ``lifetime`` (``ttl`` is something else: see ``lockd.Lock``), no
-  soft locks, and no asynchronous ones.
+* There is none of the other parameters (``is_singleton``, ``cancel_check``, ``lifetime``, for which ``ttl`` is no
+  substitute, and what later versions have), no soft lock, and no asynchronous one.
 
 What is different from ``multiprocessing.Lock`` and ``RLock``:
 
