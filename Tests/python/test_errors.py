@@ -31,6 +31,8 @@ ERRORS: list[tuple[lockd.LockdError, str]] = [
         "the lease on 'é' (token 5) was lost: revoked, by uid 0",
     ),
     (lockd.NotHeld(b"\xff"), r"release of '\\xff', of which this process holds no lease"),
+    (lockd.NotHeld(b"x", who="thread"), "release of 'x', of which this thread holds no lease"),
+    (lockd.ReleasedTooOften(b"x"), "release of 'x', of which this process holds no lease"),
     (lockd.QueueFull(b"x", 1), "'x' is not free, and 1 or more wait for it already"),
     (
         lockd.LeaseLost(b"a", 5, "expired", names=(b"a", b"b")),
@@ -81,6 +83,7 @@ def test_errors_survive_pickle_and_copy(error: lockd.LockdError, duplicate: type
         (lockd.DaemonUnavailable, (lockd.LockdError, ConnectionError)),
         (lockd.LeaseLost, (lockd.LockdError,)),
         (lockd.NotHeld, (lockd.LockdError, RuntimeError)),
+        (lockd.ReleasedTooOften, (lockd.NotHeld, ValueError)),
         (lockd.AlreadyHeld, (lockd.LockdError, RuntimeError)),
         (lockd.DeadlockError, (lockd.LockdError,)),
         (lockd.BindingEnded, (lockd.LockdError,)),

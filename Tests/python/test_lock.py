@@ -7,7 +7,6 @@ import pickle
 import re
 import threading
 import time
-import unittest
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
@@ -15,25 +14,6 @@ import pytest
 from conftest import Daemon, wait_until
 
 import lockd
-
-try:
-    from test import lock_tests
-except ImportError:  # Debian has it in a package of its own
-    lock_tests = None
-
-
-@pytest.mark.skipif(lock_tests is None, reason="this Python has no test.lock_tests")
-def test_cpythons_own_lock_tests_pass(daemon: Daemon, name: str) -> None:
-    numbers = iter(range(1000))
-
-    class LockTests(lock_tests.LockTests):  # type: ignore[misc]
-        locktype = staticmethod(lambda: lockd.Lock(f"{name}/{next(numbers)}"))
-
-    result = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromTestCase(LockTests).run(result)
-    assert [trace for _, trace in result.errors + result.failures] == []
-    assert result.testsRun >= 15
-    assert [reason for _, reason in result.skipped] == []
 
 
 class TestAcquire:
@@ -46,6 +26,20 @@ class TestAcquire:
         lock.release()
         assert other.acquire(blocking=False)
         other.release()
+
+    def test_it_is_not_reentrant(self, lock: lockd.Lock) -> None:
+        with lock:
+            assert not lock.acquire(False)
+            assert not lock.acquire(timeout=0.01)
+
+    def test_it_goes_by_the_older_names_of_threading_lock_too(self, lock: lockd.Lock) -> None:
+        assert lock.acquire_lock(timeout=1)
+        assert lock.locked_lock()
+        assert not lock.acquire_lock(False)
+        lock.release_lock()
+        assert not lock.locked_lock()
+        missing = [each for each in dir(threading.Lock()) if not hasattr(lock, each)]
+        assert missing == []
 
     def test_names_are_bytes(self, daemon: Daemon, name: str) -> None:
         lock = lockd.Lock(f"{name}/é #=%")

@@ -9,7 +9,9 @@
     with lock as lease:
         write(report, fencing_token=lease.token)
 
-``Lock`` has the API of ``threading.Lock``. See its documentation for what it does not guarantee.
+``Lock``, ``RLock`` and ``Semaphore`` have the APIs of their namesakes in ``threading``. See the documentation of
+``Lock`` for what they do not guarantee. ``lockd.compat`` has classes for programs that use ``filelock`` or the locks of
+``multiprocessing``.
 """
 
 from ._binding import BindTo
@@ -26,6 +28,7 @@ from ._errors import (
     NotHeld,
     ProtocolError,
     QueueFull,
+    ReleasedTooOften,
     RemoteProtocolError,
     RequestRefused,
 )
@@ -33,6 +36,8 @@ from ._holders import AbandonedLease, Holder
 from ._lease import Lease
 from ._lock import Lock, thread_owner
 from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
+from ._rlock import RLock
+from ._semaphore import Semaphore
 from ._version import __version__
 from ._watch import Watch
 
@@ -60,8 +65,11 @@ __all__ = [
     "Progress",
     "ProtocolError",
     "QueueFull",
+    "RLock",
+    "ReleasedTooOften",
     "RemoteProtocolError",
     "RequestRefused",
+    "Semaphore",
     "WaiterLine",
     "Watch",
     "__version__",

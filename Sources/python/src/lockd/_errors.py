@@ -22,6 +22,7 @@ __all__ = [
     "NotHeld",
     "ProtocolError",
     "QueueFull",
+    "ReleasedTooOften",
     "RemoteProtocolError",
     "RequestRefused",
 ]
@@ -95,22 +96,31 @@ class LeaseLost(LockdError):
 
 
 class NotHeld(LockdError, RuntimeError):
-    """There is no lease to release or renew: this process, or nobody by that token, holds one.
+    """There is no lease to release or renew: this process, this thread, or nobody by that token, holds one.
 
     A process that was forked while its parent held the lease holds none.
     """
 
-    def __init__(self, name: bytes, token: int | None = None) -> None:
-        super().__init__(name, token)
+    def __init__(self, name: bytes, token: int | None = None, who: str = "process") -> None:
+        super().__init__(name, token, who)
         #: The name of the lock; the first, if it has several.
         self.name = name
         #: The token that was given, if one was.
         self.token = token
+        #: Who holds none, if no token was given: this ``process``, or this ``thread``.
+        self.who = who
 
     def __str__(self) -> str:
         if self.token is None:
-            return f"release of {show_name(self.name)}, of which this process holds no lease"
+            return f"release of {show_name(self.name)}, of which this {self.who} holds no lease"
         return f"there is no lease on {show_name(self.name)} with token {self.token} that is yours to release or renew"
+
+
+class ReleasedTooOften(NotHeld, ValueError):
+    """A semaphore was released more often than this process had acquired it. Nothing was released.
+
+    It is a ``ValueError``, as that of ``threading.BoundedSemaphore``.
+    """
 
 
 class AlreadyHeld(LockdError, RuntimeError):

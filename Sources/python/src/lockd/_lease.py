@@ -26,6 +26,8 @@ class Lease:
         self._held = held
         self._thread = threading.get_ident()
         self._since = time.monotonic()
+        # How often it is to be released. Only an RLock acquires one more than once.
+        self._depth = 1
 
     @property
     def name(self) -> bytes:
@@ -91,6 +93,9 @@ class Lease:
             if not (self._held.bound and self._session.ended):
                 raise
             self._release_anew()
+        self._raise_loss()
+
+    def _raise_loss(self) -> None:
         loss = self._held.loss
         if loss is not None:
             raise LeaseLost(self.name, self.token, loss.reason, loss.detail, self.names)

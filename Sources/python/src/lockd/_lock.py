@@ -46,8 +46,8 @@ class Lock:
     """A lock that works between all processes of a machine, with the API of ``threading.Lock``.
 
     Two locks with the same name and the same daemon exclude each other, in one process or in several; requests are
-    granted in the order in which the daemon reads them. It is not reentrant: a thread that acquires it twice waits for
-    itself, or gets an error if it has an ``owner``.
+    granted in the order in which the daemon reads them. It is not reentrant, as ``RLock`` is: a thread that acquires it
+    twice waits for itself, or gets an error if it has an ``owner``.
 
     A lock can have several names. It excludes every lock that has one of them, is acquired and released as a whole, and
     holds none of them while it waits. So no order of names has to be agreed upon.
@@ -70,6 +70,9 @@ class Lock:
     * that it works in a signal handler. One that interrupted lockd in the same thread gets a ``RuntimeError``.
     * anything, if gevent is made to patch a process in which this library was used before. Patch first.
     """
+
+    # Whether what a thread lost is still to be released after it has acquired the lock once more.
+    _remembers_losses = False
 
     def __init__(
         self,
@@ -190,16 +193,8 @@ class Lock:
         """
         lease = self._current()
         if lease is None:
-            raise NotHeld(self.name)
-        try:
-            # Of two threads that release at the same time, one gets to remove it.
-            if not self._remove(lease):
-                raise NotHeld(self.name)
-            lease._release()
-        except BaseException:
-            self._remove(lease)
-            lease._session.give_back(lease._held)
-            raise
+            raise self._not_held()
+        self._end(lease)
 
     def locked(self) -> bool:
         """Whether anybody holds the lock, or one of its names, in this process or another. The daemon is asked.
@@ -210,6 +205,18 @@ class Lock:
         """
         client = Client(socket=self._path, connect_timeout=self._connect_timeout)
         return any(client._is_held(name) for name in self._names)
+
+    def acquire_lock(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """``acquire()``, by the older name that ``threading.Lock`` has for it too."""
+        return self._acquire(_wait_time(blocking, timeout)) is not None
+
+    def release_lock(self) -> None:
+        """``release()``, by the older name that ``threading.Lock`` has for it too."""
+        self.release()
+
+    def locked_lock(self) -> bool:
+        """``locked()``, by the older name that ``threading.Lock`` has for it too."""
+        return self.locked()
 
     def __enter__(self) -> Lease:
         lease = self._acquire(None)
@@ -236,7 +243,8 @@ class Lock:
         lease = self._current()
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
-        return f"<{held} lockd.Lock object {show_names(self._names)}{token} at {id(self):#x}>"
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        return f"<{held} {kind} object {show_names(self._names)}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
@@ -311,7 +319,8 @@ class Lock:
         for other in list(self._leases):
             # What a parent held, what was given back, and what this thread lost and did not come back to. And what was
             # bound and has ended without a word, as it must have if nobody else can hold the lock.
-            forgotten = other._thread == lease._thread and other._held.loss is not None
+            lost = other._thread == lease._thread and other._held.loss is not None
+            forgotten = lost and not self._remembers_losses
             ended = other.bound and self._mode is None and self._limit is None
             if other._session.pid != session.pid or other._held.released or forgotten or ended:
                 self._remove(other)
@@ -324,12 +333,31 @@ class Lock:
 
         A thread that lost its lease would otherwise release the one that another thread was granted since.
         """
-        process, thread = os.getpid(), threading.get_ident()
-        leases = [lease for lease in self._leases if lease._session.pid == process and not lease._held.released]
+        thread, leases = threading.get_ident(), self._acquired()
         own = [lease for lease in leases if lease._thread == thread]
         held = [lease for lease in leases if lease._held.loss is None]
         best = own or held or leases
         return best[-1] if best else None
+
+    def _acquired(self) -> list[Lease]:
+        """What this process has acquired and not released, lost or not, the oldest first."""
+        process = os.getpid()
+        # Of a copy, because no element may be passed over while another thread removes one.
+        return [lease for lease in list(self._leases) if lease._session.pid == process and not lease._held.released]
+
+    def _end(self, lease: Lease) -> None:
+        try:
+            # Of two threads that release at the same time, one gets to remove it.
+            if not self._remove(lease):
+                raise self._not_held()
+            lease._release()
+        except BaseException:
+            self._remove(lease)
+            lease._session.give_back(lease._held)
+            raise
+
+    def _not_held(self) -> NotHeld:
+        return NotHeld(self.name)
 
     def _remove(self, lease: Lease) -> bool:
         try:
