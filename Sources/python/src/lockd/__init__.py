@@ -32,6 +32,7 @@ from ._errors import (
 from ._holders import AbandonedLease, Holder
 from ._lease import Lease
 from ._lock import Lock, thread_owner
+from ._once import run_once_per_host
 from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
 from ._version import __version__
 from ._watch import Watch
@@ -65,6 +66,7 @@ __all__ = [
     "WaiterLine",
     "Watch",
     "__version__",
+    "run_once_per_host",
     "thread_owner",
 ]
 
