@@ -40,6 +40,7 @@ class Gunicorn:
         environment: dict[str, str] | None = None,
         path: str = "/",
     ) -> None:
+        self.directory = directory
         self._path = path
         self._socket = str(directory / "http.sock")
         self._log = directory / "log"
