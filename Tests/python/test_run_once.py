@@ -192,6 +192,20 @@ def test_it_waits_for_a_daemon(own_daemon: Daemon, name: str, caplog: pytest.Log
     assert caplog.text.count("waiting to run") == 1
 
 
+def test_stop_does_not_wait_long_for_a_daemon_that_has_gone(
+    own_daemon: Daemon, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lockd._once, "ANSWER_TIMEOUT", 0.01)
+    counted = Task(name)
+    counted.task.start()
+    assert counted.started.acquire(timeout=PATIENCE)
+    own_daemon.kill()
+    assert counted.task.stop() is False
+    assert counted.stopped.acquire(timeout=0)
+    own_daemon.start()
+    own_daemon.await_holder(name, None)
+
+
 def test_a_forked_child_begins_anew(daemon: Daemon, run: RunProgram, name: str) -> None:
     program = run(
         """
@@ -279,12 +293,12 @@ def test_a_migration_that_failed_is_made_by_the_next(daemon: Daemon, run: RunPro
     last.finish()
 
 
-def test_a_turn_that_is_lost_says_so(daemon: Daemon, name: str) -> None:
-    turn = lockd.run_once_per_host(name)
-    with pytest.raises(lockd.LeaseLost), turn:
+def test_work_whose_lease_is_lost_says_so(daemon: Daemon, name: str) -> None:
+    work = lockd.run_once_per_host(name)
+    with pytest.raises(lockd.LeaseLost), work:
         daemon.ask(f"REVOKE {name}")
-    with pytest.raises(ZeroDivisionError), turn:  # noqa: PT012
+    with pytest.raises(ZeroDivisionError), work:  # noqa: PT012
         daemon.ask(f"REVOKE {name}")
         raise ZeroDivisionError
-    with turn as is_mine:
+    with work as is_mine:
         assert is_mine

@@ -16,6 +16,7 @@ from ._client import Client
 from ._errors import LockdError, NotHeld, show_name
 from ._lease import Lease
 from ._lock import Lock
+from ._timing import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,7 +31,7 @@ _AT_ONCE = 0.001
 
 
 @overload
-def run_once_per_host(name: str | bytes, **options: Unpack[DaemonOptions]) -> HostTurn: ...
+def run_once_per_host(name: str | bytes, **options: Unpack[DaemonOptions]) -> HostWork: ...
 
 
 @overload
@@ -47,7 +48,7 @@ def run_once_per_host(
     start: Callable[[], object] | None = None,
     stop: Callable[[], object] | None = None,
     **options: Unpack[DaemonOptions],
-) -> HostTask | HostTurn:
+) -> HostTask | HostWork:
     """Have one process of the machine do something, of all that ask with this name, and another if that one dies.
 
     With ``start`` and ``stop`` it is for what runs on, as a scheduler does. Nothing happens before ``start()`` of the
@@ -79,7 +80,7 @@ def run_once_per_host(
 
         task = lockd.run_once_per_host("beat", start, lambda: beat.stop())
         celery.signals.worker_ready.connect(lambda **_: task.start(), weak=False)
-        celery.signals.worker_shutting_down.connect(lambda **_: task.close(), weak=False)
+        celery.signals.worker_shutdown.connect(lambda **_: task.close(), weak=False)
 
     Without ``start`` it is for what is done and over, as a migration is; the others wait until it is::
 
@@ -87,7 +88,7 @@ def run_once_per_host(
             if is_mine:
                 migrate()
 
-    See ``HostTask`` and ``HostTurn`` for what is guaranteed.
+    See ``HostTask`` and ``HostWork`` for what is guaranteed.
 
     :param name: the name of the lock that decides: 1 to 255 bytes, or a ``str`` for its UTF-8 bytes.
     :param start: is called in a thread of lockd's, and must return while what it started runs on.
@@ -100,10 +101,10 @@ def run_once_per_host(
         return HostTask(name, start, stop, **options)
     if stop is not None:
         raise TypeError("run_once_per_host() got a stop without a start")
-    return HostTurn(name, **options)
+    return HostWork(name, **options)
 
 
-class HostTurn:
+class HostWork:
     """A ``with`` block that one process is in at a time. It is told whether it is for it to do the work.
 
     It is (``True``) if nobody held the lease when it came, or if the one that it waited for did not finish: it died,
@@ -119,7 +120,7 @@ class HostTurn:
     def __init__(self, name: str | bytes, **options: Unpack[DaemonOptions]) -> None:
         self._lock = Lock(name, **options)
         self._client = Client(socket=self._lock._path, connect_timeout=self._lock._connect_timeout)
-        # The tokens of the turns that were told to do the work.
+        # The tokens of the leases under which the work is to be done.
         self._mine: set[int] = set()
 
     def __enter__(self) -> bool:
@@ -179,7 +180,7 @@ class HostTask:
     called.
 
     All methods are thread-safe. It can be made before a fork; a child begins anew, as one where ``start()`` was not
-    called. Not for signal handlers, except that of gunicorn's workers which ends them.
+    called. Not for signal handlers.
     """
 
     def __init__(
@@ -215,9 +216,10 @@ class HostTask:
     def stop(self, timeout: float | None = None) -> bool:
         """Stop it, hand over, and run it no more, until ``start()`` is called again. Return whether that is done.
 
-        If this process runs it, this waits until the function ``stop`` has returned and the lease is given back. If it
-        waits for the lease, this returns at once; its place in the queue is given up by the end of the process, or when
-        its turn comes, which it lets pass. ``start`` is not called any more either way.
+        If this process runs it, this waits until the function ``stop`` has returned and the lease is given back; for
+        the daemon, five seconds at most: the lease then ends when that is back, or with this process. If it waits for
+        the lease, this returns at once; its place in the queue is given up by the end of the process, or when its turn
+        comes, which it lets pass. ``start`` is not called any more either way.
 
         :param timeout: the longest to wait, in seconds; ``None`` for ever. When called by ``start`` or ``stop``
             themselves, it does not wait.
@@ -258,6 +260,9 @@ class _Run:
         self._mutex = threading.Lock()
         self._holds = False
         self._stopping = threading.Event()
+        # Nothing is started that was not stopped.
+        self._is_idle = threading.Event()
+        self._is_idle.set()
         self._thread = threading.Thread(target=self._work, name="lockd-once", daemon=True)
 
     def begin(self) -> None:
@@ -271,7 +276,8 @@ class _Run:
             return True
         if threading.current_thread() is self._thread:
             return False
-        self._thread.join(timeout)
+        if self._is_idle.wait(timeout):
+            self._thread.join(ANSWER_TIMEOUT if timeout is None else min(timeout, ANSWER_TIMEOUT))
         return not self._thread.is_alive()
 
     def _work(self) -> None:
@@ -288,7 +294,10 @@ class _Run:
             complaint = ""
             with self._mutex:
                 self._holds = not self._stopping.is_set()
+                if self._holds:
+                    self._is_idle.clear()
             failed = self._holds and not self._run(lease)
+            self._is_idle.set()
             self._release()
             with self._mutex:
                 self._holds = False
