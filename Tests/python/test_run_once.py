@@ -102,7 +102,9 @@ def test_stop_has_a_timeout_and_may_be_called_by_start(daemon: Daemon, name: str
     first.task.start()
     assert first.started.acquire(timeout=PATIENCE)
     assert first.task.stop(timeout=0.01) is False
+    assert first.task.stop(timeout=0.01) is False
     told.set()
+    assert first.task.stop() is True
     daemon.await_holder(name, None)
 
     answers: list[bool] = []
@@ -157,9 +159,12 @@ def test_a_loss_stops_it_and_it_waits_again(daemon: Daemon, name: str, caplog: p
     assert "was lost: revoked" in caplog.text
 
 
-def test_what_cannot_be_started_is_left_to_another(daemon: Daemon, name: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [OSError, SystemExit])
+def test_what_cannot_be_started_is_left_to_another(
+    daemon: Daemon, name: str, caplog: pytest.LogCaptureFixture, error: type[BaseException]
+) -> None:
     def fail() -> None:
-        raise OSError("no")
+        raise error
 
     failing = lockd.run_once_per_host(name, fail)
     counted = Task(name, stop=fail)

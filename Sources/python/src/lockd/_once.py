@@ -196,6 +196,8 @@ class HostTask:
         self._stop = stop
         # By pid, so that a forked child finds nothing of its parent's.
         self._runs: dict[int, _Run] = {}
+        # Likewise, those that were told to stop.
+        self._ending: dict[int, _Run] = {}
 
     @property
     def is_running(self) -> bool:
@@ -208,6 +210,7 @@ class HostTask:
         pid = os.getpid()
         for other in [other for other in list(self._runs) if other != pid]:
             self._runs.pop(other, None)
+            self._ending.pop(other, None)
         run = _Run(self._make_lock(), self._start, self._stop)
         # setdefault is atomic: of two threads, one begins.
         if self._runs.setdefault(pid, run) is run:
@@ -224,8 +227,13 @@ class HostTask:
         :param timeout: the longest to wait, in seconds; ``None`` for ever. When called by ``start`` or ``stop``
             themselves, it does not wait.
         """
-        run = self._runs.pop(os.getpid(), None)
-        return run is None or run.end(timeout)
+        pid = os.getpid()
+        run = self._runs.pop(pid, None)
+        if run is not None:
+            self._ending[pid] = run
+        # One that was told before may not be done.
+        ending = self._ending.get(pid)
+        return ending is None or ending.end(timeout)
 
     def close(self) -> None:
         """The same as ``stop()``, for ``contextlib.closing`` and the like."""
@@ -309,7 +317,7 @@ class _Run:
         shown = show_name(lease.name)
         try:
             self._start()
-        except Exception:
+        except BaseException:  # A thread that just ended would keep the lease.
             _log().exception("%s could not be started", shown)
             return False
         self.is_running = True
@@ -320,7 +328,7 @@ class _Run:
         try:
             if self._stop is not None:
                 self._stop()
-        except Exception:
+        except BaseException:
             _log().exception("%s could not be stopped", shown)
         return True
 
