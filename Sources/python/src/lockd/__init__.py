@@ -35,6 +35,7 @@ from ._errors import (
 from ._holders import AbandonedLease, Holder
 from ._lease import Lease
 from ._lock import Lock, thread_owner
+from ._once import HostTask, HostWork, run_once_per_host
 from ._replies import DeadlockEdge, Event, Hold, LeaseLine, Missed, Progress, WaiterLine
 from ._rlock import RLock
 from ._semaphore import Semaphore
@@ -53,6 +54,8 @@ __all__ = [
     "Event",
     "Hold",
     "Holder",
+    "HostTask",
+    "HostWork",
     "Lease",
     "LeaseLine",
     "LeaseLost",
@@ -73,6 +76,7 @@ __all__ = [
     "WaiterLine",
     "Watch",
     "__version__",
+    "run_once_per_host",
     "thread_owner",
 ]
 

@@ -1,0 +1,95 @@
+"""An app under a real gunicorn, and real HTTP connections to it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import PATIENCE, Daemon, wait_until
+
+
+class Connection(http.client.HTTPConnection):
+    """An HTTP connection over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=PATIENCE)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class Gunicorn:
+    """The app of ``app.py`` in a folder, served by gunicorn when this is made. It answers GET on ``path``."""
+
+    def __init__(
+        self,
+        app_directory: Path,
+        daemon: Daemon,
+        directory: Path,
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        path: str = "/",
+    ) -> None:
+        self.directory = directory
+        self._path = path
+        self._socket = str(directory / "http.sock")
+        self._log = directory / "log"
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"unix:{self._socket}"),
+                    # A worker that is told to end while it starts does not hear it, and is waited for this long.
+                    *("--graceful-timeout", "2", *arguments, "app:app"),
+                ],
+                cwd=app_directory,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "LOCKD_SOCKET": daemon.socket, **(environment or {})},
+            )
+        wait_until(self._serves, f"an answer of gunicorn; it says {self._log.read_text()}")
+
+    @property
+    def log(self) -> str:
+        """What it said."""
+        return self._log.read_text()
+
+    def get(self, path: str, *headers: tuple[str, str]) -> tuple[int, str]:
+        """The status and the body of the answer."""
+        with contextlib.closing(Connection(self._socket)) as connection:
+            connection.putrequest("GET", path)
+            for name, value in headers:
+                connection.putheader(name, value)
+            connection.endheaders()
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send its master a signal."""
+        self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """End it and its workers."""
+        self._process.terminate()
+        try:
+            self._process.wait(PATIENCE)
+        finally:
+            self._process.kill()
+            self._process.wait()
+
+    def _serves(self) -> bool:
+        if self._process.poll() is not None:
+            pytest.fail(f"gunicorn ended: {self.log}")
+        try:
+            return self.get(self._path)[0] == http.client.OK
+        except OSError:
+            return False
