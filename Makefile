@@ -46,8 +46,7 @@ build: setup ## build everything for debugging, tests included
 
 .PHONY: release
 release: setup ## build lockd and lockctl, optimised, with the Swift library in them: .build/release/lockd, .build/release/lockctl
-	swift build --configuration release --static-swift-stdlib $(swift_flags) --product lockd
-	swift build --configuration release --static-swift-stdlib $(swift_flags) --product lockctl
+	swift build --configuration release --static-swift-stdlib $(swift_flags)
 
 .PHONY: deb
 deb: release setup-packaging ## make the Debian package, in .build/deb
@@ -83,7 +82,7 @@ test-swift: setup ## run the Swift tests
 
 .PHONY: test-python
 test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runner of the benchmarks
-	$(pytest) Tests/python
+	$(pytest) -n 3 Tests/python
 	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),$(wildcard Tests/python/test_$(module)*.py) --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
