@@ -22,7 +22,9 @@ class TestClient:
                     (line,) = await client.show(name)
                     assert isinstance(line, lockd.LeaseLine)
                     assert line.token == lease.token
-                    assert [each async for each in client.list(name)] == [line]
+                    (listed,) = [each async for each in client.list(name)]
+                assert isinstance(listed, lockd.LeaseLine)
+                assert listed.token == lease.token
                 (hold,) = await client.history(name)
                 assert hold.token == lease.token
 
@@ -91,6 +93,24 @@ class TestClient:
 
         run_loop(main())
 
+    def test_requests_for_which_the_socket_has_no_room_are_sent_later(self, own_daemon: Daemon, name: str) -> None:
+        async def main() -> None:
+            async with aio.Client() as client:
+                own_daemon.stop()
+                names = [f"{number}-".ljust(255, "x") for number in range(900)]
+                locks = [aio.Lock(each, client=client, note="y" * 256) for each in names]
+                tasks = [asyncio.create_task(lock.acquire()) for lock in locks]
+                await asyncio.sleep(0)
+                session = client._here()._session
+                assert session is not None
+                assert session._core.data_to_send()
+                own_daemon.go_on()
+                assert all(await asyncio.gather(*tasks))
+                await asyncio.gather(*(lock.release() for lock in locks))
+                assert [each async for each in client.list()] == []
+
+        run_loop(main())
+
 
 class TestWatch:
     def test_what_happens_is_told_in_its_order(self, daemon: Daemon, name: str) -> None:
@@ -132,6 +152,8 @@ class TestWatch:
                 for _ in range(1500):
                     async with lock:
                         pass
+                # The rest is still with the daemon.
+                assert len(watch._events) < 1500
                 kinds = []
                 async for event in watch:
                     kinds.append(event.kind if isinstance(event, lockd.Event) else "missed")
