@@ -10,6 +10,8 @@ PREAMBLE = """
 import asyncio, gc, os, sys, threading, warnings
 import lockd
 from lockd import aio
+from lockd._requests import Ping
+from lockd.aio._pending import TaskPending
 warnings.simplefilter("ignore", DeprecationWarning)
 
 def in_child(work):
@@ -51,6 +53,9 @@ async def main():
                 refused(client.ping())
                 refused(lock.acquire())
                 refused(watch.__anext__())
+                session = client._endpoint._session
+                refused(session.ask(TaskPending(Ping())))
+                session.end("not the child's to end")
                 async def wait_for_loss():
                     assert "is a fork" in str(await lease.lost)
                     try:

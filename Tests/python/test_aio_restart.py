@@ -233,6 +233,12 @@ class TestAbsence:
             turning.cancel()
             # The loop was not blocked meanwhile.
             assert turns > 3
+            began = time.monotonic()
+            locks = [aio.Lock("x", socket=path, connect_timeout=1) for _ in range(20)]
+            results = await asyncio.gather(*(lock.acquire() for lock in locks), return_exceptions=True)
+            assert {type(result) for result in results} == {lockd.DaemonUnavailable}
+            # They have waited together, not one after the other.
+            assert time.monotonic() - began < 10
 
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(path)
