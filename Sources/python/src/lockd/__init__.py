@@ -9,7 +9,8 @@
     with lock as lease:
         write(report, fencing_token=lease.token)
 
-``Lock`` has the API of ``threading.Lock``. See its documentation for what it does not guarantee.
+``Lock`` has the API of ``threading.Lock``. See its documentation for what it does not guarantee. ``lockd.aio`` is the
+same for asyncio, and imported by itself.
 """
 
 from ._binding import BindTo
