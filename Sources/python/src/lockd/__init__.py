@@ -11,7 +11,7 @@
 
 ``Lock``, ``RLock`` and ``Semaphore`` have the APIs of their namesakes in ``threading``. See the documentation of
 ``Lock`` for what they do not guarantee. ``lockd.compat`` has classes for programs that use ``filelock`` or the locks of
-``multiprocessing``.
+``multiprocessing``. ``lockd.aio`` is the same for asyncio, and imported by itself.
 """
 
 from ._binding import BindTo

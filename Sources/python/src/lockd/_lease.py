@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 
 from ._client import Client
 from ._errors import DaemonUnavailable, LeaseLost, NotHeld, show_names
+from ._granted import GrantedLease
 from ._held import BOUND_LOSS, HeldLease
-from ._holders import AbandonedLease
 from ._session import SharedSession
 
 
-class Lease:
+class Lease(GrantedLease):
     """The right to a lock's name, from its grant until it is released or lost.
 
     A lease does not fence what it protects. Its holder can be late (stopped, swapped out, waiting for a disk) and go on
@@ -22,50 +21,16 @@ class Lease:
     """
 
     def __init__(self, session: SharedSession, held: HeldLease) -> None:
+        super().__init__(held)
         self._session = session
-        self._held = held
         self._thread = threading.get_ident()
-        self._since = time.monotonic()
         # How often it is to be released. Only an RLock acquires one more than once.
         self._depth = 1
-
-    @property
-    def name(self) -> bytes:
-        """The name of the lock; the first, if it has several."""
-        return self._held.name
-
-    @property
-    def names(self) -> tuple[bytes, ...]:
-        """All names of the lock, in the order in which they were given. They are held together, and end together."""
-        return self._held.names
-
-    @property
-    def token(self) -> int:
-        """The fencing token, larger than that of every lease granted before by a daemon with this state directory."""
-        return self._held.token
-
-    @property
-    def ttl(self) -> float | None:
-        """The seconds that it lasts without a renewal; ``None`` if there is no such bound."""
-        return None if self._held.ttl is None else self._held.ttl / 1000
 
     @property
     def bound(self) -> bool:
         """Whether it is bound to something else than this process: see ``BindTo``."""
         return self._held.bound
-
-    @property
-    def previous(self) -> AbandonedLease | None:
-        """The lease before this one, if its holder did not release it: what that was doing may be half done.
-
-        ``None`` if it was released, if there was none, and if somebody else was told of it already.
-        """
-        return self._held.previous
-
-    @property
-    def since(self) -> float:
-        """When this process learned of the grant, by ``time.monotonic()``. The daemon granted it a little earlier."""
-        return self._since
 
     @property
     def lost(self) -> bool:

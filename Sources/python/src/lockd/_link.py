@@ -176,7 +176,7 @@ def leave(path: str, number: int, timeout: float) -> None:
     transport.begin_polling()
     try:
         # The first bytes of a connection always fit. If there is no such session any more, it is a new one that ends.
-        transport.send(Hello(version=1, client=CLIENT, resume=number).to_line() + Quit().to_line(), None)
+        transport.send(farewell(number), None)
         while transport.wait(select.POLLIN, deadline):
             if not transport.receive():
                 return
@@ -187,6 +187,11 @@ def leave(path: str, number: int, timeout: float) -> None:
     finally:
         transport.end_polling()
         transport.retire()
+
+
+def farewell(number: int) -> bytes:
+    """What is said on a new connection to end a session of this process."""
+    return Hello(version=1, client=CLIENT, resume=number).to_line() + Quit().to_line()
 
 
 def refusal(reply: replies.Refused) -> RequestRefused:

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import threading
 import time
 from types import TracebackType
-from typing import Any, Callable, Union
+from typing import Any, Callable
 
-from . import _grammar as grammar
 from . import _replies as replies
 from ._binding import BindTo
 from ._client import Client
 from ._discovery import socket_path
 from ._errors import (
-    AlreadyHeld,
     BindingEnded,
-    DaemonUnavailable,
-    DeadlockError,
     LockdError,
     NotHeld,
-    QueueFull,
-    RemoteProtocolError,
     RequestRefused,
     show_names,
 )
 from ._lease import Lease
 from ._pending import Pending
 from ._process import endpoint
-from ._requests import FOREVER, SHARED, Acquire
+from ._requests import Acquire
 from ._session import SharedSession
-from ._timing import ANSWER_TIMEOUT, milliseconds
-
-Owner = Union[str, bytes, Callable[[], Union[str, bytes]]]
+from ._terms import LockTerms, Owner, wait_time
+from ._timing import ANSWER_TIMEOUT
 
 
 def thread_owner() -> str:
@@ -127,30 +119,33 @@ class Lock:
         :raises LocalProtocolError: if a name, the owner, the note, the ttl, the limit, ``max_queue`` or
             ``progress_interval`` is not one, or if two names are the same (it is a ``ValueError`` too).
         """
-        self._names = grammar.check_names((name, *more_names))
-        self._mode = SHARED if shared else None
-        self._limit = limit
-        self._max_queue = max_queue
-        self._owner = owner if owner is None or callable(owner) else _check_owner(owner)
-        self._note = None if note is None else grammar.check_text("a note", note, grammar.NOTE_LIMIT)
-        self._ttl = None if ttl is None else grammar.check_duration("a ttl", milliseconds(ttl), least=1)
+        self._terms = LockTerms(
+            (name, *more_names),
+            shared=shared,
+            limit=limit,
+            max_queue=max_queue,
+            ttl=ttl,
+            owner=owner,
+            note=note,
+            progress=progress is not None,
+            progress_interval=progress_interval,
+            bind_to=bind_to,
+        )
         self._progress = progress
-        self._progress_interval = milliseconds(progress_interval)
         self._bind_to = bind_to
         self._path = socket_path(socket, user)
         self._connect_timeout = connect_timeout
         self._leases: list[Lease] = []
-        self._request(FOREVER, None)  # It would raise now what it would raise later.
 
     @property
     def name(self) -> bytes:
         """The name of the lock; the first, if it has several."""
-        return self._names[0]
+        return self._terms.names[0]
 
     @property
     def names(self) -> tuple[bytes, ...]:
         """All names of the lock, in the order in which they were given."""
-        return self._names
+        return self._terms.names
 
     @property
     def lease(self) -> Lease | None:
@@ -179,7 +174,7 @@ class Lock:
         Whatever it raises (``KeyboardInterrupt``, ``gevent.Timeout``, …), no lease comes of it: the wait is cancelled,
         and a grant that was on its way is given back.
         """
-        return self._acquire(_wait_time(blocking, timeout)) is not None
+        return self._acquire(wait_time(blocking, timeout)) is not None
 
     def release(self) -> None:
         """Release the lock; any thread of the process that acquired it may.
@@ -204,11 +199,11 @@ class Lock:
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
         """
         client = Client(socket=self._path, connect_timeout=self._connect_timeout)
-        return any(client._is_held(name) for name in self._names)
+        return any(client._is_held(name) for name in self._terms.names)
 
     def acquire_lock(self, blocking: bool = True, timeout: float = -1) -> bool:
         """``acquire()``, by the older name that ``threading.Lock`` has for it too."""
-        return self._acquire(_wait_time(blocking, timeout)) is not None
+        return self._acquire(wait_time(blocking, timeout)) is not None
 
     def release_lock(self) -> None:
         """``release()``, by the older name that ``threading.Lock`` has for it too."""
@@ -220,10 +215,8 @@ class Lock:
 
     def __enter__(self) -> Lease:
         lease = self._acquire(None)
-        if lease is None and self._max_queue is not None:
-            raise QueueFull(self.name, self._max_queue, self._names)
         if lease is None:
-            raise RemoteProtocolError("lockd ended a wait for ever with a timeout")
+            raise self._terms.not_waited_for()
         return lease
 
     def __exit__(
@@ -244,7 +237,7 @@ class Lock:
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
-        return f"<{held} {kind} object {show_names(self._names)}{token} at {id(self):#x}>"
+        return f"<{held} {kind} object {show_names(self._terms.names)}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
@@ -257,20 +250,14 @@ class Lock:
 
     def _acquire(self, wait: float | None) -> Lease | None:
         end = None if wait is None else time.monotonic() + wait
-
-        owner = _check_owner(self._owner()) if callable(self._owner) else self._owner
-
-        def make_request() -> Acquire:
-            left = FOREVER if end is None else milliseconds(max(end - time.monotonic(), 0.0))
-            return self._request(left, owner)
-
+        make_request = self._terms.requests(end)
         if self._bind_to is None:
             return self._send(make_request, end, None)
         with contextlib.ExitStack() as stack:
             try:
                 descriptor = stack.enter_context(self._bind_to._opened())
             except ProcessLookupError as error:
-                raise BindingEnded(self._names) from error
+                raise BindingEnded(self._terms.names) from error
             return self._send(make_request, end, descriptor)
 
     def _send(self, make_request: Callable[[], Acquire], end: float | None, descriptor: int | None) -> Lease | None:
@@ -286,45 +273,23 @@ class Lock:
             )
         except RequestRefused as error:
             if error.code == "bad-descriptor" and error.fields.get("got") == "ended":
-                raise BindingEnded(self._names) from error
+                raise BindingEnded(self._terms.names) from error
             raise
 
-    def _request(self, wait: int | str, owner: bytes | None) -> Acquire:
-        return Acquire(
-            self._names,
-            wait=wait,
-            max_queue=self._max_queue,
-            mode=self._mode,
-            limit=self._limit,
-            ttl=self._ttl,
-            owner=owner,
-            note=self._note,
-            progress=None if self._progress is None else self._progress_interval,
-            bind=None if self._bind_to is None else self._bind_to.kind,
-        )
-
     def _accept(self, session: SharedSession, pending: Pending) -> Lease | None:
-        if isinstance(pending.reply, (replies.Busy, replies.TimedOut)):
+        held = self._terms.outcome(pending, self._path)
+        if held is None:
             return None
-        if isinstance(pending.reply, replies.Deadlock):
-            edges = tuple(reply for reply in pending.replies if isinstance(reply, replies.DeadlockEdge))
-            raise DeadlockError(self._names, edges)
-        if isinstance(pending.reply, replies.Held):
-            raise AlreadyHeld(pending.reply.names, pending.reply.token)
-        if pending.lease is None:
-            if self._bind_to is not None:
-                raise BindingEnded(self._names)
-            raise DaemonUnavailable(self._path, "it ended the wait")
-        lease = Lease(session, pending.lease)
+        lease = Lease(session, held)
         for other in list(self._leases):
             # What a parent held, what was given back, and what this thread lost and did not come back to. And what was
             # bound and has ended without a word, as it must have if nobody else can hold the lock.
             lost = other._thread == lease._thread and other._held.loss is not None
             forgotten = lost and not self._remembers_losses
-            ended = other.bound and self._mode is None and self._limit is None
+            ended = other.bound and self._terms.exclusive
             if other._session.pid != session.pid or other._held.released or forgotten or ended:
                 self._remove(other)
-        session.keep_alive(pending.lease)
+        session.keep_alive(held)
         self._leases.append(lease)
         return lease
 
@@ -365,22 +330,3 @@ class Lock:
         except ValueError:
             return False
         return True
-
-
-def _wait_time(blocking: bool, timeout: float) -> float | None:
-    """How long to wait, ``None`` for ever, with the errors of ``threading.Lock.acquire`` for what makes no sense."""
-    if math.isnan(timeout):
-        raise ValueError("Invalid value NaN (not a number)")
-    if timeout > threading.TIMEOUT_MAX:
-        raise OverflowError("timeout value is too large")
-    if not blocking and timeout != -1:
-        raise ValueError("can't specify a timeout for a non-blocking call")
-    if timeout < 0 and timeout != -1:
-        raise ValueError("timeout value must be a non-negative number")
-    if not blocking:
-        return 0.0
-    return None if timeout == -1 or timeout * 1000 > grammar.DURATION_LIMIT else timeout
-
-
-def _check_owner(owner: str | bytes) -> bytes:
-    return grammar.check_text("an owner", owner, grammar.OWNER_LIMIT)

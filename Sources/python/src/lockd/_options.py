@@ -6,8 +6,8 @@ import os
 from typing import Callable, TypedDict, Union
 
 from ._binding import BindTo
-from ._lock import Owner
 from ._replies import Progress
+from ._terms import Owner
 
 _Path = Union[str, "os.PathLike[str]"]
 

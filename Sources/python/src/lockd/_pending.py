@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Callable
 
+from . import _replies as replies
 from ._binding import Descriptor
 from ._errors import LockdError
 from ._held import HeldLease
+from ._protocol import Received
 from ._replies import Progress, Reply
 from ._requests import Request
 from ._timing import ANSWER_TIMEOUT, RECONNECT_TIME
@@ -104,3 +107,26 @@ class Pending:
             self._report(progress)
             self.reporting_time += time.monotonic() - began
         return True
+
+
+def hand_out(received: Received, waiting: Mapping[str, Pending]) -> None:
+    """Give what was received to the one that waits for it, by its tag, and wake that if there is reason to."""
+    if isinstance(received.reply, (replies.Welcome, replies.Restored)):
+        # What was answered by halves is answered anew.
+        for each in waiting.values():
+            if not each.answered:
+                each.replies.clear()
+    pending = waiting.get(received.tag) if received.tag is not None else None
+    if pending is None:
+        return
+    if isinstance(received.reply, Progress):
+        pending.progress = received.reply
+        pending.wake()
+        return
+    pending.replies.append(received.reply)
+    # A lease that the owner held before is not this request's to give back.
+    if isinstance(received.reply, replies.Granted):
+        pending.lease = received.lease
+    if received.final:
+        pending.answered = True
+        pending.wake()

@@ -9,7 +9,8 @@ from . import _replies as replies
 from ._binding import BindTo
 from ._client import Client
 from ._errors import LockdError, ReleasedTooOften
-from ._lock import Lock, Owner, _wait_time
+from ._lock import Lock
+from ._terms import Owner, wait_time
 
 
 class Semaphore(Lock):
@@ -85,7 +86,7 @@ class Semaphore(Lock):
         """
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
-        return self._acquire(_wait_time(blocking, -1 if timeout is None else max(timeout, 0.0))) is not None
+        return self._acquire(wait_time(blocking, -1 if timeout is None else max(timeout, 0.0))) is not None
 
     def release(self, n: int = 1) -> None:
         """Release ``n`` leases that this process has acquired: the latest of the calling thread, else of any.

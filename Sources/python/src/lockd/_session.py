@@ -36,7 +36,7 @@ from . import _replies as replies
 from ._errors import DaemonUnavailable, LockdError
 from ._held import HeldLease
 from ._link import Link, refusal
-from ._pending import Pending
+from ._pending import Pending, hand_out
 from ._protocol import Received
 from ._renewal import Renewer
 from ._requests import Hello, Release, Renew
@@ -301,25 +301,7 @@ class SharedSession:
 
     def deliver(self, received: Received) -> None:
         """Hand out what was received (a step of ``Link``)."""
-        if isinstance(received.reply, (replies.Welcome, replies.Restored)):
-            # What was answered by halves is answered anew.
-            for each in self._waiting.values():
-                if not each.answered:
-                    each.replies.clear()
-        pending = self._waiting.get(received.tag) if received.tag is not None else None
-        if pending is None:
-            return
-        if isinstance(received.reply, replies.Progress):
-            pending.progress = received.reply
-            pending.wake()
-            return
-        pending.replies.append(received.reply)
-        # A lease that the owner held before is not this request's to give back.
-        if isinstance(received.reply, replies.Granted):
-            pending.lease = received.lease
-        if received.final:
-            pending.answered = True
-            pending.wake()
+        hand_out(received, self._waiting)
 
     def _leave(self, pending: Pending) -> None:
         if pending.tag is not None:

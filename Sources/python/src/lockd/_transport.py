@@ -42,6 +42,10 @@ class Transport:
         self._poller_count = 0
         self._retired = False
 
+    def fileno(self) -> int:
+        """The descriptor, which may be closed unless somebody polls."""
+        return self._socket.fileno()
+
     def send(self, data: bytes, descriptor: object) -> int:
         """Send what there is room for, and return how much that was.
 
@@ -117,20 +121,41 @@ def connect(path: str, deadline: float) -> Transport:
 
     :raises DaemonUnavailable: at once, if there is no daemon.
     """
-    backoff = _FIRST_BACKOFF
+    connecting = Connecting(path, deadline)
     while True:
+        transport = connecting.attempt()
+        if transport is not None:
+            return transport
+        time.sleep(connecting.pause)
+
+
+class Connecting:
+    """Attempts to make a first connection before ``deadline`` (``time.monotonic()``)."""
+
+    def __init__(self, path: str, deadline: float) -> None:
+        self._path = path
+        self._deadline = deadline
+        self._backoff = _FIRST_BACKOFF
+        #: How long to wait before the next attempt, in seconds.
+        self.pause = 0.0
+
+    def attempt(self) -> Transport | None:
+        """Connect, if that is possible at the moment. Does not block.
+
+        :raises DaemonUnavailable: if there is no daemon, or its queue stays full until the deadline.
+        """
         try:
-            return _connect_now(path)
+            return _connect_now(self._path)
         except BlockingIOError as error:
             # The queue of connections that lockd has not accepted yet is full. There is nothing to poll for; a blocking
             # connect() would wait, and with it every greenlet of the process.
-            if time.monotonic() + backoff > deadline:
+            if time.monotonic() + self._backoff > self._deadline:
                 reason = "its queue of new connections stays full"
-                raise unavailable(path, OSError(error.errno, reason)) from None
+                raise unavailable(self._path, OSError(error.errno, reason)) from None
         except OSError as error:
-            raise unavailable(path, error) from None
-        time.sleep(backoff)
-        backoff = min(2 * backoff, _LONGEST_BACKOFF)
+            raise unavailable(self._path, error) from None
+        self.pause, self._backoff = self._backoff, min(2 * self._backoff, _LONGEST_BACKOFF)
+        return None
 
 
 def _connect_now(path: str) -> Transport:

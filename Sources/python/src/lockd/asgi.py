@@ -12,9 +12,10 @@ from collections.abc import Awaitable, MutableMapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
-from ._errors import LockdError, QueueFull
+from ._errors import LockdError
 from ._lease import Lease
-from ._lock import Lock, _wait_time
+from ._lock import Lock
+from ._terms import wait_time
 from .wsgi import BUSY_BODY, Name, lock_maker
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ThreadedLock:
     async def __aenter__(self) -> Lease:
         lease = await self._acquire(-1)
         if lease is None:
-            raise QueueFull(self._lock.name, self._lock._max_queue or 0, self._lock.names)
+            raise self._lock._terms.not_waited_for()
         return lease
 
     async def __aexit__(
@@ -91,7 +92,7 @@ class ThreadedLock:
                 raise
 
     async def _acquire(self, timeout: float) -> Lease | None:
-        wait = _wait_time(True, timeout)
+        wait = wait_time(True, timeout)
         return await _in_thread(lambda: self._lock._acquire(wait), self._give_back)
 
     def _give_back(self, lease: Lease | None) -> None:

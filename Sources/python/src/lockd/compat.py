@@ -45,8 +45,9 @@ from typing import Any
 from . import _grammar as grammar
 from ._errors import LockdError, NotHeld
 from ._lease import Lease
-from ._lock import Lock, _wait_time
+from ._lock import Lock
 from ._rlock import RLock
+from ._terms import wait_time
 
 __all__ = ["AcquireReturnProxy", "FileLock", "ProcessLock", "ProcessRLock", "Timeout"]
 
@@ -200,7 +201,7 @@ class FileLock:
         del poll_interval, poll_intervall
         seconds = self._timeout if timeout is None else timeout
         blocks = self._blocking if blocking is None else blocking
-        wait = 0.0 if not blocks else _wait_time(True, -1 if seconds < 0 else seconds)
+        wait = 0.0 if not blocks else wait_time(True, -1 if seconds < 0 else seconds)
         if self._lock._acquire(wait) is None:
             raise _timeout(self._lock_file)
         return AcquireReturnProxy(self)
@@ -296,7 +297,7 @@ class ProcessLock:
 
         It raises what ``lockd.Lock.acquire`` raises. Whatever it raises, no lease comes of it.
         """
-        wait = 0.0 if not block else _wait_time(True, -1 if timeout is None else max(timeout, 0.0))
+        wait = 0.0 if not block else wait_time(True, -1 if timeout is None else max(timeout, 0.0))
         return self._lock._acquire(wait) is not None
 
     def release(self) -> None:
