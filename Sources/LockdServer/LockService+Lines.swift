@@ -31,7 +31,12 @@ extension LockService {
                 session.hasSpoken = true
                 noteChange(of: session)
             }
-            relieveWatchers(at: now)
+            if !crowdedWatchers.isEmpty {
+                // The commit is to say what is left of its input.
+                session.logged.isInputChanged = true
+                recordLater(session)
+                relieveWatchers(at: now)
+            }
         }
         session.hasLinesLeft = session.input.bufferedByteCount > 0
     }

@@ -272,6 +272,13 @@ extension LockService {
             return waitForRoom("the log cannot grow, so new leases may be refused", error, at: now)
         }
         unrecorded = recordEverything(in: log)
+        // One turn may have brought more than twice the size has room for.
+        while log.isOverfull || !unrecorded.isEmpty, 2 * log.capacity <= log.sizes.largestCapacity {
+            guard (try? log.beginRewriting(capacity: 2 * log.capacity)) != nil else { break }
+            unrecorded = recordEverything(in: log)
+        }
+        // Before the commit: who waits for what is not there is to hear that the stream cannot be gone on with.
+        unrecorded.forEach { tear($0, in: log) }
         log.commit(nextToken: table.nextToken, lastSession: lastSession)
         publish(log, at: now)
     }

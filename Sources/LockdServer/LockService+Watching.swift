@@ -76,7 +76,7 @@ extension LockService {
             if line.isEmpty { ReplyEncoder.encode(.watched(WatchEvent(observation)), tag: nil, to: &line) }
             session.output.append { $0 += line }
             markDirty(session)
-            if session.isBackedUp { makeCrowded(session) }
+            if session.output.count > Self.outputLimit { makeCrowded(session) }
         }
     }
 
@@ -110,7 +110,9 @@ extension LockService {
     /// One line can bring more than may wait for a session that keeps up, so one that has taken everything so far may have more for the time being.
     private func hasRoom(_ session: Session) -> Bool {
         if !session.isBackedUp { return true }
-        return session.watch?.isStuck == false && session.output.count <= Self.crowdedOutputLimit
+        // Of a user of whom as much is kept as may be, nothing more is, not even for a while.
+        return !session.user.isFull && session.watch?.isStuck == false
+            && session.output.count <= Self.crowdedOutputLimit
     }
 
     private mutating func tellMissed(to session: Session) {

@@ -40,8 +40,9 @@ extension Server {
         }
         receiveAgain(contents, now)
         for (id, socket) in left.takeUnknownConnections() { bringBack(unknown: socket, id, contents, now) }
-        resumeSessions(now)
         try writeDown()
+        // Not before: what is left in a former connection is read into the log that counts.
+        resumeSessions(now)
         bag?.renew()
         watchBag()
         guard left.wasThere else { return }
@@ -67,9 +68,10 @@ extension Server {
                 break
             }
         }
-        log.noteAlive(at: clock())
         service.endRestoring()
         service.commit(at: clock())
+        // Not before: in a log that is gone on in, the deadlines are those of the daemon before until the commit.
+        log.noteAlive(at: clock())
         try log.publish()
     }
 
@@ -101,7 +103,8 @@ extension Server {
             Glibc.close(socket)
         }
         guard session.isResumable, let pidfd = findProcess(of: session, contents) else {
-            return service.end(session, at: now)
+            service.end(session, at: now)
+            return service.close(session)
         }
         service.detach(session, isDamaged: isDamaged, at: now)
         connect(session, nil, pidfd, now)

@@ -14,7 +14,7 @@ import Testing
 
     init() throws { directory = try TemporaryDirectory() }
 
-    private func service() throws -> LockService {
+    private func service(flushWatcher: ((Session) -> Void)? = nil) throws -> LockService {
         let log = try WriteAheadLog(path: path, origin: origin, capacity: 1 << 20)
         var service = LockService(
             identity: .init(version: "0.0.0", process: ProcessID(1)),
@@ -23,7 +23,7 @@ import Testing
             at: now,
             flush: { _ in },
             record: { _ in },
-            flushWatcher: nil,
+            flushWatcher: flushWatcher,
             binder: nil,
             log: log,
             table: LockTable(
@@ -146,6 +146,40 @@ import Testing
         service.commit(at: now)
         #expect(try contents().inputs[second.id] == nil)
         #expect(try contents().sessions.first { $0.table.id == second.id }?.hasSpoken == true)
+    }
+
+    /// What the log said whenever a watcher was written to.
+    private final class Snapshots {
+        var contents: [LogContents] = []
+    }
+
+    @Test func linesThatWereNotTakenAreWrittenDownWhenAWatcherIsWrittenToBetweenTwo() throws {
+        let (snapshots, path, origin) = (Snapshots(), path, origin)
+        var service = try service { _ in
+            if case .contents(let found)? = try? LogReader.read(path, origin: origin) {
+                snapshots.contents.append(found)
+            }
+        }
+        let (watcher, busy) = (open(1, &service), open(2, &service))
+        send("WATCH\n", watcher, &service)
+        send("PING\n", busy, &service)
+        let filler = String(repeating: "x", count: 200)
+        while watcher.output.count + 600 < LockService.outputLimit {
+            send("#1 ACQUIRE \(filler)\n#2 RELEASE \(filler)\n", busy, &service)
+            _ = read(busy)
+        }
+        service.commit(at: now)
+        service.noteWritten(at: now)
+        #expect(snapshots.contents.isEmpty)
+        let lines = (1...20).map { "#\($0) \($0.isMultiple(of: 2) ? "RELEASE" : "ACQUIRE") a\n" }.joined() + "SHOW a"
+        send(lines, busy, &service)
+        let snapshot = try #require(snapshots.contents.first)
+        let answered = snapshot.outputs[busy.id]?.lines.count { $0 == UInt8(ascii: "\n") } ?? 0
+        let left = String(decoding: snapshot.inputs[busy.id]?.bytes ?? [], as: UTF8.self)
+        #expect(1..<20 ~= answered)
+        #expect(left.hasSuffix("SHOW a") && left.hasPrefix("#\(answered + 1) "))
+        service.commit(at: now)
+        #expect(try contents().inputs[busy.id]?.bytes == Array("SHOW a".utf8))
     }
 
     @Test func severalSessionsAreResumedInOneTurn() throws {

@@ -305,7 +305,9 @@ final class WriteAheadLog {
         guard receivedByteCount > 0 else { return }
         // First of all, so that nobody takes what is left of the others for chunks.
         memory.publish(0, at: LogLayout.receiveStart + LogLayout.Chunk.session)
-        let used = memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + receivedByteCount]
+        // Behind the last one may stand whose chunk was to come, and did not.
+        let count = min(receivedByteCount + LogLayout.Chunk.headerByteCount, LogLayout.receiveByteCount)
+        let used = memory.bytes[LogLayout.receiveStart..<LogLayout.receiveStart + count]
         UnsafeMutableRawBufferPointer(rebasing: used).initializeMemory(as: UInt8.self, repeating: 0)
         receivedByteCount = 0
     }

@@ -50,6 +50,17 @@ import Testing
         #expect(log.beginReceiving(for: SessionID(7)).allSatisfy { $0 == 0 })
     }
 
+    @Test func nothingIsLeftOfAChunkThatDidNotCome() throws {
+        written.commit()
+        log.beginReceiving(for: SessionID(7)).copyBytes(from: Array("PING\n".utf8))
+        log.endReceiving(5)
+        // Nothing was there to be received.
+        _ = log.beginReceiving(for: SessionID(9))
+        written.commit()
+        let area = try written.bytes()[LogLayout.receiveStart..<LogLayout.ringStart]
+        #expect(area.allSatisfy { $0 == 0 })
+    }
+
     @Test func chunksAreReceivedUntilThereIsNoRoomBeforeACommit() throws {
         written.commit()
         let chunk = [UInt8](repeating: UInt8(ascii: "x"), count: LogLayout.chunkByteCount)
