@@ -1,8 +1,8 @@
 extension LockdClient {
-    /// Acquires the lock `name`, or several at once, calls `body` with the lease, and releases it; if the lease is lost meanwhile, cancels `body`.
+    /// Acquires the lock `name`, or several at once, calls `body` with the lease, and releases it; says what is to happen if the lease is lost meanwhile.
     ///
-    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``. `body` runs in a task of its own, a child of
-    /// the caller's, which is cancelled when the caller's is, or with ``LossResponse/cancelBody`` when the lease is lost. This returns when `body` has ended.
+    /// The parameters and errors are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``. With ``LossResponse/cancelBody``
+    /// `body` runs in a task of its own, a child of the caller's, which is cancelled when that is, or when the lease is lost. This returns when `body` has ended.
     ///
     /// ```swift
     /// try await client.withLease("reports/nightly", onLoss: .cancelBody) { lease in
