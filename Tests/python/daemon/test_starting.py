@@ -54,7 +54,7 @@ def test_of_two_that_start_at_once_one_wins(tmp_path: pathlib.Path, round_: int)
         said = loser.process.stderr.read()
         assert f"lockd with pid {winner.process.pid} is running already" in said
         assert f"{tmp_path}/state/lock" in said
-        wait_until((tmp_path / "lockd.sock").exists, "the winner listens")
+        winner.wait_until_it_listens()
         with winner.connect() as client:
             assert f" pid={winner.process.pid} " in client.ask("HELLO")
     finally:
