@@ -11,6 +11,13 @@ final class LossQueue {
     /// Takes note that the last thing that the session was told is a loss.
     func append(_ session: Session) { entries.append((session, session.output.appendedByteCount)) }
 
+    /// Writes to all of them, as far as their sockets take it.
+    ///
+    /// Comes before any other write, and after the commit of what is to be written.
+    func write(to connections: ConnectionTable) {
+        while let (session, end) = popFirst() { connections[session]?.writeOutput(through: end) }
+    }
+
     /// The next session, and how many bytes of all that it was ever told are to be written.
     func popFirst() -> (session: Session, end: UInt64)? {
         guard next < entries.count else {

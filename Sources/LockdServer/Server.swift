@@ -108,7 +108,10 @@ public final class Server {
             at: now,
             flush: { losses.append($0) },
             record: { logger.notice("revoked", metadata: $0.metadata) },
-            flushWatcher: { connections[$0]?.writeOutput() },
+            flushWatcher: {
+                losses.write(to: connections)
+                connections[$0]?.writeOutput()
+            },
             binder: binder,
             log: log,
             logProblem: { what, why in logger.log(level: .error, "\(what)", metadata: ["error": "\(why)"]) },
@@ -204,7 +207,7 @@ public final class Server {
         resumeSessions(now)
         // What has ended by that, unless that was as much as one turn ends.
         if !isBehind { service.passTime(at: now) }
-        service.commit(at: now)
+        commit(now)
         writeOutputs(now)
         superviseTurn(now)
     }
@@ -234,7 +237,7 @@ public final class Server {
             if interest.isDisjoint(with: [.peerShutDown, .hangUp]) {
                 if interest.contains(.input) { receive(from: connection, now) }
                 if interest.contains(.output) {
-                    service.commit(at: now)
+                    commit(now)
                     write(to: connection, now)
                 }
             } else {
@@ -256,9 +259,13 @@ public final class Server {
         if count >= 1 << 32 { isStopped = true }
     }
 
+    /// Makes what was said so far ready to be written; word of a loss is written before what was granted because of it, whoever else is told of what.
+    private func commit(_ now: MonotonicInstant) {
+        service.commit(at: now)
+        losses.write(to: connections)
+    }
+
     private func writeOutputs(_ now: MonotonicInstant) {
-        // Word of a loss before what was granted because of it, whoever else is told of what.
-        while let (session, end) = losses.popFirst() { connections[session]?.writeOutput(through: end) }
         service.takeDirtySessions(into: &sessionsToWrite)
         for session in sessionsToWrite {
             guard let connection = connections[session] else { continue }
@@ -285,7 +292,7 @@ public final class Server {
                 ]
             )
             service.end(connection.session, at: now)
-            service.commit(at: now)
+            commit(now)
             write(to: connection, now)
         }
     }
@@ -357,7 +364,7 @@ public final class Server {
         }
         // It may be another one's by now: then that goes on, with a connection that has ended.
         service.end(connection.session, at: now)
-        service.commit(at: now)
+        commit(now)
         write(to: connection, now)
     }
 
