@@ -31,7 +31,8 @@ let package = Package(
     targets: [
         // Floor 0: values, system headers.
         .target(name: "LockdModel", swiftSettings: settings),
-        .target(name: "CLinux"),
+        .target(name: "CUnix"),
+        .target(name: "CLinux", dependencies: ["CUnix"]),
         .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev", "pkg-config"])]),
 
         // Floor 1: rules and bytes. No I/O, no clock.
@@ -49,21 +50,21 @@ let package = Package(
         .target(
             name: "LockdServer",
             dependencies: [
-                "CLinux", "LockdCore", "LockdModel", "LockdWire",
+                "CLinux", "CUnix", "LockdCore", "LockdModel", "LockdWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
         .target(
             name: "LockdClient",
-            dependencies: ["CLinux", "LockdModel", "LockdWire"],
+            dependencies: ["CUnix", "LockdModel", "LockdWire"],
             swiftSettings: settings
         ),
 
         .target(
             name: "Systemd",
             dependencies: [
-                "CLinux", "CSystemd", "LockdModel",
+                "CLinux", "CSystemd", "CUnix", "LockdModel",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
@@ -73,7 +74,7 @@ let package = Package(
         .executableTarget(
             name: "lockd",
             dependencies: [
-                "CLinux", "LockdModel", "LockdServer", "LockdWire", "Systemd",
+                "CLinux", "CUnix", "LockdModel", "LockdServer", "LockdWire", "Systemd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
@@ -104,19 +105,21 @@ let package = Package(
         .testTarget(
             name: "LockdServerTests",
             dependencies: [
-                "CLinux", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
+                "CLinux", "CUnix", "LockdCore", "LockdModel", "LockdServer", "LockdWire",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),
         .testTarget(
             name: "LockdClientTests",
-            dependencies: ["CLinux", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
+            dependencies: ["CLinux", "CUnix", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
             swiftSettings: settings
         ),
         .testTarget(
             name: "SystemdTests",
-            dependencies: ["CLinux", "LockdModel", "Systemd", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CLinux", "CUnix", "LockdModel", "Systemd", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "CLinux.h"
 
+#include "CUnix.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -56,34 +58,11 @@ int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t even
     return epoll_ctl(epoll, operation, descriptor, &event);
 }
 
-int clinux_unix_stream_socket(bool nonblocking) {
-    return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
-}
-
-static int unix_address(struct sockaddr_un *address, socklen_t *address_length, const char *path, size_t length) {
-    if (length > clinux_unix_path_maximum()) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path, path, length);
-    *address_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + 1);
-    return 0;
-}
-
 int clinux_bind_unix(int socket, const char *path, size_t length) {
     struct sockaddr_un address;
     socklen_t address_length;
-    if (unix_address(&address, &address_length, path, length) != 0) return -1;
+    if (cunix_address(&address, &address_length, path, length) != 0) return -1;
     return bind(socket, (struct sockaddr *)&address, address_length);
-}
-
-int clinux_connect_unix(int socket, const char *path, size_t length) {
-    struct sockaddr_un address;
-    socklen_t address_length;
-    if (unix_address(&address, &address_length, path, length) != 0) return -1;
-    return connect(socket, (struct sockaddr *)&address, address_length);
 }
 
 int clinux_unix_datagram_socket(void) { return socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); }
@@ -93,10 +72,10 @@ int clinux_connect_by_name(int socket, const char *name, size_t length) {
         errno = EINVAL;
         return -1;
     }
-    if (*name != '@') return clinux_connect_unix(socket, name, length);
+    if (*name != '@') return cunix_connect(socket, name, length);
     struct sockaddr_un address;
     socklen_t address_length;
-    if (unix_address(&address, &address_length, name, length) != 0) return -1;
+    if (cunix_address(&address, &address_length, name, length) != 0) return -1;
     address.sun_path[0] = '\0';
     // An abstract name ends where the address does, and not with a NUL.
     return connect(socket, (struct sockaddr *)&address, address_length - 1);
@@ -119,8 +98,6 @@ ssize_t clinux_unix_name(int socket, void *name) {
     if (is_abstract) *(char *)name = '@';
     return (ssize_t)length;
 }
-
-size_t clinux_unix_path_maximum(void) { return sizeof(((struct sockaddr_un *)0)->sun_path) - 1; }
 
 int clinux_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC); }
 
@@ -161,30 +138,6 @@ int clinux_begin_peeking(int socket) {
 
 ssize_t clinux_peek_next(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count) {
     return receive_with(MSG_PEEK, socket, buffer, length, descriptors, descriptor_count);
-}
-
-ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count) {
-    if (descriptor_count > CLINUX_DESCRIPTORS_MAXIMUM) {
-        errno = EINVAL;
-        return -1;
-    }
-    union {
-        struct cmsghdr first;
-        char bytes[CMSG_SPACE(CLINUX_DESCRIPTORS_MAXIMUM * sizeof(int))];
-    } control;
-    struct iovec part = {.iov_base = (void *)bytes, .iov_len = length};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (descriptor_count > 0) {
-        size_t size = descriptor_count * sizeof(int);
-        memset(&control, 0, CMSG_SPACE(size));
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(size);
-        control.first.cmsg_level = SOL_SOCKET;
-        control.first.cmsg_type = SCM_RIGHTS;
-        control.first.cmsg_len = CMSG_LEN(size);
-        memcpy(CMSG_DATA(&control.first), descriptors, size);
-    }
-    return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
 ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descriptors) {
@@ -249,26 +202,6 @@ int clinux_read_signal(int signalfd, bool *from_terminal) {
     if (read(signalfd, &information, sizeof information) != sizeof information) return 0;
     *from_terminal = information.ssi_code == SI_KERNEL;
     return (int)information.ssi_signo;
-}
-
-int clinux_start_thread(void *(*body)(void *), void *argument) {
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error != 0) return error;
-    sigset_t every_signal, former;
-    sigfillset(&every_signal);
-    error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    // It calls a few functions deep; the 8 MiB of address space that are usual would be a waste.
-    if (error == 0) error = pthread_attr_setstacksize(&attributes, 512 * 1024);
-    // A thread begins with the mask of the one that makes it.
-    if (error == 0) error = pthread_sigmask(SIG_SETMASK, &every_signal, &former);
-    if (error == 0) {
-        pthread_t thread;
-        error = pthread_create(&thread, &attributes, body, argument);
-        pthread_sigmask(SIG_SETMASK, &former, NULL);
-    }
-    pthread_attr_destroy(&attributes);
-    return error;
 }
 
 uint64_t clinux_raise_descriptor_limit(void) {

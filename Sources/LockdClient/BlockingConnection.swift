@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import CUnix
 package import LockdWire
 
 /// A connection whose caller's own thread writes the request and reads the reply: for command-line tools.
@@ -32,7 +31,7 @@ package final class BlockingConnection {
         package var description: String {
             switch self {
             case .closed: "lockd has closed the connection"
-            case .system(let number): "the connection to lockd is broken: \(String(cString: strerror(number)))"
+            case .system(let number): "the connection to lockd is broken: \(System.message(of: number))"
             case .malformed(let reply): "\(reply)"
             }
         }
@@ -44,21 +43,18 @@ package final class BlockingConnection {
     ///
     /// - Throws: ``ConnectFailure``.
     package init(path: String) throws {
-        descriptor = try ConnectFailure.check(path, clinux_unix_stream_socket(false))
+        descriptor = try ConnectFailure.check(path, cunix_stream_socket(false))
         do {
-            var result: CInt
-            repeat {
-                result = clinux_connect_unix(descriptor, path, path.utf8.count)
-            } while result == -1 && errno == EINTR
-            _ = try ConnectFailure.check(path, result)
+            let result = System.retryingOnInterrupt { Int(cunix_connect(descriptor, path, path.utf8.count)) }
+            _ = try ConnectFailure.check(path, CInt(result))
         } catch {
-            close(descriptor)
+            System.close(descriptor)
             throw error
         }
     }
 
     deinit {
-        close(descriptor)
+        System.close(descriptor)
     }
 
     /// Sends a request, and along with its first byte a copy of `attachment`, if there is one.
@@ -70,10 +66,7 @@ package final class BlockingConnection {
         var rest = line[...]
         var attachments = attachment.map { [$0] } ?? []
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes {
-                clinux_send(descriptor, $0.baseAddress, $0.count, attachments, attachments.count)
-            }
-            if count == -1 && errno == EINTR { continue }
+            let count = rest.withUnsafeBytes { System.send($0, along: attachments, to: descriptor) }
             if count == -1 { return }
             attachments = []
             rest = rest.dropFirst(count)
@@ -88,11 +81,11 @@ package final class BlockingConnection {
     package func receive() throws -> Reply {
         while true {
             if let reply = try nextBuffered() { return reply }
-            let count = recv(descriptor, &buffer, buffer.count, 0)
+            let count = buffer.withUnsafeMutableBytes { System.receive(into: $0, from: descriptor) }
             if count == 0 { throw Failure.closed }
             if count == -1 {
-                if errno == EINTR { continue }
-                throw errno == ECONNRESET ? Failure.closed : Failure.system(errno)
+                let error = System.errorNumber
+                throw error == System.ErrorNumber.connectionReset ? Failure.closed : Failure.system(error)
             }
             buffer[..<count].withUnsafeBytes { framer.append($0) }
         }

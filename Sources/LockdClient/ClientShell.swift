@@ -1,4 +1,3 @@
-import Glibc
 import LockdModel
 import LockdWire
 
@@ -66,10 +65,10 @@ final class ClientShell: Sendable {
 
     private let path: String
     private let connectTimeout: Milliseconds
-    private let process: pid_t
+    private let process: Int32
     private let state: Guarded<State>
 
-    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: pid_t = getpid()) {
+    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: Int32 = System.process) {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
@@ -87,7 +86,7 @@ final class ClientShell: Sendable {
     ///
     /// In a child nothing of the shell may be touched: the lock may have been held by a thread that does not exist there, and what is written to the socket
     /// would be the parent's words.
-    var isInOwnProcess: Bool { getpid() == process }
+    var isInOwnProcess: Bool { System.process == process }
 
     /// Asks the core by an event, and returns when it is answered; calls `report` with what comes of the wait before, never afterwards.
     ///

@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import CUnix
 
 /// The daemon cannot be reached.
 package struct ConnectFailure: Error, Hashable, Sendable, CustomStringConvertible {
@@ -10,15 +9,17 @@ package struct ConnectFailure: Error, Hashable, Sendable, CustomStringConvertibl
 
     /// The path, what the system says, and what to do about it.
     package var description: String {
-        "cannot connect to lockd at \(path): \(String(cString: strerror(number))); \(advice)"
+        "cannot connect to lockd at \(path): \(System.message(of: number)); \(advice)"
     }
 
     private var advice: String {
         switch number {
-        case EACCES, EPERM: "the socket admits root and the members of its group: see ls -l \(path)"
-        case ENAMETOOLONG: "a socket's path has \(clinux_unix_path_maximum()) bytes at the most"
-        case EMFILE, ENFILE: "this process has too many files open"
-        case EAGAIN: "it hangs or is overloaded, and accepted no connection in time"
+        case System.ErrorNumber.accessDenied, System.ErrorNumber.notPermitted:
+            "the socket admits root and the members of its group: see ls -l \(path)"
+        case System.ErrorNumber.nameTooLong: "a socket's path has \(cunix_path_maximum()) bytes at the most"
+        case System.ErrorNumber.tooManyFiles, System.ErrorNumber.tooManyFilesOfAll:
+            "this process has too many files open"
+        case System.ErrorNumber.tryAgain: "it hangs or is overloaded, and accepted no connection in time"
         default: "start it with \(startCommand), or name another socket"
         }
     }
@@ -31,7 +32,7 @@ package struct ConnectFailure: Error, Hashable, Sendable, CustomStringConvertibl
 
     /// The result of a system call about the socket at `path`.
     package static func check(_ path: String, _ result: CInt) throws(ConnectFailure) -> CInt {
-        if result == -1 { throw ConnectFailure(path: path, number: errno) }
+        if result == -1 { throw ConnectFailure(path: path, number: System.errorNumber) }
         return result
     }
 }

@@ -1,6 +1,3 @@
-import CLinux
-import Glibc
-
 /// A descriptor of this process, closed when nothing refers to it any more.
 final class Descriptor: Sendable, Equatable {
     let number: CInt
@@ -8,7 +5,7 @@ final class Descriptor: Sendable, Equatable {
     /// Takes over `number`.
     init(owning number: CInt) { self.number = number }
 
-    deinit { close(number) }
+    deinit { System.close(number) }
 
     static func == (left: Descriptor, right: Descriptor) -> Bool { left === right }
 }

@@ -1,6 +1,3 @@
-import CLinux
-import Glibc
-
 /// A value that one thread at a time can touch.
 ///
 /// Made of a pthread mutex and not of `Synchronization.Mutex`, which on Linux (Swift 6.3) hands over inside of the kernel where the thread sanitizer does not
@@ -8,22 +5,12 @@ import Glibc
 ///
 /// Sendable although the compiler cannot check it: the value is Sendable, and ``withLock(_:)`` is the only way to it.
 final class Guarded<Value: Sendable>: @unchecked Sendable {
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
+    private let mutex = SystemMutex()
     private var value: Value
 
-    init(_ value: Value) {
-        self.value = value
-        // On the heap, because a mutex must not be moved.
-        mutex = .allocate(capacity: 1)
-        mutex.initialize(to: pthread_mutex_t())
-        let result = pthread_mutex_init(mutex, nil)
-        precondition(result == 0, "pthread_mutex_init: \(result)")
-    }
+    init(_ value: Value) { self.value = value }
 
-    deinit {
-        pthread_mutex_destroy(mutex)
-        mutex.deallocate()
-    }
+    deinit { mutex.destroy() }
 
     /// Makes the thread sanitizer see that whatever was done in ``withLock(_:)`` before comes before what follows.
     ///
@@ -34,8 +21,8 @@ final class Guarded<Value: Sendable>: @unchecked Sendable {
     ///
     /// `body` must not come here again.
     func withLock<Result>(_ body: (inout Value) throws -> Result) rethrows -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
+        mutex.lock()
+        defer { mutex.unlock() }
         return try body(&value)
     }
 }

@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import CUnix
 import LockdModel
 
 /// What a lease lives as long as, in place of this client's session.
@@ -27,13 +26,14 @@ public enum LeaseBinding: Hashable, Sendable {
     func descriptor(for names: LockNames) throws(LockdClientError) -> Descriptor {
         let (number, what) =
             switch self {
-            case .process(let process): (clinux_pidfd_open(process), "the process \(process)")
+            case .process(let process): (cunix_process_descriptor(process), "the process \(process)")
             case .pidfd(let descriptor), .pipe(let descriptor):
-                (fcntl(descriptor, F_DUPFD_CLOEXEC, 0), "the descriptor \(descriptor)")
+                (cunix_duplicate(descriptor), "the descriptor \(descriptor)")
             }
         guard number != -1 else {
-            if errno == ESRCH { throw .bindingEnded(names) }
-            throw .invalidArgument("a lease cannot be bound to \(what): \(String(cString: strerror(errno)))")
+            let error = System.errorNumber
+            if error == System.ErrorNumber.noSuchProcess { throw .bindingEnded(names) }
+            throw .invalidArgument("a lease cannot be bound to \(what): \(System.message(of: error))")
         }
         return Descriptor(owning: number)
     }

@@ -1,4 +1,3 @@
-import Glibc
 import LockdModel
 import LockdWire
 
@@ -202,7 +201,7 @@ extension LockdClientError {
     static func daemonUnavailable(_ failure: ConnectFailure) -> Self { Self(.daemonUnavailable, "\(failure)") }
 
     static func noThread(_ number: CInt) -> Self {
-        Self(.daemonUnavailable, "cannot make the thread that speaks to lockd: \(String(cString: strerror(number)))")
+        Self(.daemonUnavailable, "cannot make the thread that speaks to lockd: \(System.message(of: number))")
     }
 
     /// There was a daemon, and it was not back in time.

@@ -1,4 +1,4 @@
-import Glibc
+import CUnix
 package import LockdModel
 package import LockdWire
 
@@ -51,7 +51,7 @@ package final class ResumingConnection {
     package var descriptor: CInt { transport?.descriptor ?? -1 }
 
     /// For how many milliseconds at most whoever waits may wait before ``proceed()``, in the unit of poll(); -1 for ever.
-    package var patience: CInt { unheard.isEmpty ? WakeUp.milliseconds(until: retryAt) : 0 }
+    package var patience: CInt { unheard.isEmpty ? System.milliseconds(until: retryAt) : 0 }
 
     /// Asks, and waits for the answer; what comes before it goes to `onAside`.
     ///
@@ -64,8 +64,8 @@ package final class ResumingConnection {
         onAside: (Reply) -> Void = { _ in }
     ) throws -> Reply {
         if let attachment {
-            let copy = fcntl(attachment, F_DUPFD_CLOEXEC, 0)
-            guard copy != -1 else { throw BlockingConnection.Failure.system(errno) }
+            let copy = cunix_duplicate(attachment)
+            guard copy != -1 else { throw BlockingConnection.Failure.system(System.errorNumber) }
             descriptorOfRequest = Descriptor(owning: copy)
         }
         defer { descriptorOfRequest = nil }
@@ -98,8 +98,7 @@ package final class ResumingConnection {
     }
 
     private func wait(until instant: MonotonicInstant?) {
-        var descriptors = [pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
-        poll(&descriptors, 1, WakeUp.milliseconds(until: instant))
+        _ = System.wait(for: descriptor, until: instant)
     }
 
     /// Does what can be done now, and returns what has happened.

@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import CUnix
 
 /// Where a client finds the daemon.
 ///
@@ -17,7 +16,7 @@ public enum SocketPath {
     /// - Throws: ``LockdClientError`` with the code ``LockdClientError/Code/invalidArgument`` if both `argument` and `user` are given, if the
     ///   path cannot be that of a socket, or if `user` is asked for and `$XDG_RUNTIME_DIR` is not set.
     public static func find(argument: String? = nil, user: Bool = false) throws(LockdClientError) -> String {
-        try find(argument: argument, user: user, environment: environment)
+        try find(argument: argument, user: user, environment: System.environment)
     }
 
     static func find(
@@ -45,7 +44,7 @@ public enum SocketPath {
         if path.isEmpty { throw .invalidArgument("\(what) is empty; leave it out for \(system)") }
         if path.utf8.contains(0) { throw .invalidArgument("\(what) holds a NUL byte, which no path can") }
         let path = path.utf8.first == UInt8(ascii: "/") ? path : try currentDirectory(for: what) + "/" + path
-        let maximum = clinux_unix_path_maximum()
+        let maximum = cunix_path_maximum()
         guard path.utf8.count <= maximum else {
             throw .invalidArgument("\(what) has \(path.utf8.count) bytes, the kernel allows \(maximum): \(path)")
         }
@@ -53,17 +52,8 @@ public enum SocketPath {
     }
 
     private static func currentDirectory(for what: String) throws(LockdClientError) -> String {
-        guard let directory = getcwd(nil, 0) else {
-            throw .invalidArgument(
-                "\(what) is relative, and the current directory cannot be found: \(String(cString: strerror(errno)))"
-            )
-        }
-        defer { free(directory) }
-        return String(cString: directory)
-    }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value[0] != 0 else { return nil }
-        return String(cString: value)
+        if let directory = System.currentDirectory() { return directory }
+        let reason = System.message(of: System.errorNumber)
+        throw .invalidArgument("\(what) is relative, and the current directory cannot be found: \(reason)")
     }
 }

@@ -1,5 +1,4 @@
-import CLinux
-import Glibc
+import CUnix
 import LockdModel
 
 /// The socket of one connection.
@@ -20,25 +19,21 @@ final class Transport: Sendable {
         socket = try Self.connect(path, timeout)
     }
 
-    deinit { close(socket) }
+    deinit { System.close(socket) }
 
     private static func connect(_ path: String, _ timeout: Milliseconds?) throws(ConnectFailure) -> CInt {
-        let socket = try ConnectFailure.check(path, clinux_unix_stream_socket(timeout == nil))
+        let socket = try ConnectFailure.check(path, cunix_stream_socket(timeout == nil))
         do throws(ConnectFailure) {
             if let timeout {
-                var time = timeval(tv_sec: Int(timeout.count / 1000), tv_usec: Int(timeout.count % 1000) * 1000)
-                _ = try ConnectFailure.check(
-                    path,
-                    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, socklen_t(MemoryLayout<timeval>.size))
-                )
+                _ = try ConnectFailure.check(path, cunix_limit_sending(socket, timeout.count))
             }
-            let result = retryingOnInterrupt { Int(clinux_connect_unix(socket, path, path.utf8.count)) }
+            let result = System.retryingOnInterrupt { Int(cunix_connect(socket, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
             // Nothing but connecting may block.
-            _ = try ConnectFailure.check(path, fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK))
+            _ = try ConnectFailure.check(path, cunix_stop_blocking(socket))
             return socket
         } catch {
-            close(socket)
+            System.close(socket)
             throw error
         }
     }
@@ -48,11 +43,9 @@ final class Transport: Sendable {
     /// Does not block.
     func send(_ message: OutputQueue.Message) -> Int? {
         let descriptors = message.descriptor.map { [$0.number] } ?? []
-        let count = message.bytes.withUnsafeBytes { bytes in
-            retryingOnInterrupt { clinux_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count) }
-        }
+        let count = message.bytes.withUnsafeBytes { System.send($0, along: descriptors, to: socket) }
         if count >= 0 { return count }
-        return errno == EAGAIN ? 0 : nil
+        return System.errorNumber == System.ErrorNumber.tryAgain ? 0 : nil
     }
 
     /// What a read brought.
@@ -71,16 +64,16 @@ final class Transport: Sendable {
     func receive() -> Input {
         var number: CInt = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.inputSize) { buffer, count in
-            let result = retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, 0) }
-            number = result == -1 ? errno : 0
+            let result = System.receive(into: UnsafeMutableRawBufferPointer(buffer), from: socket)
+            number = result == -1 ? System.errorNumber : 0
             count = max(0, result)
         }
         if !bytes.isEmpty { return .bytes(bytes) }
         switch number {
-        case EAGAIN: return .nothing
+        case System.ErrorNumber.tryAgain: return .nothing
         // A daemon that ends with requests unread leaves a reset.
-        case 0, ECONNRESET: return .end(problem: "it has closed the connection")
-        default: return .end(problem: String(cString: strerror(number)))
+        case 0, System.ErrorNumber.connectionReset: return .end(problem: "it has closed the connection")
+        default: return .end(problem: System.message(of: number))
         }
     }
 
@@ -90,36 +83,14 @@ final class Transport: Sendable {
         isFull: Bool,
         until deadline: MonotonicInstant?,
         _ wakeUp: WakeUp
-    ) -> (isReadable: Bool, isWritable: Bool) {
-        let watched = Int16((reads ? POLLIN : 0) | (isFull ? POLLOUT : 0))
-        // Of a socket that is watched for nothing, poll() would still tell that it has ended, again and again.
-        var descriptors = [pollfd(fd: watched == 0 ? -1 : socket, events: watched, revents: 0)]
-        guard wakeUp.poll(&descriptors, until: deadline) else { return (false, false) }
-        let isWritable = isFull && descriptors[0].revents & Int16(POLLOUT) != 0
-        return (descriptors[0].revents & ~Int16(POLLOUT) != 0, isWritable)
+    ) -> System.Readiness {
+        wakeUp.wait(for: socket, reads: reads, writes: isFull, until: deadline)
     }
 
     /// Ends the connection on both sides.
     ///
     /// A forked child may have inherited the socket, so that closing it here would not end anything.
     func shutDown() {
-        shutdown(socket, CInt(SHUT_RDWR))
-    }
-}
-
-/// The result of a system call, again and again while a signal interrupts it.
-private func retryingOnInterrupt(_ call: () -> Int) -> Int {
-    while true {
-        let result = call()
-        if result != -1 || errno != EINTR { return result }
-    }
-}
-
-extension MonotonicInstant {
-    /// What CLOCK_MONOTONIC says.
-    static func now() -> MonotonicInstant {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return MonotonicInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
+        System.shutDown(socket)
     }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import LockdModel
 
 /// One session that watches: a thread that reads what the daemon says, as long as there is room for it, and the tasks that take it from here.
@@ -36,17 +35,17 @@ final class WatchShell: Sendable {
 
     private let path: String
     private let connectTimeout: Milliseconds
-    private let process: pid_t
+    private let process: Int32
     private let state: Guarded<State>
 
-    init(path: String, prefix: LockName?, connectTimeout: Milliseconds, process: pid_t) {
+    init(path: String, prefix: LockName?, connectTimeout: Milliseconds, process: Int32) {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
         state = Guarded(State(core: WatchCore(path: path, prefix: prefix, seed: .random(in: .min ... .max))))
     }
 
-    private var isInOwnProcess: Bool { getpid() == process }
+    private var isInOwnProcess: Bool { System.process == process }
 
     // MARK: For tasks
 

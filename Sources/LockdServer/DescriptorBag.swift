@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Glibc
 import LockdModel
 import Logging
@@ -143,7 +144,7 @@ final class DescriptorBag {
         let words = batch.map(\.item.word)
         let descriptors = batch.map(\.descriptor)
         let byteCount = words.count * MemoryLayout<UInt64>.size
-        return retryingOnInterrupt { clinux_send(end, words, byteCount, descriptors, descriptors.count) } == byteCount
+        return retryingOnInterrupt { cunix_send(end, words, byteCount, descriptors, descriptors.count) } == byteCount
     }
 
     private static func number(of name: String) -> UInt64 { UInt64(name.dropFirst(namePrefix.count)) ?? 0 }

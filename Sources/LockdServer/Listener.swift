@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Glibc
 
 /// The socket on which the daemon listens, and its file.
@@ -23,7 +24,7 @@ final class Listener {
     /// A socket file that is there is replaced: the caller holds the ``InstanceLock`` of the path, so nobody serves it.
     init(path: String, mode: mode_t) throws {
         try Self.removeStaleSocket(path)
-        let socket = try check("socket") { clinux_unix_stream_socket(true) }
+        let socket = try check("socket") { cunix_stream_socket(true) }
         descriptor = socket
         do {
             // The file gets the permissions of the socket, less the umask: at no time can anybody connect who shall not.
@@ -59,7 +60,7 @@ final class Listener {
     }
 
     private static func removeStaleSocket(_ path: String) throws {
-        let maximum = clinux_unix_path_maximum()
+        let maximum = cunix_path_maximum()
         guard path.utf8.count <= maximum else {
             throw Obstacle(
                 description: "the socket path \(path) has \(path.utf8.count) bytes; the kernel allows \(maximum)"

@@ -1,4 +1,4 @@
-import CLinux
+import CUnix
 import Glibc
 import LockdModel
 import Synchronization
@@ -154,7 +154,7 @@ private final class ClosingWork: @unchecked Sendable {
     /// If there can be none now, the descriptors stay until the next one is to be closed.
     private func startThread() -> Bool {
         let work = Unmanaged.passRetained(self)
-        let error = clinux_start_thread(
+        let error = cunix_start_thread(
             { work in
                 guard let work else { return nil }
                 Unmanaged<ClosingWork>.fromOpaque(work).takeRetainedValue().closeAll()

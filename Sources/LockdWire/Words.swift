@@ -1,6 +1,12 @@
 package import LockdModel
 
-import func Glibc.memchr
+#if canImport(Darwin)
+    import func Darwin.memchr
+#elseif canImport(Musl)
+    import func Musl.memchr
+#else
+    import func Glibc.memchr
+#endif
 
 /// What can be wrong with a line before any of its words is looked at.
 enum LineFlaw: Error, Hashable {

@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Glibc
 public import LockdModel
 
@@ -59,7 +60,7 @@ public final class Notifier {
             descriptor = nil
             return
         }
-        let room = Int(clinux_unix_path_maximum())
+        let room = Int(cunix_path_maximum())
         guard ["/", "@"].contains(socketName.first), (2...room).contains(socketName.utf8.count) else {
             throw SystemdError(
                 "NOTIFY_SOCKET=\(socketName) is not a Unix socket; lockd needs a path, or @ and a name, of at most \(room) bytes"
@@ -235,7 +236,7 @@ public final class Notifier {
         var text = notice.text
         let count = text.withUTF8 { bytes in
             while true {
-                let count = clinux_send(
+                let count = cunix_send(
                     descriptor,
                     bytes.baseAddress,
                     bytes.count,

@@ -1,5 +1,6 @@
 import ArgumentParser
 import CLinux
+import CUnix
 import Glibc
 import LockdModel
 import LockdServer
@@ -156,7 +157,7 @@ struct Lockd: ParsableCommand {
 
     /// Where a socket listens that was passed.
     private static func name(of listener: CInt) throws -> String {
-        let room = Int(clinux_unix_path_maximum()) + 1
+        let room = Int(cunix_path_maximum()) + 1
         var count = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: room) { buffer, filled in
             count = clinux_unix_name(listener, buffer.baseAddress)

@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Glibc
 import LockdModel
 import LockdWire
@@ -125,7 +126,7 @@ import Testing
     /// A socket with room for one connection in its backlog, which is taken.
     private func fullSocket() throws -> (listener: CInt, path: String, occupant: BlockingConnection) {
         let path = daemon.directory + "/backlog.sock"
-        let listener = clinux_unix_stream_socket(true)
+        let listener = cunix_stream_socket(true)
         try #require(clinux_bind_unix(listener, path, path.utf8.count) == 0 && listen(listener, 0) == 0)
         return (listener, path, try BlockingConnection(path: path))
     }

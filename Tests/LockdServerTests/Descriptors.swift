@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Glibc
 
 @testable import LockdServer
@@ -143,6 +144,6 @@ struct ConnectedSockets {
 /// Sends bytes with descriptors, which stay the caller's.
 func send(_ text: String, with descriptors: [CInt], to socket: CInt) throws {
     let bytes = Array(text.utf8)
-    let count = try check("sendmsg") { clinux_send(socket, bytes, bytes.count, descriptors, descriptors.count) }
+    let count = try check("sendmsg") { cunix_send(socket, bytes, bytes.count, descriptors, descriptors.count) }
     precondition(count == bytes.count, "\(count) of \(bytes.count) bytes were sent")
 }

@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Foundation
 import Glibc
 import Testing
@@ -25,7 +26,7 @@ import Testing
     }
 
     @Test func staleSocketIsReplaced() throws {
-        let stale = try check("socket") { clinux_unix_stream_socket(true) }
+        let stale = try check("socket") { cunix_stream_socket(true) }
         _ = try check("bind") { clinux_bind_unix(stale, path, path.utf8.count) }
         Glibc.close(stale)
         #expect(throws: SystemError.self) { try TestClient(connectingTo: path) }
@@ -53,7 +54,7 @@ import Testing
     }
 
     @Test func longestPathWorksAndALongerOneIsRefused() throws {
-        let room = Int(clinux_unix_path_maximum()) - directory.path.utf8.count - 1
+        let room = Int(cunix_path_maximum()) - directory.path.utf8.count - 1
         let longest = directory.path + "/" + String(repeating: "s", count: room)
         let listener = try Listener(path: longest, mode: 0o600)
         defer { listener.shutDown() }

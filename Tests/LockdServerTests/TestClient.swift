@@ -1,4 +1,4 @@
-import CLinux
+import CUnix
 import Foundation
 
 @testable import LockdServer
@@ -11,8 +11,8 @@ final class TestClient {
     private var isClosed = false
 
     init(connectingTo path: String) throws {
-        descriptor = try check("socket") { clinux_unix_stream_socket(false) }
-        _ = try check("connect \(path)") { clinux_connect_unix(descriptor, path, path.utf8.count) }
+        descriptor = try check("socket") { cunix_stream_socket(false) }
+        _ = try check("connect \(path)") { cunix_connect(descriptor, path, path.utf8.count) }
     }
 
     deinit {

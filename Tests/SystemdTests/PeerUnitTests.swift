@@ -1,4 +1,5 @@
 import CLinux
+import CUnix
 import Foundation
 import Glibc
 import LockdModel
@@ -18,7 +19,7 @@ private let groups: String? = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].first
         let group = try #require(groups) + "/" + unit
         try #require(mkdir(group, 0o755) == 0)
         defer { rmdir(group) }
-        let listener = clinux_unix_stream_socket(false)
+        let listener = cunix_stream_socket(false)
         defer { close(listener) }
         let path = NSTemporaryDirectory() + "lockd-peer-\(getpid()).sock"
         try #require(clinux_bind_unix(listener, path, path.utf8.count) == 0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+
 import pytest
 from conftest import Project
 from findings import ROOT
@@ -40,7 +42,7 @@ def test_what_is_no_import_is_not_seen(line: str) -> None:
         ("LockdWire", "Glibc.memchr"),
         ("LockdServer", "LockdCore"),
         ("LockdServer", "Glibc"),
-        ("LockdClient", "Glibc"),
+        ("LockdClient", "CUnix"),
         ("lockd", "LockdServer"),
         ("lockd", "Foundation"),
     ],
@@ -66,6 +68,8 @@ def test_lower_floors_may_be_imported(importer: str, imported: str) -> None:
         ("LockdClient", "Foundation.Date"),
         ("LockdClient", "Foundation"),
         ("LockdClient", "FoundationEssentials"),
+        ("LockdClient", "CLinux"),
+        ("LockdClient", "Glibc"),
     ],
 )
 def test_the_same_floor_and_higher_ones_may_not(importer: str, imported: str) -> None:
@@ -73,6 +77,20 @@ def test_the_same_floor_and_higher_ones_may_not(importer: str, imported: str) ->
     assert problem is not None
     assert importer in problem
     assert imported in problem
+
+
+def test_only_one_file_of_the_client_imports_the_c_library() -> None:
+    assert objection("LockdClient", "Glibc", "System.swift") is None
+    assert objection("LockdClient", "Darwin", "System.swift") is None
+    assert objection("LockdClient", "Darwin", "Transport.swift") is not None
+
+
+@pytest.mark.parametrize("system", ["linux", "another"])
+def test_what_differs_between_systems_compiles_for_others_too(system: str) -> None:
+    elsewhere = [] if system == "linux" else ["-U__linux__"]
+    code = ROOT / "Sources" / "CUnix"
+    flags = ["-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{code}/include", *elsewhere]
+    subprocess.run(["clang", *flags, code / "CUnix.c"], check=True)
 
 
 def test_a_broken_floor_is_found_with_file_and_line(project: Project) -> None:

@@ -41,12 +41,8 @@ int clinux_pidfd_send_signal(int pidfd, int signal);
 // epoll_ctl(2) with a number as user data.
 int clinux_epoll_control(int epoll, int operation, int descriptor, uint32_t events, uint64_t data);
 
-// socket(2), AF_UNIX, SOCK_STREAM, close-on-exec; non-blocking if asked.
-int clinux_unix_stream_socket(bool nonblocking);
-
-// bind(2) or connect(2) to a path of `length` bytes. Fails with ENAMETOOLONG if it does not fit.
+// bind(2) to a path of `length` bytes. Fails with ENAMETOOLONG if it does not fit.
 int clinux_bind_unix(int socket, const char *path, size_t length);
-int clinux_connect_unix(int socket, const char *path, size_t length);
 
 // socket(2), AF_UNIX, SOCK_DGRAM, close-on-exec, non-blocking.
 int clinux_unix_datagram_socket(void);
@@ -59,9 +55,6 @@ int clinux_connect_by_name(int socket, const char *name, size_t length);
 // socket has none. `name` has room for one byte more than a path may have. Fails with EAFNOSUPPORT if it is not a Unix socket.
 ssize_t clinux_unix_name(int socket, void *name);
 
-// The most bytes that a socket's path may have.
-size_t clinux_unix_path_maximum(void);
-
 // accept4(2), non-blocking and close-on-exec.
 int clinux_accept(int listener);
 
@@ -72,9 +65,6 @@ enum { CLINUX_DESCRIPTORS_MAXIMUM = 253 };
 // CLINUX_DESCRIPTORS_MAXIMUM of them; `descriptor_count` says how many there are. Unlike with recv(2) the kernel closes none of them, which
 // could block, unless this process has no numbers left for them.
 ssize_t clinux_receive(int socket, void *buffer, size_t length, int *descriptors, size_t *descriptor_count);
-
-// sendmsg(2) without SIGPIPE, with `descriptor_count` descriptors, no more than CLINUX_DESCRIPTORS_MAXIMUM, that go along with the first byte.
-ssize_t clinux_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count);
 
 // How many bytes clinux_receive would return for that length, which it would put into `buffer`; they stay where they are. `has_descriptors`
 // says whether descriptors would come along.
@@ -113,9 +103,6 @@ int clinux_forwarded_signalfd(sigset_t *former);
 // One signal from a signalfd: its number, or 0 if there is none. `from_terminal` says whether the kernel sent it, as it does on Ctrl-C, to
 // the child as well.
 int clinux_read_signal(int signalfd, bool *from_terminal);
-
-// Starts a thread that takes no signals, with a small stack, and does not wait for its end. Returns 0, or the error number.
-int clinux_start_thread(void *(*body)(void *), void *argument);
 
 // Raises the soft limit of descriptors to the hard one, as far as that is allowed, and returns the soft limit.
 uint64_t clinux_raise_descriptor_limit(void);
