@@ -82,7 +82,7 @@ extension WaitTimeout {
 }
 
 extension Milliseconds {
-    fileprivate init(roundingUp duration: Duration, _ what: String) throws(LockdClientError) {
+    init(roundingUp duration: Duration, _ what: String) throws(LockdClientError) {
         guard (.zero ... .milliseconds(Milliseconds.maximum.count)).contains(duration) else {
             throw .invalidArgument("\(what) is \(duration); it can be 0 to 366 days")
         }

@@ -105,7 +105,8 @@ public final class Lease: Sendable, CustomStringConvertible {
 }
 
 extension ClientAction.LeaseEnding {
-    fileprivate var loss: LeaseLoss? {
+    /// How the lease was lost, if it was.
+    var loss: LeaseLoss? {
         switch self {
         case .released: nil
         case .lost(let loss): loss

@@ -58,4 +58,43 @@ import Testing
         try await kept.release()
         for name in ["a", "kept", "shared", "x", "y"] { #expect(try daemon.show(name) == []) }
     }
+
+    @Test func restartsUnderLoadAreNotNoticedByThreads() async throws {
+        let daemon = try Daemon()
+        let client = BlockingLockdClient(socket: daemon.socket)
+        let isOver = Flag()
+        let (room, progress) = (Room(), (0..<4).map { _ in Room() })
+        let kept = try client.acquire("kept", ttl: .seconds(60))
+        try await withThrowingTaskGroup { group in
+            for progress in progress {
+                group.addTask {
+                    try await onThread {
+                        while !isOver.isRaised {
+                            try client.withLease("a", ttl: .seconds(60)) { _ in
+                                room.enter()
+                                room.leave()
+                            }
+                            try client.acquire("shared", mode: .shared).release()
+                            try client.acquire("x", "y", waitTimeout: .seconds(250)).release()
+                            progress.enter()
+                        }
+                    }
+                }
+            }
+            for number in 0..<Self.restartCount / 2 {
+                try daemon.restart(number.isMultiple(of: 2) ? SIGKILL : SIGTERM)
+                let visits = progress.map(\.visits)
+                while zip(progress, visits).contains(where: { $0.visits == $1 }) {
+                    try Task.checkCancellation()
+                    await Task.yield()
+                }
+            }
+            isOver.raise()
+            try await group.waitForAll()
+        }
+        #expect(room.mostAtATime == 1)
+        #expect(!kept.isLost)
+        try kept.release()
+        for name in ["a", "kept", "shared", "x", "y"] { #expect(try daemon.show(name) == []) }
+    }
 }

@@ -1,0 +1,431 @@
+import LockdModel
+import LockdWire
+
+/// Does what a ``ClientCore`` says, on the threads of those who ask.
+///
+/// There is no thread that reads. Among those who wait one is the *leader*: it connects, reads, and hands out the answers; the others sleep until they are answered or
+/// become leader. So whoever is alone writes its request and reads the reply by itself. What is to be done while nobody waits, as renewals are, a *keeper* does: a
+/// thread that is there only as long as there is something like that.
+final class BlockingShell: Sendable {
+    /// What a caller can be told.
+    enum Answer: Sendable {
+        case done
+        case lease(BlockingLease)
+        case bound(BoundLease)
+        case history([Hold])
+        /// To whoever waits for the end of a lease: how it was lost, or that it was released.
+        case ended(LeaseLoss?)
+    }
+
+    /// A thread that has asked for something.
+    private struct Caller: Sendable {
+        var result: Result<Answer, any Error>?
+        /// The last one only: what is told is how it is.
+        var progress: WaitProgress?
+        /// There is one as soon as it has to sleep while another one leads.
+        var sleeper: Sleeper?
+    }
+
+    private struct Keeper: Sendable {
+        let sleeper = Sleeper()
+        /// While it sleeps: until when.
+        var sleep: MonotonicInstant?
+    }
+
+    private struct State: Sendable {
+        var core: ClientCore
+        var callers: [RequestID: Caller] = [:]
+        /// Who waits for the end of a lease.
+        var watchers: [FencingToken: [RequestID]] = [:]
+        var leases: [FencingToken: BlockingLease] = [:]
+        /// What is to be connected next.
+        var attempt: Attempt?
+        var connection: (id: ConnectionID, transport: Transport)?
+        /// The caller who leads; the keeper, and one who only looks, lead by a number of their own.
+        var leader: RequestID?
+        /// While the leader sleeps: until when, which may be for ever.
+        var leaderSleep: MonotonicInstant?
+        /// There is none before the first connection.
+        var wakeUp: WakeUp?
+        var keeper: Keeper?
+    }
+
+    private struct Attempt: Sendable {
+        let id: ConnectionID
+        /// How long to wait for room in the daemon's backlog; `nil` for not at all.
+        let timeout: Milliseconds?
+    }
+
+    /// What is done after the lock was left.
+    private enum Effect: Sendable {
+        case send(Transport, ConnectionID, OutputQueue.Message)
+        case ring(WakeUp)
+        case wake(Sleeper)
+        case shutDown(Transport)
+        case startKeeper
+    }
+
+    /// What the leader does next.
+    private enum Step {
+        case connect(Attempt)
+        /// Wait for what arrives, if there is a connection.
+        case await((id: ConnectionID, transport: Transport)?, isFull: Bool, until: MonotonicInstant?, WakeUp)
+    }
+
+    /// What a caller does next.
+    private enum Turn {
+        case finish(Result<Answer, any Error>)
+        case report(WaitProgress)
+        case lead(Step)
+        case sleep(Sleeper)
+        /// It waits no longer.
+        case leave
+    }
+
+    private let path: String
+    private let process: Int32
+    private let state: Guarded<State>
+
+    init(path: String, process: Int32 = System.process) {
+        self.path = path
+        self.process = process
+        state = Guarded(State(core: ClientCore(path: path, seed: .random(in: .min ... .max))))
+    }
+
+    /// Whether this is the process that made the client, and not a forked child of it, in which nothing of the shell may be touched.
+    var isInOwnProcess: Bool { System.process == process }
+
+    // MARK: For callers
+
+    /// Asks the core by an event, and returns when it is answered; calls `report` with what comes of the wait before.
+    ///
+    /// - Throws: ``LockdClientError``.
+    @discardableResult
+    func ask(_ event: (RequestID) -> ClientEvent, _ report: (WaitProgress) -> Void = { _ in }) throws -> Answer {
+        guard isInOwnProcess else { throw LockdClientError.forked }
+        let (id, effects) = state.withLock { state in
+            let id = state.core.makeRequestID()
+            state.callers[id] = Caller()
+            return (id, self.effects(of: event(id), &state))
+        }
+        run(effects)
+        guard let result = wait(id, until: nil, report) else {
+            preconditionFailure("\(id) has left without an answer")
+        }
+        return try result.get()
+    }
+
+    /// Waits until the lease is over, or until `deadline`; returns how it was lost.
+    func awaitEnd(of lease: BlockingLease, until deadline: MonotonicInstant?) -> LeaseLoss? {
+        let id = state.withLock { state -> RequestID? in
+            let token = FencingToken(lease.token)
+            guard state.leases[token] != nil else { return nil }
+            let id = state.core.makeRequestID()
+            state.callers[id] = Caller()
+            state.watchers[token, default: []].append(id)
+            return id
+        }
+        // Nobody asked for anything that could fail.
+        guard let id, case .success(.ended(let loss))? = wait(id, until: deadline) else { return lease.recordedLoss }
+        return loss
+    }
+
+    /// Takes in what has arrived, unless somebody is about to.
+    ///
+    /// Does not block.
+    func look() {
+        let claim = state.withLock { state -> (RequestID, (id: ConnectionID, transport: Transport))? in
+            guard state.leader == nil, let connection = state.connection else { return nil }
+            let id = state.core.makeRequestID()
+            state.leader = id
+            return (id, connection)
+        }
+        guard let (id, connection) = claim else { return }
+        receive(from: connection)
+        change { self.passOn(from: id, &$0) }
+    }
+
+    /// Nobody refers to the client any more.
+    func drop() { change { self.effects(of: .clientDropped, &$0) + self.passOn(from: nil, &$0) } }
+
+    private func wait(
+        _ id: RequestID,
+        until deadline: MonotonicInstant?,
+        _ report: (WaitProgress) -> Void = { _ in }
+    ) -> Result<Answer, any Error>? {
+        while true {
+            let (turn, effects) = state.withLock { self.turn(of: id, until: deadline, &$0) }
+            run(effects)
+            switch turn {
+            case .finish(let result): return result
+            case .leave: return nil
+            case .report(let progress): report(progress)
+            case .lead(let step): perform(step)
+            case .sleep(let sleeper): sleeper.sleep(until: deadline)
+            }
+        }
+    }
+
+    private func turn(of id: RequestID, until deadline: MonotonicInstant?, _ state: inout State) -> (Turn, [Effect]) {
+        guard var caller = state.callers[id] else { preconditionFailure("\(id) was answered twice") }
+        if let result = caller.result {
+            state.callers[id] = nil
+            return (.finish(result), passOn(from: id, &state))
+        }
+        if let progress = caller.progress.take() {
+            // It does not sleep while it looks at that, so nobody is to think that it could lead.
+            caller.sleeper = nil
+            state.callers[id] = caller
+            return (.report(progress), passOn(from: id, &state))
+        }
+        if let deadline, deadline <= .now() {
+            state.callers[id] = nil
+            for token in state.watchers.keys { state.watchers[token]?.removeAll { $0 == id } }
+            return (.leave, passOn(from: id, &state))
+        }
+        if state.leader == nil || state.leader == id {
+            state.leader = id
+            return (.lead(nextStep(until: deadline, &state)), [])
+        }
+        let sleeper = caller.sleeper ?? Sleeper()
+        caller.sleeper = sleeper
+        state.callers[id] = caller
+        return (.sleep(sleeper), [])
+    }
+
+    // MARK: The leader
+
+    private func nextStep(until deadline: MonotonicInstant?, _ state: inout State) -> Step {
+        if let attempt = state.attempt.take() { return .connect(attempt) }
+        guard let wakeUp = state.wakeUp else { preconditionFailure("somebody waits, and nobody has tried to connect") }
+        let next = [state.core.nextInstant, deadline].compactMap(\.self).min()
+        state.leaderSleep = next ?? .distantFuture
+        return .await(state.connection, isFull: state.core.awaitsWritability, until: next, wakeUp)
+    }
+
+    private func perform(_ step: Step) {
+        switch step {
+        case .connect(let attempt): connect(attempt)
+        case .await(let connection, let isFull, let deadline, let wakeUp):
+            guard let connection else {
+                wakeUp.sleep(until: deadline)
+                return awake(deadline)
+            }
+            let readiness = connection.transport.wait(isFull: isFull, until: deadline, wakeUp)
+            if readiness.isWritable { apply(.becameWritable(connection.id)) }
+            if readiness.isReadable { receive(from: connection) }
+            awake(deadline)
+        }
+    }
+
+    private func connect(_ attempt: Attempt) {
+        do throws(ConnectFailure) {
+            if state.withLock({ $0.wakeUp == nil }) {
+                let wakeUp = try WakeUp(for: path)
+                state.withLock { $0.wakeUp = wakeUp }
+            }
+            let transport = try Transport(path: path, timeout: attempt.timeout)
+            change { state in
+                state.connection = (attempt.id, transport)
+                return self.effects(of: .connected(attempt.id), &state)
+            }
+        } catch {
+            apply(.ended(attempt.id, .daemonUnavailable(error)))
+        }
+    }
+
+    private func receive(from connection: (id: ConnectionID, transport: Transport)) {
+        switch connection.transport.receive() {
+        case .bytes(let bytes): apply(.received(connection.id, bytes))
+        case .nothing: break
+        case .end(let problem):
+            change { state in
+                if state.connection?.id == connection.id { state.connection = nil }
+                return self.effects(of: .ended(connection.id, .connectionLost(path, problem)), &state)
+            }
+        }
+    }
+
+    /// The leader slept, until `deadline` at the most.
+    private func awake(_ deadline: MonotonicInstant?) {
+        state.withLock { $0.leaderSleep = nil }
+        if let deadline, deadline <= .now() { apply(.timePassed) }
+    }
+
+    /// Lets another one lead, if `id` does, or nobody; returns how it hears of that.
+    private func passOn(from id: RequestID?, _ state: inout State) -> [Effect] {
+        if let leader = state.leader {
+            guard leader == id else { return [] }
+            state.leader = nil
+        }
+        for caller in state.callers.values where caller.result == nil {
+            if let sleeper = caller.sleeper { return [.wake(sleeper)] }
+        }
+        return callKeeper(&state)
+    }
+
+    // MARK: The keeper
+
+    /// Sees to it that what is to be done later is done, although nobody waits.
+    private func callKeeper(_ state: inout State) -> [Effect] {
+        guard Self.needsKeeper(state) else { return [] }
+        guard let keeper = state.keeper else {
+            state.keeper = Keeper()
+            return [.startKeeper]
+        }
+        guard let sleep = keeper.sleep, state.core.nextInstant ?? .distantFuture < sleep || Self.isUnsettled(state)
+        else { return [] }
+        state.keeper?.sleep = nil
+        return [.wake(keeper.sleeper)]
+    }
+
+    private static func needsKeeper(_ state: State) -> Bool {
+        !state.core.isOver && (state.core.nextInstant != nil || isUnsettled(state))
+    }
+
+    /// Whether there is something to be read or connected for, whoever does it.
+    private static func isUnsettled(_ state: State) -> Bool {
+        state.attempt != nil || !state.core.outstanding.isEmpty
+    }
+
+    private func keep() {
+        let id = state.withLock { $0.core.makeRequestID() }
+        while let (step, sleeper, deadline) = state.withLock({ keeperStep(id, &$0) }) {
+            if let step {
+                perform(step)
+            } else {
+                sleeper.sleep(until: deadline)
+            }
+            change { state in
+                state.keeper?.sleep = nil
+                var effects = self.passOn(from: id, &state)
+                if let next = state.core.nextInstant, next <= .now() {
+                    effects += self.effects(of: .timePassed, &state)
+                }
+                return effects
+            }
+        }
+    }
+
+    /// What the keeper does: lead, or else sleep until there is something to do; `nil` if it is not needed.
+    private func keeperStep(_ id: RequestID, _ state: inout State) -> (Step?, Sleeper, MonotonicInstant?)? {
+        guard let keeper = state.keeper, Self.needsKeeper(state) else {
+            state.keeper = nil
+            return nil
+        }
+        if state.leader == nil, Self.isUnsettled(state) || state.connection == nil {
+            state.leader = id
+            return (nextStep(until: nil, &state), keeper.sleeper, nil)
+        }
+        let deadline = state.core.nextInstant
+        state.keeper?.sleep = deadline ?? .distantFuture
+        return (nil, keeper.sleeper, deadline)
+    }
+
+    // MARK: The one door
+
+    private func apply(_ event: ClientEvent) { change { self.effects(of: event, &$0) } }
+
+    /// Changes the state, and then, without the lock, does what follows from that.
+    private func change(_ change: (inout State) -> [Effect]) {
+        run(state.withLock { change(&$0) })
+    }
+
+    private func run(_ effects: [Effect]) {
+        var effects = effects
+        while !effects.isEmpty {
+            for effect in exchange(&effects, with: []) {
+                guard let news = perform(effect) else { continue }
+                effects += state.withLock { self.effects(of: news, &$0) }
+            }
+        }
+    }
+
+    /// Applies an event, and looks up what the actions speak of.
+    private func effects(of event: ClientEvent, _ state: inout State) -> [Effect] {
+        var effects: [Effect] = []
+        for action in state.core.apply(event, at: .now()) { effects += self.effects(of: action, &state) }
+        if let wakeUp = disturb(&state) { effects.append(.ring(wakeUp)) }
+        return effects
+    }
+
+    /// What ends the sleep of the leader, if that has something to do before it would wake up.
+    private func disturb(_ state: inout State) -> WakeUp? {
+        guard let sleep = state.leaderSleep, let wakeUp = state.wakeUp else { return nil }
+        let isDisturbed =
+            state.attempt != nil || state.core.isOver || state.core.nextInstant ?? .distantFuture < sleep
+        guard isDisturbed else { return nil }
+        state.leaderSleep = nil
+        return wakeUp
+    }
+
+    private func effects(of action: ClientAction, _ state: inout State) -> [Effect] {
+        switch action {
+        case .connect(let id): state.attempt = Attempt(id: id, timeout: ClientShell.connectTimeout)
+        case .reconnect(let id): state.attempt = Attempt(id: id, timeout: nil)
+        case .send(let id, let message):
+            if let connection = state.connection, connection.id == id {
+                return [.send(connection.transport, id, message)]
+            }
+        case .awaitWritability: if let wakeUp = state.wakeUp { return [.ring(wakeUp)] }
+        case .shutDown(let id):
+            guard let connection = state.connection, connection.id == id else { break }
+            // Nobody will read what is left of it.
+            if state.core.isOver { state.connection = nil }
+            return [.shutDown(connection.transport)]
+        case .report(let id, let progress):
+            state.callers[id]?.progress = progress
+            return wake(id, state)
+        case .complete(let id, let completion): return complete(id, result(of: completion, &state), &state)
+        case .endLease(let token, let ending):
+            // What the lease says of itself changes under the lock, before anybody is answered.
+            guard let lease = state.leases.removeValue(forKey: token) else { break }
+            lease.end(ending)
+            let watchers = state.watchers.removeValue(forKey: token) ?? []
+            return watchers.flatMap { complete($0, .success(.ended(lease.recordedLoss)), &state) }
+        }
+        return []
+    }
+
+    private func complete(_ id: RequestID, _ result: Result<Answer, any Error>, _ state: inout State) -> [Effect] {
+        state.callers[id]?.result = result
+        return wake(id, state)
+    }
+
+    private func wake(_ id: RequestID, _ state: State) -> [Effect] {
+        state.callers[id]?.sleeper.map { [.wake($0)] } ?? []
+    }
+
+    private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Answer, any Error> {
+        switch completion {
+        case .granted(let names, let token, let predecessor):
+            let previous = AbandonedLease(predecessor)
+            let lease = BlockingLease(names: names.strings, token: token, previous: previous, shell: self)
+            state.leases[token] = lease
+            return .success(.lease(lease))
+        case .bound(let names, let token, let predecessor):
+            let previous = AbandonedLease(predecessor)
+            return .success(.bound(BoundLease(names: names.strings, token: token.value, previous: previous)))
+        case .history(let leases): return .success(.history(leases))
+        case .done: return .success(.done)
+        // Only tasks are cancelled.
+        case .cancelled: return .failure(LockdClientError.closed)
+        case .failed(let error): return .failure(error)
+        }
+    }
+
+    /// Does one thing; returns the news of it, if the core has to know.
+    private func perform(_ effect: Effect) -> ClientEvent? {
+        switch effect {
+        case .send(let transport, let id, let message):
+            guard let count = transport.send(message) else { return .sendFailed(id) }
+            return .sent(id, byteCount: count)
+        case .ring(let wakeUp): wakeUp.ring()
+        case .wake(let sleeper): sleeper.wake()
+        case .shutDown(let transport): transport.shutDown()
+        // Without a further thread, what it was to do is done by whoever asks for something next.
+        case .startKeeper: if ReaderThread.start({ self.keep() }) != 0 { state.withLock { $0.keeper = nil } }
+        }
+        return nil
+    }
+}
