@@ -21,7 +21,7 @@ extension AcquireTerms {
             queueLimit: try maxQueue.map(Self.queueLimit),
             holderLimit: try mode.holderLimit(),
             timeToLive: try ttl.map(Self.timeToLive),
-            owner: try Self.text(owner, "the owner", limit: Text.shortLimit),
+            owner: try Self.text(owner ?? LeaseOwner.current, "the owner", limit: Text.shortLimit),
             note: try Self.text(note, "the note", limit: Text.longLimit),
             progress: try progress.map(Self.progress)
         )

@@ -96,15 +96,44 @@ final class ClientShell: Sendable {
         _ event: (RequestID) -> ClientEvent,
         _ report: (WaitProgress) -> Void = { _ in }
     ) async throws -> Answer {
-        guard isInOwnProcess else { throw LockdClientError.forked }
-        let id = state.withLock { $0.core.makeRequestID() }
-        let event = event(id)
-        var answer = try await wait(for: id) { begin(event, id, $0) }
+        let id = try makeRequestID()
+        var answer = try await begin(event(id), id)
         while case .progress(let progress) = answer {
             report(progress)
-            answer = try await wait(for: id) { goOn(id, $0) }
+            answer = try await goOn(id)
         }
         return answer
+    }
+
+    /// A number for one further request.
+    func makeRequestID() throws -> RequestID {
+        guard isInOwnProcess else { throw LockdClientError.forked }
+        return state.withLock { $0.core.makeRequestID() }
+    }
+
+    /// Asks the core by an event, and returns what comes of it first.
+    nonisolated(nonsending) func begin(_ event: ClientEvent, _ id: RequestID) async throws -> Answer {
+        guard isInOwnProcess else { throw LockdClientError.forked }
+        return try await wait(for: id) { begin(event, id, $0) }
+    }
+
+    /// Returns what comes next of a request that was not answered yet.
+    nonisolated(nonsending) func goOn(_ id: RequestID) async throws -> Answer {
+        guard isInOwnProcess else { throw LockdClientError.forked }
+        return try await wait(for: id) { goOn(id, $0) }
+    }
+
+    /// Sees to it that nothing comes of a request that was not answered yet, and for which nobody waits any more.
+    func abandon(_ id: RequestID) {
+        guard isInOwnProcess else { return }
+        modifyStateAndRunActions { state in
+            guard let caller = state.callers.removeValue(forKey: id) else { return [] }
+            guard case .success(.lease(let lease)) = caller.result else {
+                return effects(of: .requestCancelled(id), &state)
+            }
+            // It was granted, and nobody has seen that.
+            return effects(of: .releaseRequested(state.core.makeRequestID(), FencingToken(lease.token)), &state)
+        }
     }
 
     private nonisolated(nonsending) func wait(

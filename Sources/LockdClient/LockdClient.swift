@@ -136,7 +136,8 @@ public final class LockdClient: Sendable {
     ///     that is stopped or hangs as a whole, not one whose task hangs.
     ///   - owner: the logical thread that asks, 1 to 64 bytes. An owner that asks for what it holds is refused
     ///     (``LockdClientError/Code/alreadyHeld``) and does not wait for itself, nor, by way of others, for what only it can release
-    ///     (``LockdClientError/Code/deadlock``). Without it, every request is an owner of its own, and no deadlock is detected.
+    ///     (``LockdClientError/Code/deadlock``). Without it, it is ``LeaseOwner/current``; without that, every request is an owner of its own, and no deadlock is
+    ///     detected.
     ///   - note: shown to whoever looks at the lease, 1 to 256 bytes.
     ///   - progress: what to call while the request waits, and how often at most: `.every(.seconds(1)) { print($0.position) }`.
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
