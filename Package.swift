@@ -17,6 +17,7 @@ let package = Package(
     name: "lockd",
     products: [
         .library(name: "LockdClient", targets: ["LockdClient"]),
+        .library(name: "LockdClientServiceLifecycle", targets: ["LockdClientServiceLifecycle"]),
         .executable(name: "lockd", targets: ["lockd"]),
         .executable(name: "lockctl", targets: ["lockctl"]),
         // For the benchmarks and the fuzzers of this repository, which are packages of their own. Not for anybody else: no promise holds here.
@@ -27,6 +28,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        // For LockdClientServiceLifecycle only: who depends on LockdClient alone does not get it.
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
     targets: [
         // Floor 0: values, system headers.
@@ -58,6 +61,11 @@ let package = Package(
         .target(
             name: "LockdClient",
             dependencies: ["CUnix", "LockdModel", "LockdWire"],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "LockdClientServiceLifecycle",
+            dependencies: ["LockdClient", .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")],
             swiftSettings: settings
         ),
 
@@ -112,7 +120,12 @@ let package = Package(
         ),
         .testTarget(
             name: "LockdClientTests",
-            dependencies: ["CLinux", "CUnix", "LockdClient", "LockdModel", "LockdServer", "LockdWire"],
+            dependencies: [
+                "CLinux", "CUnix", "LockdClient", "LockdClientServiceLifecycle", "LockdModel", "LockdServer",
+                "LockdWire",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

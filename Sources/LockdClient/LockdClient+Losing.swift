@@ -55,7 +55,7 @@ extension LockdClient {
         progress: WaitReports? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
-        try await withLease(
+        let lease = try await acquire(
             names,
             mode: mode,
             waitTimeout: waitTimeout,
@@ -64,16 +64,31 @@ extension LockdClient {
             owner: owner,
             note: note,
             progress: progress
-        ) { lease in
-            do {
-                guard onLoss == .cancelBody else { return try await body(lease) }
-                return try await Self.cancellingOnLoss(of: lease, body)
-            } catch let error as CancellationError {
-                // That it was cancelled says less than why.
-                if lease.isLost { try await lease.release() }
-                throw error
-            }
+        )
+        return try await lease.whileHeld(onLoss: onLoss, body)
+    }
+}
+
+extension Lease {
+    /// Calls `body`, and releases the lease; what happens if the lease is lost is said at ``LockdClient/withLease(_:_:onLoss:mode:waitTimeout:maxQueue:ttl:owner:note:progress:_:)``.
+    package func whileHeld<Result: Sendable>(
+        onLoss: LossResponse,
+        _ body: @escaping @Sendable (Lease) async throws -> Result
+    ) async throws -> Result {
+        let result: Result
+        do {
+            result = onLoss == .cancelBody ? try await cancellingOnLoss(body) : try await body(self)
+        } catch let error as CancellationError {
+            // That it was cancelled says less than why.
+            if isLost { try await release() } else { try? await release() }
+            throw error
+        } catch {
+            // Whatever comes of the release, the error of the body says more about what happened.
+            try? await release()
+            throw error
         }
+        try await release()
+        return result
     }
 
     /// What one of the two tasks says that run while the lease is held.
@@ -82,19 +97,18 @@ extension LockdClient {
         case watcher(isLost: Bool)
     }
 
-    private static func cancellingOnLoss<Value: Sendable>(
-        of lease: Lease,
+    private func cancellingOnLoss<Value: Sendable>(
         _ body: @escaping @Sendable (Lease) async throws -> Value
     ) async throws -> Value {
         let result = await withTaskGroup(of: Finished<Value>.self) { group in
             group.addTask {
                 do {
-                    return .body(.success(try await body(lease)))
+                    return .body(.success(try await body(self)))
                 } catch {
                     return .body(.failure(error))
                 }
             }
-            group.addTask { .watcher(isLost: await lease.lost() != nil) }
+            group.addTask { .watcher(isLost: await self.lost() != nil) }
             var result: Result<Value, any Error>?
             for await finished in group {
                 switch finished {

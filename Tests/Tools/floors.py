@@ -44,6 +44,7 @@ MODULES = {
     "LockdServer": Module(floor=2),
     "LockdClient": Module(floor=2, banned=FOUNDATION | {"CLinux"}, system_file="System.swift"),
     "Systemd": Module(floor=2, banned=FOUNDATION),
+    "LockdClientServiceLifecycle": Module(floor=3, foreign=frozenset({"ServiceLifecycle"})),
     "lockd": Module(floor=3),
     "lockctl": Module(floor=3),
 }
