@@ -48,6 +48,10 @@ build: setup ## build everything for debugging, tests included
 release: setup ## build lockd and lockctl, optimised, with the Swift library in them: .build/release/lockd, .build/release/lockctl
 	swift build --configuration release --static-swift-stdlib $(swift_flags)
 
+.PHONY: docs
+docs: build ## make the documentation of the Swift libraries, in .build/docs, and check it
+	@Tests/Tools/docs.sh
+
 .PHONY: deb
 deb: release setup-packaging ## make the Debian package, in .build/deb
 	systemd/build-deb.sh
@@ -74,7 +78,7 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 .PHONY: test
 test: ## run everything that fits into 20 minutes: checks, tests, a little of the nightly, the demo
 	@FUZZ_SECONDS=10 SUITES='LockdClientTests|LockdServerTests' SKIP='$(one_thread)' \
-		Tests/Tools/steps.sh setup lint build test-swift sanitize-thread fuzz release test-python test-systemd demo
+		Tests/Tools/steps.sh setup lint build docs test-swift sanitize-thread fuzz release test-python test-systemd demo
 
 .PHONY: test-swift
 test-swift: setup ## run the Swift tests

@@ -105,9 +105,9 @@ extension LockdClient {
     /// }
     /// ```
     ///
-    /// The parameters are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``, and `interval` is the least time between two reports of the wait.
+    /// The parameters are those of ``acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``, and `interval`, 100 milliseconds to 366 days, is the least
+    /// time between two reports of the wait.
     ///
-    /// - Parameter interval: 100 milliseconds to 366 days.
     /// - Throws: ``LockdClientError`` if an argument is out of its range. What comes of the request, the sequence throws.
     public func acquiring(
         _ name: String,

@@ -21,7 +21,7 @@ public enum LeaseOwner {
 
     /// Calls `body`, in which everything is acquired by the owner `name`, or, without one, by an owner that nobody else of this process is.
     ///
-    /// - Parameter name: 1 to 64 bytes; whether it is, is looked at when something is acquired.
+    /// A name has 1 to 64 bytes; whether it has, is looked at when something is acquired.
     public static func with<Result>(
         _ name: String? = nil,
         isolation: isolated (any Actor)? = #isolation,

@@ -12,7 +12,8 @@ extension LockdClient {
     /// If the connection ends, or the client is closed, while the grant is on its way, the lease may have been granted all the same; then it goes on until
     /// what it is bound to ends.
     ///
-    /// - Parameter binding: what the lease lives as long as. A descriptor in it is copied, and stays the caller's.
+    /// A descriptor in `binding` is copied, and stays the caller's.
+    ///
     /// - Throws: ``LockdClientError``; `CancellationError` if the task was cancelled.
     public nonisolated(nonsending) func acquire(
         _ name: String,

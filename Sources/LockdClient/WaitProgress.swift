@@ -23,7 +23,9 @@ public struct WaitReports {
     /// It is called by the task that acquires, and where that runs: in order, and never after the answer. While it runs, that task does not go on, although the
     /// lock may have been granted already.
     ///
-    /// - Parameter interval: 100 milliseconds to 366 days.
+    /// - Parameters:
+    ///   - interval: 100 milliseconds to 366 days.
+    ///   - report: what to call.
     public static func every(_ interval: Duration, _ report: @escaping (WaitProgress) -> Void) -> Self {
         Self(interval: interval, report: report)
     }

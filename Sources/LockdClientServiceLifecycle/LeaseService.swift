@@ -15,7 +15,7 @@ public import ServiceLifecycle
 /// * When a graceful shutdown begins while it waits, it waits no longer, and has ended; the work has not begun.
 /// * When one begins while it is at work, the work is to see that and come to its end, as that of any service. The lock is held until it has, so that the next
 ///   process does not begin before.
-/// * When the lease is lost, the work is cancelled, and ``run()`` throws ``LockdClientError`` with the code ``LockdClientError/Code/leaseLost``; what the group does
+/// * When the lease is lost, the work is cancelled, and ``run()`` throws `LockdClientError` with the code `leaseLost`; what the group does
 ///   then is up to its configuration.
 /// * When the daemon restarts, nothing happens.
 ///
@@ -30,11 +30,9 @@ public struct LeaseService: Service {
 
     /// A service that does `work` while it holds the lock `name`, and all of `others`.
     ///
-    /// - Parameters:
-    ///   - client: the caller's own. It has to be open as long as the service runs.
-    ///   - name: 1 to 255 bytes, as in `LockdClient.acquire`; the other parameters are those of that, too.
-    ///   - work: what is to be done by one process at a time. It should end when a graceful shutdown begins, and when it is cancelled. Without it, the lease is merely held until the
-    ///     shutdown.
+    /// `client` is the caller's own, and has to be open as long as the service runs. The other parameters are those of `LockdClient.acquire`.
+    ///
+    /// The work should end when a graceful shutdown begins, and when it is cancelled. Without any, the lease is merely held until the shutdown.
     public init(
         _ client: LockdClient,
         _ name: String,

@@ -1,0 +1,3 @@
+import LockdClient
+
+let client = LockdClient()

@@ -1,0 +1,10 @@
+import LockdClient
+
+let client = LockdClient()
+
+try await client.withLease("reports/nightly") { _ in
+    for part in 1...10 {
+        print("writing part \(part)")
+        try await Task.sleep(for: .seconds(1))
+    }
+}

@@ -1,0 +1,3 @@
+swift run report &
+swift run report &
+lockctl show reports/nightly
