@@ -56,7 +56,7 @@ class Link:
 
     def flush(self) -> bool:
         """Send what is to be sent, as far as there is room, and say whether anybody is there to receive it."""
-        while self.core.has_data_to_send and self.transport is not None:
+        while self.core.unsent and self.transport is not None:
             try:
                 count = self.transport.send(self.core.data_to_send(), self.core.descriptor_to_send())
             except BlockingIOError:
@@ -94,7 +94,8 @@ class Link:
         if self.core.welcomed:
             self._go_on()
         # Releases of leases that came of abandoned waits. If nobody is there to receive them, the next receive tells.
-        self.flush()
+        if self.core.unsent:
+            self.flush()
         return True
 
     def receive_rest(self) -> None:

@@ -22,7 +22,7 @@ class Outgoing:
     """
 
     def __init__(self) -> None:
-        #: What was not sent.
+        #: What was not sent. It is the same object all the time.
         self.unsent = bytearray()
         #: How many bytes were sent so far, on all connections.
         self.sent_count = 0

@@ -97,6 +97,14 @@ class Session:
         # Whether the session held leases when the daemon that is there began with it.
         self._had_leases = False
         self._outgoing = Outgoing()
+        #: What was not sent, on this connection; to look at only.
+        self.unsent = self._outgoing.unsent
+        #: The bytes that are to be written next, in one go. There may be more behind them.
+        self.data_to_send = self._outgoing.data
+        #: What is to go with the first byte of ``data_to_send()``; ``None`` for nothing.
+        self.descriptor_to_send = self._outgoing.descriptor
+        #: Forgets the first so many bytes of those that were to be written, and the descriptor that went with them.
+        self.data_sent = self._outgoing.sent
         self._incoming = b""
 
     # Asking
@@ -160,25 +168,6 @@ class Session:
         nobody has and nobody else gets. Also as long as the session has leases, or requests, and no connection.
         """
         return not self._unsettled and (self.attached or not (self.leases or self._asked.tagged))
-
-    # Sending
-
-    @property
-    def has_data_to_send(self) -> bool:
-        """Whether there is anything to write."""
-        return bool(self._outgoing.unsent)
-
-    def data_to_send(self) -> bytes:
-        """The bytes that are to be written next, in one go. There may be more behind them."""
-        return self._outgoing.data()
-
-    def descriptor_to_send(self) -> object:
-        """What is to go with the first byte of ``data_to_send()``; ``None`` for nothing."""
-        return self._outgoing.descriptor()
-
-    def data_sent(self, count: int) -> None:
-        """Forget the first ``count`` bytes of those that were to be written, and the descriptor that went with them."""
-        self._outgoing.sent(count)
 
     # Connections
 
@@ -257,7 +246,7 @@ class Session:
         tag, reply = parse_reply(line)
         if reply is None:
             return []
-        if isinstance(reply, EVENTS):
+        if tag is None and isinstance(reply, EVENTS):
             self._follow_event(reply)
             return [Received(None, None, reply)]
         if not self.attached and self._phase is _Phase.GREETING:
@@ -333,7 +322,7 @@ class Session:
             self._asked.untagged.pop(0)
             return
         self._drop(outstanding)
-        if isinstance(request, Acquire) and self._was_sent_twice(outstanding):
+        if outstanding.sendings and isinstance(request, Acquire) and self._was_sent_twice(outstanding):
             self._unsettled.add(tag)
             cancel_tag = self._ask(Outstanding(Cancel(tag), abandoned=True))
             self._echoes[tag] = Echo(cancel_tag, reply.token if isinstance(reply, replies.Granted) else None)
@@ -367,12 +356,12 @@ class Session:
             if outstanding.abandoned:
                 self.give_back(lease)
             return lease
-        if isinstance(reply, replies.Held):
-            return self._held.find(reply.token)
-        if isinstance(reply, replies.Renewed):
-            self._held.renew(reply)
-        elif isinstance(reply, replies.Released):
+        if isinstance(reply, replies.Released):
             self._held.release(reply.token)
+        elif isinstance(reply, replies.Held):
+            return self._held.find(reply.token)
+        elif isinstance(reply, replies.Renewed):
+            self._held.renew(reply)
         elif isinstance(reply, replies.NotHeld) and isinstance(request, (Release, Renew)):
             self._held.miss(request)
         elif isinstance(reply, replies.Bye):

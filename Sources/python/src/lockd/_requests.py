@@ -40,10 +40,13 @@ class Request:
         # A request never changes, and most of those for locks are sent many times.
         line: bytes | None = self.__dict__.get("_line")
         if line is None:
-            words = [self.verb, *self._arguments()]
-            words.extend([f"{key}={value}" for key, value in self._options() if value is not None])
-            line = self.__dict__["_line"] = (" ".join(words) + "\n").encode("ascii")
+            line = self.__dict__["_line"] = f"{self._spelled()}\n".encode("ascii")
         return line if tag is None else b"%b %b" % (tag.encode("ascii"), line)
+
+    def _spelled(self) -> str:
+        words = [self.verb, *self._arguments()]
+        words.extend([f"{key}={value}" for key, value in self._options() if value is not None])
+        return " ".join(words)
 
     def _arguments(self) -> list[str]:
         return []
@@ -156,8 +159,10 @@ class Release(_OfOneName):
         grammar.check_name(self.name)
         _check_token(self.token)
 
-    def _options(self) -> Options:
-        yield "token", _number(self.token)
+    def _spelled(self) -> str:
+        # Every lease that is released has one of its own, so it takes no detour.
+        token = "" if self.token is None else f" token={self.token}"
+        return f"{self.verb} {grammar.spell_name(self.name)}{token}"
 
 
 @dataclass(frozen=True)

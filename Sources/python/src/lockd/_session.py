@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import _thread
 import copy
+import functools
 import math
 import os
 import select
@@ -250,7 +251,7 @@ class SharedSession:
     def _is_done(self, pending: Pending) -> bool:
         """Whether one that waits for something else than an answer has seen it."""
         if pending.tag == _SETTLER:
-            return self._core.settled and not self._core.has_data_to_send
+            return self._core.settled and not self._core.unsent
         return pending.tag == _GREETER and self._core.attached
 
     def _limit(self, pending: Pending) -> float | None:
@@ -260,20 +261,20 @@ class SharedSession:
         if self._leader is None:
             self._leader = pending
         transport, limit = self._link.transport, self._limit(pending)
-        has_unsent = self._core.has_data_to_send
+        has_unsent = bool(self._core.unsent)
         if transport is not None and (self._leader is pending or has_unsent):
             pending.polled = transport
             transport.begin_polling()
             # Whoever waits for room looks out for input too: a daemon whose replies nobody reads does not read either.
             events = select.POLLIN | select.POLLOUT if has_unsent else select.POLLIN
-            return lambda: transport.wait(events, limit)
+            return functools.partial(transport.wait, events, limit)
         if transport is None and self._leader is pending:
             due = self._link.reconnecting.due
             limit = due if limit is None else min(limit, due)
         signal = threading.Lock()
         signal.acquire()
         pending.signal = signal
-        return lambda: wait_for_signal(signal, limit)
+        return functools.partial(wait_for_signal, signal, limit)
 
     def _stop_polling(self, pending: Pending) -> bool:
         transport = pending.polled
@@ -290,7 +291,7 @@ class SharedSession:
         if self._link.transport is None:
             if leads:
                 self._link.reconnect()
-        elif not self._link.flush():
+        elif self._core.unsent and not self._link.flush():
             self._link.receive_rest()
         elif leads:
             self._link.receive()
@@ -345,7 +346,7 @@ class SharedSession:
 
     def _see_to_settling(self) -> None:
         alone = self._leader is None and not self._core.settled
-        is_needed = alone or self._core.has_data_to_send
+        is_needed = alone or self._core.unsent
         if is_needed and self._link.failure is None and _SETTLER not in self._waiting:
             settler = self._waiting[_SETTLER] = Pending(Hello())
             settler.tag = _SETTLER

@@ -90,6 +90,8 @@ class LockTerms:
 
         :raises LockdError: what ``acquire()`` is to raise.
         """
+        if pending.lease is not None:
+            return pending.lease
         reply = pending.reply
         if isinstance(reply, (replies.Busy, replies.TimedOut)):
             return None
@@ -98,11 +100,9 @@ class LockTerms:
             raise DeadlockError(self.names, edges)
         if isinstance(reply, replies.Held):
             raise AlreadyHeld(reply.names, reply.token)
-        if pending.lease is None:
-            if self._bind_to is not None:
-                raise BindingEnded(self.names)
-            raise DaemonUnavailable(path, "it ended the wait")
-        return pending.lease
+        if self._bind_to is not None:
+            raise BindingEnded(self.names)
+        raise DaemonUnavailable(path, "it ended the wait")
 
     def not_waited_for(self) -> LockdError:
         """The error for a wait for ever that has ended without a lease."""

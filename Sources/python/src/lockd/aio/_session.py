@@ -378,14 +378,17 @@ class LoopSession:
 
     def _poll(self) -> None:
         """Have the loop wait for what there is to wait for."""
-        transport = self._link.transport
+        transport, needs_room = self._link.transport, bool(self._core.unsent)
+        polls = self._polled, self._polls_input, self._polls_room
+        if transport is not None and self._reconnection is None and polls == (transport, self.reads, needs_room):
+            return
         if self._polled is not transport:
             self._stop_polling()
             if transport is not None:
                 transport.begin_polling()
                 self._polled = transport
         if transport is not None:
-            descriptor, needs_room = transport.fileno(), self._core.has_data_to_send
+            descriptor = transport.fileno()
             if self.reads != self._polls_input:
                 self._polls_input = self.reads
                 if self.reads:
