@@ -43,7 +43,7 @@ COLUMNS = {
     "worst row": ",.0f",
     "worst wait ms": ",.1f",
     "KiB a client": ",.1f",
-    "server KiB a client": ",.1f",
+    "worst server KiB": ",.1f",
     "import KiB": ",.0f",
 }
 PEERS = ["fcntl.flock", "multiprocessing.Lock", "filelock", "portalocker", "redis-py", "psycopg"]
@@ -289,7 +289,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"clients.py: {error}", file=sys.stderr)
         return 1
     tables = Tables(results, COLUMNS, ["p50 us"])
-    print(f"\n{tables.text()}\n\n{goals(tables, results)}")
+    values["load average behind"] = f"{os.getloadavg()[0]:.1f}"
+    print(f"load average behind: {values['load average behind']}\n\n{tables.text()}\n\n{goals(tables, results)}")
     if options.json is not None:
         document = {"conditions": values, "results": [dataclasses.asdict(result) for result in results]}
         options.json.write_text(json.dumps(document, indent=2) + "\n")
