@@ -73,6 +73,11 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 	$(python) Tests/Benchmarks/run.py
 	$(python) Tests/Benchmarks/scale.py
 
+.PHONY: bench-clients
+bench-clients: release ## measure the client libraries beside other locks, as far as those are installed; installs the Python ones into .build/venv
+	$(python) -m pip install --quiet --disable-pip-version-check --requirement Tests/Benchmarks/requirements.txt
+	$(python) Tests/Benchmarks/clients.py
+
 ##### Test
 
 .PHONY: test
@@ -85,12 +90,12 @@ test-swift: setup ## run the Swift tests
 	swift test $(swift_flags)
 
 .PHONY: test-python
-test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runner of the benchmarks
+test-python: release ## run the Python tests: the client, the examples, lockctl, the checks, the demo, the runners of the benchmarks
 	$(pytest) -n 3 Tests/python
 	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),$(wildcard Tests/python/test_$(module)*.py) --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
-	$(pytest) Tests/Benchmarks/test_run.py
+	$(pytest) Tests/Benchmarks/test_run.py Tests/Benchmarks/test_clients.py
 
 .PHONY: test-systemd
 test-systemd: release setup-packaging ## test the package and the units, each test in a container with systemd as PID 1; needs root

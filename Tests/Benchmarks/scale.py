@@ -18,7 +18,7 @@ import os
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import large_tables
@@ -50,8 +50,16 @@ BENCHMARKS = ["hand-over", "names held", "deadlocks", "expiries", "starts"]
 class Tables:
     """Medians over the rounds."""
 
-    def __init__(self, results: Sequence[Result]) -> None:
+    def __init__(
+        self,
+        results: Sequence[Result],
+        columns: Mapping[str, str] = COLUMNS,
+        ratios: Sequence[str] = ("p50 us", "CPU us"),
+    ) -> None:
+        """With these columns, as far as there are such figures, and with ratios of these figures."""
         self._results = results
+        self._columns = columns
+        self._ratios = ratios
 
     def text(self) -> str:
         return "\n\n".join(self._table(name) for name in dict.fromkeys(result.benchmark for result in self._results))
@@ -66,21 +74,30 @@ class Tables:
     def ratio(self, benchmark: str, case: str, figure: str) -> float | None:
         """How many times the figure of the case beside it, as the median of the rounds."""
         rounds = self._rounds(benchmark, case)
-        pairs = zip(rounds, self._rounds(benchmark, rounds[0].beside))
-        ratios = [one.figures[figure] / another.figures[figure] for one, another in pairs]
-        return statistics.median(ratios) if ratios else None
+        return self.compare(benchmark, case, rounds[0].beside, lambda one, another: one / another, figure)
+
+    def compare(
+        self, benchmark: str, case: str, other: str, compare: Callable[[float, float], float], figure: str
+    ) -> float | None:
+        """How a figure of one case compares with that of another one, as the median of the rounds."""
+        pairs = [
+            (one.figures[figure], another.figures[figure])
+            for one, another in zip(self._rounds(benchmark, case), self._rounds(benchmark, other))
+            if figure in one.figures and figure in another.figures
+        ]
+        return statistics.median(compare(*pair) for pair in pairs) if pairs else None
 
     def _rounds(self, benchmark: str, case: str) -> list[Result]:
         return [result for result in self._results if (result.benchmark, result.case) == (benchmark, case)]
 
     def _table(self, benchmark: str) -> str:
         results = [result for result in self._results if result.benchmark == benchmark]
-        columns = [column for column in COLUMNS if any(column in result.figures for result in results)]
-        ratios = ["p50 us", "CPU us"] if any(result.beside for result in results) else []
+        columns = [column for column in self._columns if any(column in result.figures for result in results)]
+        ratios = self._ratios if any(result.beside for result in results) else []
         heads = [*columns, *(f"{column.split()[0]} ratio" for column in ratios)]
         lines = [f"{benchmark:<34}" + "".join(f"{head:>{width(head)}}" for head in heads)]
         for case in dict.fromkeys(result.case for result in results):
-            cells = [written(self.figure(benchmark, case, column), COLUMNS[column]) for column in columns]
+            cells = [written(self.figure(benchmark, case, column), self._columns[column]) for column in columns]
             cells += [written(self.ratio(benchmark, case, column), ".2f") for column in ratios]
             lines.append(f"  {case:<32}" + "".join(f"{cell:>{width(head)}}" for cell, head in zip(cells, heads)))
         return "\n".join(lines)

@@ -128,7 +128,7 @@ LINES: list[tuple[str, Reply]] = [
 
 
 @pytest.mark.parametrize(("line", "reply"), LINES, ids=[line for line, _ in LINES])
-@pytest.mark.parametrize("tag", [None, "#a:1"])
+@pytest.mark.parametrize("tag", [None, "#a:1", "#12"])
 def test_every_line_has_its_meaning(line: str, reply: Reply, tag: str | None) -> None:
     whole = line if tag is None else f"{tag} {line}"
     assert parse_reply(whole.encode()) == (tag, reply)
@@ -170,6 +170,15 @@ def test_every_line_has_its_meaning(line: str, reply: Reply, tag: str | None) ->
 )
 def test_events_have_no_tag_and_unknown_ones_no_meaning(line: str, event: Reply | None) -> None:
     assert parse_reply(line.encode()) == (None, event)
+
+
+@pytest.mark.parametrize("verb", ["GRANTED", "RELEASED"])
+@pytest.mark.parametrize("name", ["x", 'a/b.c-d:"!$&<>~', "%C3%A9", "a b"])
+@pytest.mark.parametrize("token", ["5", "9999999999999999999", "18446744073709551615"])
+@pytest.mark.parametrize("more", ["", " ttl=90s", " ttl=1500ms", " ttl=2m"])
+def test_usual_replies_mean_what_they_mean_with_an_unknown_key(verb: str, name: str, token: str, more: str) -> None:
+    line = f"#7 {verb} {name} token={token}{more}"
+    assert parse_reply(line.encode()) == parse_reply(f"{line} colour=red".encode())
 
 
 def test_unknown_keys_are_ignored() -> None:
@@ -217,6 +226,7 @@ def test_unknown_keys_are_ignored() -> None:
         "GRANTED \xe9 token=5",
     ],
 )
-def test_what_no_lockd_says(line: str) -> None:
+@pytest.mark.parametrize("tag", ["", "#1 "])
+def test_what_no_lockd_says(line: str, tag: str) -> None:
     with pytest.raises(RemoteProtocolError):
-        parse_reply(line.encode("latin-1"))
+        parse_reply((tag + line).encode("latin-1"))

@@ -52,7 +52,7 @@ class TestTags:
     def test_every_request_has_a_tag_of_its_own(self) -> None:
         session = Session()
         assert [session.send(Ping()) for _ in range(3)] == ["#1", "#2", "#3"]
-        assert session.data_to_send() == b"#1 PING\n#2 PING\n#3 PING\n"
+        assert session.unsent == session.data_to_send() == b"#1 PING\n#2 PING\n#3 PING\n"
 
     def test_tags_are_not_used_again(self) -> None:
         session = Session()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Callable
 
 import pytest
@@ -178,3 +179,9 @@ def test_what_is_no_request(line: bytes) -> None:
 def test_a_request_that_cannot_be_said_cannot_be_made(make: Callable[[], Request], complaint: str) -> None:
     with pytest.raises(LocalProtocolError, match=complaint):
         make()
+
+
+def test_request_that_replaces_another_has_a_line_of_its_own() -> None:
+    request = Acquire((b"x",), wait=FOREVER)
+    assert [request.to_line("#1"), request.to_line()] == [b"#1 ACQUIRE x wait=forever\n", b"ACQUIRE x wait=forever\n"]
+    assert replace(request, wait=5).to_line("#2") == b"#2 ACQUIRE x wait=5ms\n"

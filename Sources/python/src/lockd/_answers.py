@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from . import _replies as replies
 from ._errors import RemoteProtocolError
 from ._replies import Reply
@@ -66,6 +68,17 @@ LISTINGS = (Show, List, History, Stats)
 EVENTS = (replies.Lost, replies.AllLost, replies.Restored, replies.Event, replies.Missed)
 
 
+def _shared_fields(request: type[Request], reply: type[Reply]) -> tuple[str, ...]:
+    fields = [{field.name for field in dataclasses.fields(kind)} for kind in (request, reply)]  # type: ignore[arg-type]
+    return tuple(name for name in ("name", "token", "tag", "prefix") if all(name in each for each in fields))
+
+
+# Of each request and each answer to it, the fields that both may have and that then say the same.
+_SHARED_FIELDS = {
+    (request, reply): _shared_fields(request, reply) for request, answers in ANSWERS.items() for reply in answers
+}
+
+
 def check_answer(request: Request, reply: Reply) -> None:
     """Return if ``reply`` may answer ``request``, or be a line of its answer.
 
@@ -73,11 +86,12 @@ def check_answer(request: Request, reply: Reply) -> None:
     """
     if isinstance(reply, replies.Refused):
         return
-    if not isinstance(reply, ANSWERS[type(request)]):
+    shared = _SHARED_FIELDS.get((type(request), type(reply)))
+    if shared is None:
         raise RemoteProtocolError(f"{reply} is no answer to {request}")
     matches = names_match(request, reply)
-    for attribute in ("name", "token", "tag", "prefix"):
-        said, asked = getattr(reply, attribute, None), getattr(request, attribute, None)
+    for attribute in shared:
+        said, asked = getattr(reply, attribute), getattr(request, attribute)
         matches = matches and (said is None or asked is None or said == asked)
     if not matches:
         raise RemoteProtocolError(f"{reply} is the answer to another request than {request}")

@@ -122,8 +122,8 @@ class HeldLeases:
         self.own.clear()
 
     def _forget(self, token: int) -> None:
-        self.own.pop(token, None)
-        self.bound.pop(token, None)
+        if self.own.pop(token, None) is None:
+            self.bound.pop(token, None)
 
 
 def damage(event: replies.AllLost) -> Loss:

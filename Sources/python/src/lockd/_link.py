@@ -56,12 +56,9 @@ class Link:
 
     def flush(self) -> bool:
         """Send what is to be sent, as far as there is room, and say whether anybody is there to receive it."""
-        while self.transport is not None:
-            data = self.core.data_to_send()
-            if not data:
-                break
+        while self.core.unsent and self.transport is not None:
             try:
-                count = self.transport.send(data, self.core.descriptor_to_send())
+                count = self.transport.send(self.core.data_to_send(), self.core.descriptor_to_send())
             except BlockingIOError:
                 break
             except OSError:
@@ -97,7 +94,8 @@ class Link:
         if self.core.welcomed:
             self._go_on()
         # Releases of leases that came of abandoned waits. If nobody is there to receive them, the next receive tells.
-        self.flush()
+        if self.core.unsent:
+            self.flush()
         return True
 
     def receive_rest(self) -> None:

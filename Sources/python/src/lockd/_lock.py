@@ -298,7 +298,10 @@ class Lock:
 
         A thread that lost its lease would otherwise release the one that another thread was granted since.
         """
-        thread, leases = threading.get_ident(), self._acquired()
+        leases = self._acquired()
+        if len(leases) == 1:
+            return leases[0]
+        thread = threading.get_ident()
         own = [lease for lease in leases if lease._thread == thread]
         held = [lease for lease in leases if lease._held.loss is None]
         best = own or held or leases

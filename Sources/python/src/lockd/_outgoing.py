@@ -22,15 +22,16 @@ class Outgoing:
     """
 
     def __init__(self) -> None:
-        self._bytes = bytearray()
+        #: What was not sent. It is the same object all the time.
+        self.unsent = bytearray()
         #: How many bytes were sent so far, on all connections.
         self.sent_count = 0
         self._accompanied: deque[_Accompanied] = deque()
 
     def put(self, line: bytes, descriptor: object = None) -> int:
         """Put a line behind the others, and return where it ends, counted as ``sent_count`` is."""
-        start = self.sent_count + len(self._bytes)
-        self._bytes += line
+        start = self.sent_count + len(self.unsent)
+        self.unsent += line
         end = start + len(line)
         if descriptor is not None:
             self._accompanied.append(_Accompanied(start, end, descriptor))
@@ -39,10 +40,10 @@ class Outgoing:
     def data(self) -> bytes:
         """The bytes that are to be written next, in one go. There may be more behind them."""
         if not self._accompanied:
-            return bytes(self._bytes)
+            return bytes(self.unsent)
         first = self._accompanied[0]
         end = first.end if first.start == self.sent_count else first.start
-        return bytes(self._bytes[: end - self.sent_count])
+        return bytes(self.unsent[: end - self.sent_count])
 
     def descriptor(self) -> object:
         """What is to go with the first byte of ``data()``; ``None`` for nothing."""
@@ -51,12 +52,12 @@ class Outgoing:
 
     def sent(self, count: int) -> None:
         """Forget the first ``count`` bytes, and the descriptor that went with them."""
-        del self._bytes[:count]
+        del self.unsent[:count]
         self.sent_count += count
         if self._accompanied and self._accompanied[0].start < self.sent_count:
             self._accompanied.popleft()
 
     def clear(self) -> None:
         """Forget what was not sent."""
-        self._bytes.clear()
+        self.unsent.clear()
         self._accompanied.clear()

@@ -30,7 +30,7 @@ class Outstanding:
     def line(self, now: float | None = None) -> bytes:
         """What to send at ``now``; without that, at the moment at which it was asked."""
         request = self.request
-        if isinstance(request, Acquire) and self.wait_end is not None and now is not None:
+        if now is not None and self.wait_end is not None and isinstance(request, Acquire):
             request = replace(request, wait=milliseconds(max(self.wait_end - now, 0.0)))
         return request.to_line(self.wire_tag or None)
 

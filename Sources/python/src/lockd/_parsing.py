@@ -7,6 +7,7 @@ required; what is only told (holder fields, times) may be missing. Nothing here 
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Callable, TypedDict, TypeVar
 
 from . import _grammar as grammar
@@ -49,6 +50,13 @@ from ._replies import (
 
 _Value = TypeVar("_Value")
 
+# What most replies are: a lease on one name that is spelled as it is was granted or released, under a tag of this
+# library. They are read in one go, and are what the words would make of them too.
+_PLAIN = re.compile(
+    rb'(#[0-9]{1,20}) (GRANTED|RELEASED) ([!"$&-<>-~]+) token=([0-9]{1,19})'
+    rb"(?: ttl=([0-9]{1,15}m?s))?"
+)
+
 
 class _Peer(TypedDict):
     """The peer fields, by the names that they have everywhere."""
@@ -65,6 +73,12 @@ def parse_reply(line: bytes) -> tuple[str | None, Reply | None]:
 
     :raises RemoteProtocolError: if no daemon of this protocol says so.
     """
+    plain = _PLAIN.fullmatch(line)
+    if plain is not None:
+        tag, verb, name, token, ttl = plain.groups()
+        if verb == b"RELEASED":
+            return tag.decode(), Released((name,), int(token))
+        return tag.decode(), Granted((name,), int(token), None if ttl is None else grammar.read_duration(ttl.decode()))
     text = line.decode("latin-1")
     if not text.isascii() or not text.isprintable():
         raise RemoteProtocolError(f"the reply is not printable ASCII: {line!r}")

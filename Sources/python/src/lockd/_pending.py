@@ -111,12 +111,14 @@ class Pending:
 
 def hand_out(received: Received, waiting: Mapping[str, Pending]) -> None:
     """Give what was received to the one that waits for it, by its tag, and wake that if there is reason to."""
-    if isinstance(received.reply, (replies.Welcome, replies.Restored)):
-        # What was answered by halves is answered anew.
-        for each in waiting.values():
-            if not each.answered:
-                each.replies.clear()
-    pending = waiting.get(received.tag) if received.tag is not None else None
+    if received.tag is None:
+        if isinstance(received.reply, (replies.Welcome, replies.Restored)):
+            # What was answered by halves is answered anew.
+            for each in waiting.values():
+                if not each.answered:
+                    each.replies.clear()
+        return
+    pending = waiting.get(received.tag)
     if pending is None:
         return
     if isinstance(received.reply, Progress):

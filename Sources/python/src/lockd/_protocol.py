@@ -19,8 +19,8 @@ The rules of this module:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from . import _replies as replies
 from ._answers import EVENTS, INNER_LINES, LISTINGS, check_answer
@@ -36,8 +36,7 @@ from ._requests import Acquire, Cancel, Hello, Quit, Release, Renew, Request, Un
 LINE_LIMIT = 65536
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """A line that answers a request, or an event, or WELCOME or a refusal of the whole session (without a tag)."""
 
     tag: str | None
@@ -77,7 +76,11 @@ class Session:
         self.number: int | None = None
         #: How the session ended, ``None`` as long as it has not.
         self.end: str | None = None
-        self._phase = _Phase.ATTACHED
+        #: Whether there is a connection on which requests are sent.
+        self.attached = True
+        #: Whether ``go_on`` is to be called.
+        self.welcomed = False
+        self._enter(_Phase.ATTACHED)
         self._greeting_tag = ""
         self._held = HeldLeases()
         #: The leases that are held, by token, and those that are bound.
@@ -94,7 +97,15 @@ class Session:
         # Whether the session held leases when the daemon that is there began with it.
         self._had_leases = False
         self._outgoing = Outgoing()
-        self._incoming = bytearray()
+        #: What was not sent, on this connection; to look at only.
+        self.unsent = self._outgoing.unsent
+        #: The bytes that are to be written next, in one go. There may be more behind them.
+        self.data_to_send = self._outgoing.data
+        #: What is to go with the first byte of ``data_to_send()``; ``None`` for nothing.
+        self.descriptor_to_send = self._outgoing.descriptor
+        #: Forgets the first so many bytes of those that were to be written, and the descriptor that went with them.
+        self.data_sent = self._outgoing.sent
+        self._incoming = b""
 
     # Asking
 
@@ -121,7 +132,7 @@ class Session:
         :raises LocalProtocolError: if the session has ended, or has no connection.
         """
         self._check_open()
-        if self._phase is not _Phase.ATTACHED:
+        if not self.attached:
             raise LocalProtocolError("a request without a tag cannot wait for a connection")
         self._lasts = False
         outstanding = Outstanding(request)
@@ -158,31 +169,7 @@ class Session:
         """
         return not self._unsettled and (self.attached or not (self.leases or self._asked.tagged))
 
-    # Sending
-
-    def data_to_send(self) -> bytes:
-        """The bytes that are to be written next, in one go. There may be more behind them."""
-        return self._outgoing.data()
-
-    def descriptor_to_send(self) -> object:
-        """What is to go with the first byte of ``data_to_send()``; ``None`` for nothing."""
-        return self._outgoing.descriptor()
-
-    def data_sent(self, count: int) -> None:
-        """Forget the first ``count`` bytes of those that were to be written, and the descriptor that went with them."""
-        self._outgoing.sent(count)
-
     # Connections
-
-    @property
-    def attached(self) -> bool:
-        """Whether there is a connection on which requests are sent."""
-        return self._phase is _Phase.ATTACHED
-
-    @property
-    def welcomed(self) -> bool:
-        """Whether ``go_on`` is to be called."""
-        return self._phase is _Phase.WELCOMED
 
     def greet(self, client: bytes) -> None:
         """Take in that a connection was made: HELLO is what is said first, and nothing else before it is answered.
@@ -193,7 +180,7 @@ class Session:
         is_new = self._asked.tag_count == 0 and not self._asked.untagged
         if self._phase is not _Phase.DETACHED and not is_new:
             raise LocalProtocolError("the session has a connection")
-        self._phase = _Phase.GREETING
+        self._enter(_Phase.GREETING)
         self._greeting_tag = self._asked.next_tag()
         self._outgoing.put(Hello(version=1, client=client, resume=self.number).to_line(self._greeting_tag))
 
@@ -202,9 +189,9 @@ class Session:
 
         What was read together with WELCOME was looked at before. So what is answered by that is not asked again.
         """
-        if self._phase is not _Phase.WELCOMED:
+        if not self.welcomed:
             return
-        self._phase = _Phase.ATTACHED
+        self._enter(_Phase.ATTACHED)
         for outstanding in self._asked.tagged.values():
             if outstanding.sendings and isinstance(outstanding.request, LISTINGS):
                 self._asked.change_tag(outstanding)
@@ -214,7 +201,7 @@ class Session:
         """Take in that the connection has ended, and say whether another one can take its place."""
         if self.end is not None or self.number is None or not self._lasts:
             return False
-        self._phase = _Phase.DETACHED
+        self._enter(_Phase.DETACHED)
         for outstanding in list(self._asked.tagged.values()):
             if self._was_sent(outstanding):
                 outstanding.sendings += 1
@@ -222,7 +209,7 @@ class Session:
             if not self._matters(outstanding):
                 self._drop(outstanding)
         self._outgoing.clear()
-        self._incoming.clear()
+        self._incoming = b""
         return True
 
     def receive_end(self, reason: str) -> None:
@@ -247,11 +234,11 @@ class Session:
 
         :raises RemoteProtocolError: if no lockd says so. The session is then at its end: call ``receive_end``.
         """
-        self._incoming += data
-        *lines, rest = self._incoming.split(b"\n")
-        self._incoming = rest
-        received = [meaning for line in lines for meaning in self._receive_line(bytes(line))]
-        if len(rest) > LINE_LIMIT:
+        *lines, self._incoming = (self._incoming + data).split(b"\n")
+        received: list[Received] = []
+        for line in lines:
+            received += self._receive_line(line)
+        if len(self._incoming) > LINE_LIMIT:
             raise RemoteProtocolError(f"the reply has more than {LINE_LIMIT} bytes")
         return received
 
@@ -259,10 +246,10 @@ class Session:
         tag, reply = parse_reply(line)
         if reply is None:
             return []
-        if isinstance(reply, EVENTS):
+        if tag is None and isinstance(reply, EVENTS):
             self._follow_event(reply)
             return [Received(None, None, reply)]
-        if self._phase is _Phase.GREETING:
+        if not self.attached and self._phase is _Phase.GREETING:
             return self._receive_greeting(tag, reply, line)
         outstanding = self._asked.find(tag)
         if outstanding is None:
@@ -272,9 +259,10 @@ class Session:
         return [] if received is None or outstanding.abandoned else [received]
 
     def _receive_answer(self, outstanding: Outstanding, reply: Reply) -> Received | None:
-        if self._is_void(outstanding, reply):
-            return None
-        reply = self._first_answer(outstanding, reply)
+        if outstanding.sendings:
+            if self._is_void(outstanding, reply):
+                return None
+            reply = self._first_answer(outstanding, reply)
         final = not isinstance(reply, INNER_LINES)
         if final:
             self._finish(outstanding, reply)
@@ -287,7 +275,7 @@ class Session:
         if not isinstance(reply, replies.Welcome) or tag != self._greeting_tag:
             raise RemoteProtocolError(f"this is no answer to HELLO, and nothing else was asked: {line!r}")
         former, self.number = self.number, reply.session if "resume" in reply.features else None
-        self._phase = _Phase.WELCOMED
+        self._enter(_Phase.WELCOMED)
         received = [Received(None, None, reply)]
         # A daemon that knows nothing may have given the same number anew. Only one that knows says what there is of it.
         if former is not None and former == reply.session and reply.leases is not None:
@@ -317,7 +305,7 @@ class Session:
         request = outstanding.request
         is_unbound = isinstance(request, Acquire) and request.bind is None
         is_ours = outstanding.abandoned or not self._lasts
-        return is_unbound and isinstance(reply, replies.Cancelled) and outstanding.sendings > 0 and not is_ours
+        return is_unbound and isinstance(reply, replies.Cancelled) and not is_ours
 
     def _first_answer(self, outstanding: Outstanding, reply: Reply) -> Reply:
         """What a reply stands for: that there is nothing to release any more says a lockd that has released it."""
@@ -334,7 +322,7 @@ class Session:
             self._asked.untagged.pop(0)
             return
         self._drop(outstanding)
-        if isinstance(request, Acquire) and self._was_sent_twice(outstanding):
+        if outstanding.sendings and isinstance(request, Acquire) and self._was_sent_twice(outstanding):
             self._unsettled.add(tag)
             cancel_tag = self._ask(Outstanding(Cancel(tag), abandoned=True))
             self._echoes[tag] = Echo(cancel_tag, reply.token if isinstance(reply, replies.Granted) else None)
@@ -368,12 +356,12 @@ class Session:
             if outstanding.abandoned:
                 self.give_back(lease)
             return lease
-        if isinstance(reply, replies.Held):
-            return self._held.find(reply.token)
-        if isinstance(reply, replies.Renewed):
-            self._held.renew(reply)
-        elif isinstance(reply, replies.Released):
+        if isinstance(reply, replies.Released):
             self._held.release(reply.token)
+        elif isinstance(reply, replies.Held):
+            return self._held.find(reply.token)
+        elif isinstance(reply, replies.Renewed):
+            self._held.renew(reply)
         elif isinstance(reply, replies.NotHeld) and isinstance(request, (Release, Renew)):
             self._held.miss(request)
         elif isinstance(reply, replies.Bye):
@@ -381,6 +369,10 @@ class Session:
         elif isinstance(reply, (replies.Watching, replies.Unwatched)):
             self._watch = request if isinstance(request, Watch) else None
         return None
+
+    def _enter(self, phase: _Phase) -> None:
+        self._phase = phase
+        self.attached, self.welcomed = phase is _Phase.ATTACHED, phase is _Phase.WELCOMED
 
     # What was asked
 

@@ -37,16 +37,29 @@ class Request:
 
     def to_line(self, tag: str | None = None) -> bytes:
         """The canonical line, with its LF: capitals, options in the order of the document."""
-        words = [self.verb] if tag is None else [tag, self.verb]
-        words.extend(self._arguments())
+        # A request never changes, and most of those for locks are sent many times.
+        line: bytes | None = self.__dict__.get("_line")
+        if line is None:
+            line = self.__dict__["_line"] = f"{self._spelled()}\n".encode("ascii")
+        return line if tag is None else b"%b %b" % (tag.encode("ascii"), line)
+
+    def _spelled(self) -> str:
+        words = [self.verb, *self._arguments()]
         words.extend([f"{key}={value}" for key, value in self._options() if value is not None])
-        return (" ".join(words) + "\n").encode("ascii")
+        return " ".join(words)
 
     def _arguments(self) -> list[str]:
         return []
 
     def _options(self) -> Options:
         return iter(())
+
+
+class _OfOneName(Request):
+    name: bytes
+
+    def _arguments(self) -> list[str]:
+        return [grammar.spell_name(self.name)]
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ class Acquire(Request):
 
 
 @dataclass(frozen=True)
-class Release(Request):
+class Release(_OfOneName):
     """The end of a lease. Without a token, of whichever this session holds on the name."""
 
     verb = "RELEASE"
@@ -146,15 +159,14 @@ class Release(Request):
         grammar.check_name(self.name)
         _check_token(self.token)
 
-    def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
-
-    def _options(self) -> Options:
-        yield "token", _number(self.token)
+    def _spelled(self) -> str:
+        # Every lease that is released has one of its own, so it takes no detour.
+        token = "" if self.token is None else f" token={self.token}"
+        return f"{self.verb} {grammar.spell_name(self.name)}{token}"
 
 
 @dataclass(frozen=True)
-class Renew(Request):
+class Renew(_OfOneName):
     """A later deadline for a lease."""
 
     verb = "RENEW"
@@ -167,9 +179,6 @@ class Renew(Request):
         _check_token(self.token)
         if self.ttl is not None:
             grammar.check_duration("a ttl", self.ttl, least=1)
-
-    def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
 
     def _options(self) -> Options:
         yield "token", _number(self.token)
@@ -192,7 +201,7 @@ class Cancel(Request):
 
 
 @dataclass(frozen=True)
-class Show(Request):
+class Show(_OfOneName):
     """A page of the lease of a name and its waiters."""
 
     verb = "SHOW"
@@ -203,9 +212,6 @@ class Show(Request):
     def __post_init__(self) -> None:
         grammar.check_name(self.name)
         _check_page(self.after, self.limit)
-
-    def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
 
     def _options(self) -> Options:
         yield "after", self.after
@@ -235,7 +241,7 @@ class List(Request):
 
 
 @dataclass(frozen=True)
-class History(Request):
+class History(_OfOneName):
     """The last leases on a name that have ended."""
 
     verb = "HISTORY"
@@ -243,9 +249,6 @@ class History(Request):
 
     def __post_init__(self) -> None:
         grammar.check_name(self.name)
-
-    def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
 
 
 @dataclass(frozen=True)
@@ -271,7 +274,7 @@ class Unwatch(Request):
 
 
 @dataclass(frozen=True)
-class Revoke(Request):
+class Revoke(_OfOneName):
     """The end of a lease, whoever holds it."""
 
     verb = "REVOKE"
@@ -284,9 +287,6 @@ class Revoke(Request):
         _check_token(self.token)
         if self.reason is not None:
             grammar.check_text("a reason", self.reason, grammar.REASON_LIMIT)
-
-    def _arguments(self) -> list[str]:
-        return [grammar.spell_name(self.name)]
 
     def _options(self) -> Options:
         yield "token", _number(self.token)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import _thread
 import copy
+import functools
 import math
 import os
 import select
@@ -122,7 +123,7 @@ class SharedSession:
     def give_up(self, pending: Pending) -> None:
         """See to it that no lease comes of a request, whatever has become of it. Does not block."""
         if os.getpid() == self.pid:
-            self._step(lambda: self._give_up(pending))
+            self._step(self._give_up, pending)
 
     def keep_alive(self, lease: HeldLease) -> None:
         """Renew a lease until it ends, if it has a ttl and is not bound to something else than this process."""
@@ -154,7 +155,7 @@ class SharedSession:
         """Release a lease without waiting for the answer. One that has ended is passed over. Does not block."""
         self._renewer.forget(lease)
         if os.getpid() == self.pid:
-            self._step(lambda: self._give_back(lease))
+            self._step(self._give_back, lease)
 
     def look(self) -> None:
         """Take in what has arrived, unless somebody else is about to. Does not block."""
@@ -186,10 +187,10 @@ class SharedSession:
             raise
 
     def _await(self, pending: Pending) -> None:
-        wait = self._step(lambda: self._begin(pending))
+        wait = self._step(self._begin, pending)
         while wait is not None:
             wait()
-            wait = self._step(lambda: self._turn(pending))
+            wait = self._step(self._turn, pending)
         if pending.failure is not None:
             raise pending.failure
         if not pending.answered and self._link.failure is not None:
@@ -197,7 +198,7 @@ class SharedSession:
 
     # Steps, and what they are made of. All of it runs under the mutex.
 
-    def _step(self, step: Callable[[], _Result]) -> _Result:
+    def _step(self, step: Callable[..., _Result], *arguments: object) -> _Result:
         if os.getpid() != self.pid:
             raise self._gone(f"the connection is that of process {self.pid}, of which this one is a fork")
         with self._mutex:
@@ -205,7 +206,7 @@ class SharedSession:
                 raise RuntimeError("lockd was called by a signal handler that interrupted lockd in the same thread")
             try:
                 self._stepping = True
-                result = step()
+                result = step(*arguments)
                 self._stepping = False
                 return result
             except BaseException:
@@ -250,7 +251,7 @@ class SharedSession:
     def _is_done(self, pending: Pending) -> bool:
         """Whether one that waits for something else than an answer has seen it."""
         if pending.tag == _SETTLER:
-            return self._core.settled and not self._core.data_to_send()
+            return self._core.settled and not self._core.unsent
         return pending.tag == _GREETER and self._core.attached
 
     def _limit(self, pending: Pending) -> float | None:
@@ -260,36 +261,37 @@ class SharedSession:
         if self._leader is None:
             self._leader = pending
         transport, limit = self._link.transport, self._limit(pending)
-        has_unsent = bool(self._core.data_to_send())
+        has_unsent = bool(self._core.unsent)
         if transport is not None and (self._leader is pending or has_unsent):
             pending.polled = transport
             transport.begin_polling()
             # Whoever waits for room looks out for input too: a daemon whose replies nobody reads does not read either.
             events = select.POLLIN | select.POLLOUT if has_unsent else select.POLLIN
-            return lambda: transport.wait(events, limit)
+            return functools.partial(transport.wait, events, limit)
         if transport is None and self._leader is pending:
             due = self._link.reconnecting.due
             limit = due if limit is None else min(limit, due)
         signal = threading.Lock()
         signal.acquire()
         pending.signal = signal
-        return lambda: wait_for_signal(signal, limit)
+        return functools.partial(wait_for_signal, signal, limit)
 
     def _stop_polling(self, pending: Pending) -> bool:
-        transport, pending.polled = pending.polled, None
+        transport = pending.polled
         if transport is None:
             return False
+        pending.polled = None
         transport.end_polling()
         return True
 
     def _exchange(self, pending: Pending) -> None:
-        leads = self._leader in (None, pending)
-        if leads:
+        if self._leader is None:
             self._leader = pending
+        leads = self._leader is pending
         if self._link.transport is None:
             if leads:
                 self._link.reconnect()
-        elif not self._link.flush():
+        elif self._core.unsent and not self._link.flush():
             self._link.receive_rest()
         elif leads:
             self._link.receive()
@@ -311,9 +313,12 @@ class SharedSession:
     def _pass_on(self, pending: Pending) -> None:
         """Let somebody else lead, if ``pending`` does."""
         if self._leader is pending:
-            self._leader = next((other for other in self._waiting.values() if other.signal is not None), None)
-            if self._leader is not None:
-                self._leader.wake()
+            self._leader = None
+            for other in self._waiting.values():
+                if other.signal is not None:
+                    self._leader = other
+                    other.wake()
+                    break
         self._see_to_settling()
 
     def _give_up(self, pending: Pending) -> None:
@@ -341,7 +346,8 @@ class SharedSession:
 
     def _see_to_settling(self) -> None:
         alone = self._leader is None and not self._core.settled
-        if self._link.failure is None and _SETTLER not in self._waiting and (alone or self._core.data_to_send()):
+        is_needed = alone or self._core.unsent
+        if is_needed and self._link.failure is None and _SETTLER not in self._waiting:
             settler = self._waiting[_SETTLER] = Pending(Hello())
             settler.tag = _SETTLER
             settler.thread = 0
@@ -352,7 +358,7 @@ class SharedSession:
         settler.thread = threading.get_ident()
         try:
             while True:
-                wait = self._step(lambda: self._turn(settler))
+                wait = self._step(self._turn, settler)
                 if wait is None:
                     return
                 wait()

@@ -60,7 +60,12 @@ class LockTerms:
         interval = milliseconds(progress_interval)
         self._progress_interval = interval if progress else None
         self._bind_to = bind_to
-        self._request(FOREVER, None)  # It would raise now what it would raise later.
+        # The latest request. Another one is made only if it is to be different, and nearly always it is not.
+        self._latest: Acquire | None = None
+        self._make_request(FOREVER, None)  # It would raise now what it would raise later.
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_latest": None}
 
     @property
     def exclusive(self) -> bool:
@@ -85,6 +90,8 @@ class LockTerms:
 
         :raises LockdError: what ``acquire()`` is to raise.
         """
+        if pending.lease is not None:
+            return pending.lease
         reply = pending.reply
         if isinstance(reply, (replies.Busy, replies.TimedOut)):
             return None
@@ -93,11 +100,9 @@ class LockTerms:
             raise DeadlockError(self.names, edges)
         if isinstance(reply, replies.Held):
             raise AlreadyHeld(reply.names, reply.token)
-        if pending.lease is None:
-            if self._bind_to is not None:
-                raise BindingEnded(self.names)
-            raise DaemonUnavailable(path, "it ended the wait")
-        return pending.lease
+        if self._bind_to is not None:
+            raise BindingEnded(self.names)
+        raise DaemonUnavailable(path, "it ended the wait")
 
     def not_waited_for(self) -> LockdError:
         """The error for a wait for ever that has ended without a lease."""
@@ -106,6 +111,12 @@ class LockTerms:
         return RemoteProtocolError("lockd ended a wait for ever with a timeout")
 
     def _request(self, wait: int | str, owner: bytes | None) -> Acquire:
+        request = self._latest
+        if request is None or request.wait != wait or request.owner != owner:
+            request = self._latest = self._make_request(wait, owner)
+        return request
+
+    def _make_request(self, wait: int | str, owner: bytes | None) -> Acquire:
         return Acquire(
             self.names,
             wait=wait,
@@ -122,6 +133,8 @@ class LockTerms:
 
 def wait_time(blocking: bool, timeout: float) -> float | None:
     """How long to wait, ``None`` for ever, with the errors of ``threading.Lock.acquire`` for what makes no sense."""
+    if blocking and timeout == -1:
+        return None
     if math.isnan(timeout):
         raise ValueError("Invalid value NaN (not a number)")
     if timeout > threading.TIMEOUT_MAX:
@@ -132,7 +145,7 @@ def wait_time(blocking: bool, timeout: float) -> float | None:
         raise ValueError("timeout value must be a non-negative number")
     if not blocking:
         return 0.0
-    return None if timeout == -1 or timeout * 1000 > grammar.DURATION_LIMIT else timeout
+    return None if timeout * 1000 > grammar.DURATION_LIMIT else timeout
 
 
 def _check_owner(owner: str | bytes) -> bytes:

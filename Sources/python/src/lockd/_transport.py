@@ -73,7 +73,8 @@ class Transport:
     def end_polling(self) -> None:
         """Let the descriptor be closed."""
         self._poller_count -= 1
-        self._close_if_done()
+        if self._retired:
+            self._close_if_done()
 
     def wait(self, events: int, deadline: float | None) -> bool:
         """Wait until the socket is ready for ``events``, between ``begin_polling`` and ``end_polling``.
@@ -112,7 +113,7 @@ class Transport:
             self.forget()
 
     def _close_if_done(self) -> None:
-        if self._retired and self._poller_count == 0:
+        if self._poller_count == 0:
             self._socket.close()
 
 

@@ -19,7 +19,7 @@ _LONGEST_WAIT = 24 * 60 * 60.0
 def wait_for_socket(polled: socket.socket, events: int, deadline: float | None) -> bool:
     """Waits until ``polled`` is ready for ``events``; says whether that was before ``deadline``."""
     poller = select.poll()
-    poller.register(polled.fileno(), events)
+    poller.register(polled, events)
     while True:
         left = _time_left(deadline)
         if poller.poll(None if left is None else math.ceil(left * 1000)):

@@ -162,7 +162,7 @@ class Watch:
             wait_for_signal(signal, due if deadline is None else min(due, deadline))
             return deadline is None or time.monotonic() < deadline
         try:
-            events = select.POLLIN | select.POLLOUT if self._link.core.data_to_send() else select.POLLIN
+            events = select.POLLIN | select.POLLOUT if self._link.core.unsent else select.POLLIN
             return transport.wait(events, deadline)
         finally:
             with self._mutex:

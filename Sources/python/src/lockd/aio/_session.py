@@ -137,7 +137,7 @@ class LoopSession:
         :raises RequestRefused: if the answer is ERROR.
         """
         try:
-            self._step(lambda: self._begin(pending))
+            self._step(self._begin, pending)
             await self._await(pending)
         except BaseException:
             self.give_up(pending)
@@ -149,7 +149,7 @@ class LoopSession:
     def give_up(self, pending: Pending) -> None:
         """See to it that no lease comes of a request, whatever has become of it."""
         if os.getpid() == self.pid:
-            self._step(lambda: self._give_up(pending))
+            self._step(self._give_up, pending)
 
     def keep(self, lease: HeldLease, lost: Callable[[], object]) -> None:
         """Renew a lease until it ends, if it has a ttl, and call ``lost`` in the loop if it is lost."""
@@ -186,7 +186,7 @@ class LoopSession:
         self._stop_renewal(lease)
         self._losers.pop(lease.token, None)
         if os.getpid() == self.pid:
-            self._step(lambda: self._give_back(lease))
+            self._step(self._give_back, lease)
 
     def read(self, wanted: bool) -> None:
         """Have the loop read what arrives, or leave it to the daemon to keep that."""
@@ -197,7 +197,7 @@ class LoopSession:
     def end(self, reason: str) -> None:
         """Close the connection. Every lease that is held is lost, and whoever waits gets ``DaemonUnavailable``."""
         if os.getpid() == self.pid:
-            self._step(lambda: self._link.end(DaemonUnavailable(self.path, reason)))
+            self._step(self._link.end, DaemonUnavailable(self.path, reason))
 
     def forget(self) -> None:
         """Close a forked child's descriptor of the connection, and nothing more. Its parent's goes on undisturbed."""
@@ -209,7 +209,7 @@ class LoopSession:
         greeter.tag = _GREETER
         # Nobody was here before: a daemon that is not there is not waited for.
         greeter.began = -math.inf
-        self._step(lambda: self._begin(greeter))
+        self._step(self._begin, greeter)
         try:
             await self._await(greeter)
         finally:
@@ -246,7 +246,7 @@ class LoopSession:
 
     # Steps, and what they are made of
 
-    def _step(self, step: Callable[[], _Result]) -> _Result:
+    def _step(self, step: Callable[..., _Result], *arguments: object) -> _Result:
         if os.getpid() != self.pid:
             reason = f"the connection is that of process {self.pid}, of which this one is a fork"
             raise DaemonUnavailable(self.path, reason, "Make a client of its own, in a loop of its own")
@@ -254,7 +254,7 @@ class LoopSession:
             raise RuntimeError("lockd was called by a signal handler that interrupted lockd in the same thread")
         try:
             self._stepping = True
-            result = step()
+            result = step(*arguments)
             self._poll()
             return result
         except BaseException:
@@ -364,7 +364,7 @@ class LoopSession:
         if os.getpid() != self.pid or lease.loss is not None or lease.released or self.ended:
             return
         # While the one before has no answer there is no daemon, or it does not read. It hears that one first.
-        tag = former if former in self._unanswered else self._step(lambda: self._begin_renewal(lease))
+        tag = former if former in self._unanswered else self._step(self._begin_renewal, lease)
         self._plan_renewal(lease, tag)
 
     def _begin_renewal(self, lease: HeldLease) -> str:
@@ -378,14 +378,17 @@ class LoopSession:
 
     def _poll(self) -> None:
         """Have the loop wait for what there is to wait for."""
-        transport = self._link.transport
+        transport, needs_room = self._link.transport, bool(self._core.unsent)
+        polls = self._polled, self._polls_input, self._polls_room
+        if transport is not None and self._reconnection is None and polls == (transport, self.reads, needs_room):
+            return
         if self._polled is not transport:
             self._stop_polling()
             if transport is not None:
                 transport.begin_polling()
                 self._polled = transport
         if transport is not None:
-            descriptor, needs_room = transport.fileno(), bool(self._core.data_to_send())
+            descriptor = transport.fileno()
             if self.reads != self._polls_input:
                 self._polls_input = self.reads
                 if self.reads:
