@@ -1,4 +1,4 @@
-"""An app under a real gunicorn, and real HTTP connections to it."""
+"""An app under a real server, and real HTTP connections to it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class Gunicorn:
-    """The app of ``app.py`` in a folder, served by gunicorn when this is made. It answers GET on ``path``."""
+class Server:
+    """The app of ``app.py`` in a folder, served when this is made. It answers GET on ``path``."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Gunicorn:
         self._log = directory / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"unix:{self._socket}"),
-                    # A worker that is told to end while it starts does not hear it, and is waited for this long.
-                    *("--graceful-timeout", "2", *arguments, "app:app"),
-                ],
+                [sys.executable, "-m", *self._command(self._socket), *arguments, "app:app"],
                 cwd=app_directory,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "LOCKD_SOCKET": daemon.socket, **(environment or {})},
             )
-        wait_until(self._serves, f"an answer of gunicorn; it says {self._log.read_text()}")
+        wait_until(self._serves, f"an answer of the server; it says {self._log.read_text()}")
+
+    def _command(self, socket: str) -> list[str]:
+        """The module that serves on a socket, and its arguments."""
+        raise NotImplementedError
 
     @property
     def log(self) -> str:
@@ -88,8 +88,23 @@ class Gunicorn:
 
     def _serves(self) -> bool:
         if self._process.poll() is not None:
-            pytest.fail(f"gunicorn ended: {self.log}")
+            pytest.fail(f"the server ended: {self.log}")
         try:
             return self.get(self._path)[0] == http.client.OK
         except OSError:
             return False
+
+
+class Gunicorn(Server):
+    """gunicorn."""
+
+    def _command(self, socket: str) -> list[str]:
+        # A worker that is told to end while it starts does not hear it, and is waited for this long.
+        return ["gunicorn", "--no-control-socket", "--bind", f"unix:{socket}", "--graceful-timeout", "2"]
+
+
+class Uvicorn(Server):
+    """uvicorn."""
+
+    def _command(self, socket: str) -> list[str]:
+        return ["uvicorn", "--uds", socket]
