@@ -46,7 +46,7 @@ class Server:
         self._log = directory / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *self._command(self._socket), *arguments, "app:app"],
+                [sys.executable, *self._command(self._socket), *arguments, "app:app"],
                 cwd=app_directory,
                 stdout=log,
                 stderr=log,
@@ -55,7 +55,7 @@ class Server:
         wait_until(self._serves, f"an answer of the server; it says {self._log.read_text()}")
 
     def _command(self, socket: str) -> list[str]:
-        """The module that serves on a socket, and its arguments."""
+        """The arguments of Python that have it serve on a socket; what is served comes last."""
         raise NotImplementedError
 
     @property
@@ -72,6 +72,11 @@ class Server:
             connection.endheaders()
             response = connection.getresponse()
             return response.status, response.read().decode()
+
+    @property
+    def pid(self) -> int:
+        """Its master."""
+        return self._process.pid
 
     def signal(self, number: signal.Signals) -> None:
         """Send its master a signal."""
@@ -100,11 +105,21 @@ class Gunicorn(Server):
 
     def _command(self, socket: str) -> list[str]:
         # A worker that is told to end while it starts does not hear it, and is waited for this long.
-        return ["gunicorn", "--no-control-socket", "--bind", f"unix:{socket}", "--graceful-timeout", "2"]
+        return ["-m", "gunicorn", "--no-control-socket", "--bind", f"unix:{socket}", "--graceful-timeout", "2"]
 
 
 class Uvicorn(Server):
     """uvicorn."""
 
     def _command(self, socket: str) -> list[str]:
-        return ["uvicorn", "--uds", socket]
+        return ["-m", "uvicorn", "--uds", socket]
+
+
+class Uwsgi(Server):
+    """uWSGI, which imports the app in its master and then forks."""
+
+    def _command(self, socket: str) -> list[str]:
+        run = ["-c", "import pyuwsgi; pyuwsgi.run()", "--http-socket", socket, "--master", "--die-on-term"]
+        # A worker that does not end when it is told to is waited for so many seconds.
+        mercy = ["--worker-reload-mercy", "2", "--reload-mercy", "2"]
+        return [*run, *mercy, "--need-app", "--enable-threads", "--module"]
