@@ -289,9 +289,11 @@ def test_stop_does_not_wait_long_for_a_daemon_that_has_gone(
 def test_a_forked_child_begins_anew(daemon: Daemon, run: RunProgram, name: str) -> None:
     program = run(
         """
-        import os, sys, threading
+        import os, sys, threading, warnings
         import lockd
 
+        # From Python 3.12 on, fork() warns in a process with threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
         started = threading.Event()
         task = lockd.run_once_per_host(sys.argv[1], started.set, lambda: print("stop", os.getpid()))
         task.start()
