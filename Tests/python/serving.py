@@ -119,7 +119,15 @@ class Uwsgi(Server):
     """uWSGI, which imports the app in its master and then forks."""
 
     def _command(self, socket: str) -> list[str]:
-        run = ["-c", "import pyuwsgi; pyuwsgi.run()", "--http-socket", socket, "--master", "--die-on-term"]
+        run = [
+            "-c",
+            "import pyuwsgi; pyuwsgi.run()",
+            "--http-socket",
+            socket,
+            "--master",
+            "--die-on-term",
+            "--no-orphans",
+        ]
         # A worker that does not end when it is told to is waited for so many seconds.
         mercy = ["--worker-reload-mercy", "2", "--reload-mercy", "2"]
         return [*run, *mercy, "--need-app", "--enable-threads", "--module"]
