@@ -1,4 +1,4 @@
-"""An app under a real gunicorn, and real HTTP connections to it."""
+"""An app under a real server, and real HTTP connections to it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Connection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
-class Gunicorn:
-    """The app of ``app.py`` in a folder, served by gunicorn when this is made. It answers GET on ``path``."""
+class Server:
+    """The app of ``app.py`` in a folder, served when this is made. It answers GET on ``path``."""
 
     def __init__(
         self,
@@ -46,17 +46,17 @@ class Gunicorn:
         self._log = directory / "log"
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "gunicorn", "--no-control-socket", "--bind", f"unix:{self._socket}"),
-                    # A worker that is told to end while it starts does not hear it, and is waited for this long.
-                    *("--graceful-timeout", "2", *arguments, "app:app"),
-                ],
+                [sys.executable, *self._command(self._socket), *arguments, "app:app"],
                 cwd=app_directory,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, "LOCKD_SOCKET": daemon.socket, **(environment or {})},
             )
-        wait_until(self._serves, f"an answer of gunicorn; it says {self._log.read_text()}")
+        wait_until(self._serves, f"an answer of the server; it says {self._log.read_text()}")
+
+    def _command(self, socket: str) -> list[str]:
+        """The arguments of Python that have it serve on a socket; what is served comes last."""
+        raise NotImplementedError
 
     @property
     def log(self) -> str:
@@ -73,6 +73,11 @@ class Gunicorn:
             response = connection.getresponse()
             return response.status, response.read().decode()
 
+    @property
+    def pid(self) -> int:
+        """Its master."""
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send its master a signal."""
         self._process.send_signal(number)
@@ -88,8 +93,41 @@ class Gunicorn:
 
     def _serves(self) -> bool:
         if self._process.poll() is not None:
-            pytest.fail(f"gunicorn ended: {self.log}")
+            pytest.fail(f"the server ended: {self.log}")
         try:
             return self.get(self._path)[0] == http.client.OK
         except OSError:
             return False
+
+
+class Gunicorn(Server):
+    """gunicorn."""
+
+    def _command(self, socket: str) -> list[str]:
+        # A worker that is told to end while it starts does not hear it, and is waited for this long.
+        return ["-m", "gunicorn", "--no-control-socket", "--bind", f"unix:{socket}", "--graceful-timeout", "2"]
+
+
+class Uvicorn(Server):
+    """uvicorn."""
+
+    def _command(self, socket: str) -> list[str]:
+        return ["-m", "uvicorn", "--uds", socket]
+
+
+class Uwsgi(Server):
+    """uWSGI, which imports the app in its master and then forks."""
+
+    def _command(self, socket: str) -> list[str]:
+        run = [
+            "-c",
+            "import pyuwsgi; pyuwsgi.run()",
+            "--http-socket",
+            socket,
+            "--master",
+            "--die-on-term",
+            "--no-orphans",
+        ]
+        # A worker that does not end when it is told to is waited for so many seconds.
+        mercy = ["--worker-reload-mercy", "2", "--reload-mercy", "2"]
+        return [*run, *mercy, "--need-app", "--enable-threads", "--module"]

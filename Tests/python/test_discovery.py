@@ -6,7 +6,6 @@ import errno
 import os
 import socket
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -98,20 +97,6 @@ def test_a_socket_that_one_may_not_use_is_told_with_its_group(own_daemon: Daemon
     said = program.finish()
     assert said.startswith(f"lockd at {own_daemon.socket}: Permission denied. ")
     assert "it is for group nogroup" in said
-
-
-def test_a_full_queue_of_connections_is_waited_for(tmp_path: Path, own_daemon: Daemon) -> None:
-    """The backlog of a listener that accepts nobody is full after a few; connect() then fails with EAGAIN."""
-    path = str(tmp_path / "lockd.sock")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen(0)
-        with socket.socket(socket.AF_UNIX) as first:
-            first.connect(path)
-            began = time.monotonic()
-            with pytest.raises(lockd.DaemonUnavailable, match="its queue of new connections stays full"):
-                lockd.Lock("x", socket=path, connect_timeout=0.2).acquire()
-            assert 0.1 < time.monotonic() - began < 10
 
 
 def test_a_daemon_that_says_nothing_is_unavailable(tmp_path: Path) -> None:

@@ -130,3 +130,24 @@ waiting.join()
     lock.release()
     assert program.hear() == "granted False"
     program.finish()
+
+
+def test_task_that_is_stopped_while_it_waits_leaves_the_queue_at_once(own_daemon: Daemon, run: RunProgram) -> None:
+    program = run(
+        HEADER
+        + """
+import threading
+task = lockd.run_once_per_host("gevent", lambda: print("start"))
+task.start()
+while len(lockd.Client().show("gevent")) < 2:
+    gevent.sleep(0)
+print(task.stop())
+for thread in threading.enumerate():
+    if thread.name == "lockd-once":
+        thread.join()
+print(len(lockd.Client().show("gevent")))
+""",
+        own_daemon,
+    )
+    with lockd.Lock("gevent"):
+        assert program.finish().splitlines() == ["True", "1"]

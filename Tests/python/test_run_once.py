@@ -140,12 +140,87 @@ def test_one_that_is_stopped_while_it_waits_never_runs(daemon: Daemon, name: str
         daemon.await_waiters(name, 1)
         assert counted.task.stop()
         after.task.start()
-        daemon.await_waiters(name, 2)
-    # The turn of the first is over when it is that of the next.
+        daemon.await_waiters(name, 1)
     assert after.started.acquire(timeout=PATIENCE)
     after.task.stop()
     assert not counted.started.acquire(timeout=0)
     assert not counted.stopped.acquire(timeout=0)
+
+
+def test_one_that_is_stopped_while_it_waits_leaves_the_queue_at_once(daemon: Daemon, name: str) -> None:
+    counted = Task(name)
+    with lockd.Lock(name) as lease:
+        for _ in range(2):
+            counted.task.start()
+            daemon.await_waiters(name, 1)
+            assert counted.task.stop()
+            daemon.await_waiters(name, 0)
+            assert counted.task.stop()
+            await_no_thread()
+        assert not lease.lost
+    assert not counted.started.acquire(timeout=0)
+    with counted.task:
+        assert counted.started.acquire(timeout=PATIENCE)
+
+
+def test_others_of_the_process_wait_on_when_one_is_stopped(daemon: Daemon, name: str) -> None:
+    """Whichever of them receives for all."""
+    for first in (True, False):
+        counted = Task(f"{name}/task")
+        with lockd.Lock(f"{name}/task"), ThreadPoolExecutor(1) as pool:
+            with lockd.Lock(name):
+                if first:
+                    counted.task.start()
+                    daemon.await_waiters(f"{name}/task", 1)
+                other = pool.submit(lockd.Lock(name).acquire)
+                daemon.await_waiters(name, 1)
+                if not first:
+                    counted.task.start()
+                    daemon.await_waiters(f"{name}/task", 1)
+                counted.task.stop()
+                daemon.await_waiters(f"{name}/task", 0)
+                await_no_thread()
+                daemon.await_waiters(name, 1)
+            assert other.result()
+        daemon.ask(f"REVOKE {name}")
+
+
+def test_one_that_is_stopped_while_there_is_no_daemon_is_not_there_when_it_is_back(
+    own_daemon: Daemon, name: str
+) -> None:
+    counted = Task(name)
+    lock = lockd.Lock(name)
+    lock.acquire()
+    counted.task.start()
+    own_daemon.await_waiters(name, 1)
+    own_daemon.kill()
+    assert counted.task.stop()
+    await_no_thread()
+    own_daemon.start()
+    own_daemon.await_holder(name, os.getpid())
+    own_daemon.await_waiters(name, 0)
+    lock.release()
+    assert not counted.started.acquire(timeout=0)
+
+
+def test_one_that_is_stopped_as_it_is_granted_keeps_nothing(daemon: Daemon, name: str) -> None:
+    for _ in range(100):
+        counted, lock = Task(name), lockd.Lock(name)
+        lock.acquire()
+        counted.task.start()
+        daemon.await_waiters(name, 1)
+        with ThreadPoolExecutor(1) as pool:
+            stopping = pool.submit(counted.task.stop)
+            lock.release()
+            assert stopping.result()
+        daemon.await_holder(name, None)
+        daemon.await_waiters(name, 0)
+        assert counted.started.acquire(timeout=0) == counted.stopped.acquire(timeout=0)
+
+
+def await_no_thread() -> None:
+    """Return when nothing waits, starts or stops."""
+    wait_until(lambda: all(each.name != "lockd-once" for each in threading.enumerate()), "the end of the thread")
 
 
 def test_a_loss_stops_it_and_it_waits_again(daemon: Daemon, name: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -214,9 +289,11 @@ def test_stop_does_not_wait_long_for_a_daemon_that_has_gone(
 def test_a_forked_child_begins_anew(daemon: Daemon, run: RunProgram, name: str) -> None:
     program = run(
         """
-        import os, sys, threading
+        import os, sys, threading, warnings
         import lockd
 
+        # From Python 3.12 on, fork() warns in a process with threads.
+        warnings.simplefilter("ignore", DeprecationWarning)
         started = threading.Event()
         task = lockd.run_once_per_host(sys.argv[1], started.set, lambda: print("stop", os.getpid()))
         task.start()

@@ -16,6 +16,9 @@ from ._client import Client
 from ._errors import LockdError, NotHeld, show_name
 from ._lease import Lease
 from ._lock import Lock
+from ._pending import Pending
+from ._process import endpoint
+from ._session import SharedSession
 from ._timing import ANSWER_TIMEOUT
 
 if TYPE_CHECKING:
@@ -221,8 +224,8 @@ class HostTask:
 
         If this process runs it, this waits until the function ``stop`` has returned and the lease is given back; for
         the daemon, five seconds at most: the lease then ends when that is back, or with this process. If it waits for
-        the lease, this returns at once; its place in the queue is given up by the end of the process, or when its turn
-        comes, which it lets pass. ``start`` is not called any more either way.
+        the lease, its place in the queue is given up, and this returns at once; a daemon that does not answer hears of
+        that when it does. ``start`` is not called any more either way.
 
         :param timeout: the longest to wait, in seconds; ``None`` for ever. When called by ``start`` or ``stop``
             themselves, it does not wait.
@@ -267,6 +270,8 @@ class _Run:
         self._stop = stop
         self._mutex = threading.Lock()
         self._holds = False
+        # What this process waits with, before it holds.
+        self._wait: tuple[SharedSession, Pending] | None = None
         self._stopping = threading.Event()
         # Nothing is started that was not stopped.
         self._is_idle = threading.Event()
@@ -279,8 +284,11 @@ class _Run:
     def end(self, timeout: float | None) -> bool:
         with self._mutex:
             self._stopping.set()
-            holds = self._holds
+            holds, wait = self._holds, self._wait
         if not holds:
+            if wait is not None:
+                session, pending = wait
+                session.withdraw(pending, _Stopped())
             return True
         if threading.current_thread() is self._thread:
             return False
@@ -292,7 +300,9 @@ class _Run:
         complaint = ""
         while not self._stopping.is_set():
             try:
-                lease = self._lock.__enter__()
+                lease = self._acquire()
+            except _Stopped:
+                return
             except LockdError as error:
                 if complaint != str(error):  # once, not every second
                     complaint = str(error)
@@ -301,6 +311,7 @@ class _Run:
                 continue
             complaint = ""
             with self._mutex:
+                self._wait = None
                 self._holds = not self._stopping.is_set()
                 if self._holds:
                     self._is_idle.clear()
@@ -311,6 +322,26 @@ class _Run:
                 self._holds = False
             if failed:
                 self._stopping.wait(_LOOK_INTERVAL)
+
+    def _acquire(self) -> Lease:
+        lock = self._lock
+        lease = endpoint(lock._path).ask(
+            lock._terms.requests(None),
+            lock._accept,
+            answer_by=None,
+            patience=None,
+            connect_timeout=lock._connect_timeout,
+            begin=self._begin,
+        )
+        if lease is None:
+            raise self._lock._terms.not_waited_for()
+        return lease
+
+    def _begin(self, session: SharedSession, pending: Pending) -> None:
+        with self._mutex:
+            if self._stopping.is_set():
+                raise _Stopped
+            self._wait = session, pending
 
     def _run(self, lease: Lease) -> bool:
         """Start it, wait until it is to stop, and stop it. Says whether it could be started."""
@@ -339,6 +370,10 @@ class _Run:
             pass
         except LockdError as error:
             _log().warning("%s", error)
+
+
+class _Stopped(LockdError):
+    """The wait was ended by ``stop()``."""
 
 
 def _log() -> logging.Logger:

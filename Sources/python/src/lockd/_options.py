@@ -8,6 +8,8 @@ from typing import Callable, TypedDict, Union
 from ._binding import BindTo
 from ._replies import Progress
 from ._terms import Owner
+from .aio import Client
+from .aio._lease import OnLost
 
 _Path = Union[str, "os.PathLike[str]"]
 
@@ -32,3 +34,10 @@ class LockOptions(DaemonOptions, total=False):
     progress: Callable[[Progress], object] | None
     progress_interval: float
     bind_to: BindTo | None
+
+
+class TaskLockOptions(LockOptions, total=False):
+    """All options of ``lockd.aio.Lock``."""
+
+    client: Client | None
+    on_lost: OnLost | None

@@ -40,12 +40,14 @@ class Endpoint:
         connect_timeout: float,
         report: Report | None = None,
         descriptor: int | None = None,
+        begin: Callable[[SharedSession, Pending], object] | None = None,
     ) -> _Answer:
         """Send a request, wait for its answer, and return what ``accept`` makes of it.
 
         A session that turns out to have ended before the request was sent is replaced, once. If anything is raised, by
         whomever, no lease has come of it. A duplicate of ``descriptor`` goes with the request. Its progress is told to
-        ``report`` in the calling thread; what that raises ends the wait.
+        ``report`` in the calling thread; what that raises ends the wait. With ``begin`` another thread learns what it
+        can withdraw, and what that raises is raised.
 
         :param answer_by: when a daemon that is there must have answered, by ``time.monotonic()``; ``None`` for never.
         :param patience: until when a daemon that has gone is waited for, and a little longer (``Pending.limit``).
@@ -62,6 +64,8 @@ class Endpoint:
                 descriptor=None if descriptor is None else Descriptor(descriptor),
             )
             try:
+                if begin is not None:
+                    begin(session, pending)
                 session.ask(pending)
                 return accept(session, pending)
             except BaseException as error:

@@ -125,6 +125,14 @@ class SharedSession:
         if os.getpid() == self.pid:
             self._step(self._give_up, pending)
 
+    def withdraw(self, pending: Pending, error: LockdError) -> None:
+        """End the wait of another thread: it gets ``error``, and no lease comes of its request. Does not block.
+
+        If the answer has been received, nothing happens.
+        """
+        if os.getpid() == self.pid:
+            self._step(self._withdraw, pending, error)
+
     def keep_alive(self, lease: HeldLease) -> None:
         """Renew a lease until it ends, if it has a ttl and is not bound to something else than this process."""
         if not lease.bound:
@@ -191,7 +199,7 @@ class SharedSession:
         while wait is not None:
             wait()
             wait = self._step(self._turn, pending)
-        if pending.failure is not None:
+        if pending.failure is not None and not pending.answered:
             raise pending.failure
         if not pending.answered and self._link.failure is not None:
             raise copy.copy(self._link.failure)
@@ -217,6 +225,8 @@ class SharedSession:
                 raise
 
     def _begin(self, pending: Pending) -> Wait | None:
+        if pending.failure is not None:  # withdrawn
+            return None
         if self._link.failure is None:
             if pending.tag is None:
                 descriptor, pending.descriptor = pending.descriptor, None
@@ -236,7 +246,8 @@ class SharedSession:
         if self._link.failure is None and (polled or self._link.transport is None):
             self._exchange(pending)
         pending.signal = None
-        if pending.answered or self._link.failure is not None or self._is_done(pending):
+        is_over = pending.answered or pending.failure is not None
+        if is_over or self._link.failure is not None or self._is_done(pending):
             self._leave(pending)
             return None
         if pending.progress is not None:
@@ -331,6 +342,17 @@ class SharedSession:
                 self._core.abandon(pending.tag)
             self._link.flush()
         self._leave(pending)
+
+    def _withdraw(self, pending: Pending, error: LockdError) -> None:
+        if pending.answered:
+            return
+        pending.failure = error
+        if self._link.failure is None and pending.tag is not None:
+            self._core.abandon(pending.tag)
+            self._link.flush()
+        # A thread that polls is woken by the daemon's answer to that.
+        pending.wake()
+        self._see_to_settling()
 
     def _give_back(self, lease: HeldLease) -> None:
         if self._link.failure is None:

@@ -1,29 +1,24 @@
 """ASGI middleware: locks around requests, and for them.
 
-No wait blocks the event loop: each is in a thread of its own. Not in the loop's executor, whose threads could all be
-taken by requests that wait, so that none is left to release what they wait for.
+They are locks of ``lockd.aio``, in the event loop that serves the request: no wait blocks it, and none takes a thread.
 """
 
 from __future__ import annotations
 
 import asyncio
-import threading
+from collections import deque
 from collections.abc import Awaitable, MutableMapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable
 
-from ._errors import LockdError
-from ._lease import Lease
-from ._lock import Lock
-from ._terms import wait_time
+from .aio import Lock
 from .wsgi import BUSY_BODY, Name, lock_maker
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._options import LockOptions
+    from ._options import TaskLockOptions
 
-__all__ = ["Locks", "Serialize", "ThreadedLock"]
+__all__ = ["Locks", "Serialize"]
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -31,75 +26,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_Result = TypeVar("_Result")
-
-
-class ThreadedLock:
-    """A ``Lock`` for coroutines: it waits in threads, and its lease is the process's, whichever thread releases it.
-
-    ::
-
-        async with ThreadedLock("reports") as lease:
-            ...
-
-    Like ``Lock`` it is not reentrant, and tasks exclude each other. Use one object in one task at a time. An option
-    ``owner`` must not be ``thread_owner``, whose threads are not those of the task.
-
-    A task that is cancelled while it waits gets no lease: its place in the queue is kept by a thread until its turn
-    comes, and then given up.
-    """
-
-    def __init__(self, name: str | bytes, *more_names: str | bytes, **options: Unpack[LockOptions]) -> None:
-        """Name a lock, as ``Lock`` does.
-
-        :raises LocalProtocolError: if a name or an option is not one (it is a ``ValueError`` too).
-        """
-        self._lock = Lock(name, *more_names, **options)
-
-    async def acquire(self, timeout: float = -1) -> bool:
-        """Wait until the lock is free and acquire it, and return whether that was so in time.
-
-        :param timeout: the seconds to wait; -1 for ever.
-        :raises LockdError: whatever ``Lock.acquire`` raises.
-        """
-        return await self._acquire(timeout) is not None
-
-    async def release(self) -> None:
-        """Release the lock. A task that is cancelled meanwhile has released it nonetheless.
-
-        :raises NotHeld: if this process holds no lease of it.
-        :raises LeaseLost: if the lease was lost before.
-        """
-        await _in_thread(self._lock.release)
-
-    async def __aenter__(self) -> Lease:
-        lease = await self._acquire(-1)
-        if lease is None:
-            raise self._lock._terms.not_waited_for()
-        return lease
-
-    async def __aexit__(
-        self,
-        error_type: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Release the lock. A loss raises ``LeaseLost``, unless an exception is on its way already."""
-        try:
-            await self.release()
-        except LockdError:
-            if error is None:
-                raise
-
-    async def _acquire(self, timeout: float) -> Lease | None:
-        wait = wait_time(True, timeout)
-        return await _in_thread(lambda: self._lock._acquire(wait), self._give_back)
-
-    def _give_back(self, lease: Lease | None) -> None:
-        """Release a lease that nobody has heard of. Does not block."""
-        if lease is not None:
-            self._lock._remove(lease)
-            lease._session.give_back(lease._held)
+# So many bytes of the body of a request that waits are kept here, to hear of the end of its client behind them. What
+# comes then the server keeps, or the client; it is what a server reads at a time.
+_READ_AHEAD = 65536
 
 
 class Serialize:
@@ -112,40 +41,70 @@ class Serialize:
 
     The lease is acquired before the app is called, and released when the app returns or raises. A lease that is lost
     meanwhile is told then, by ``LeaseLost``. What is no HTTP request (a WebSocket, the lifespan) is handed on. Waiting
-    requests do not hold up others of the same event loop, and each of them takes a thread.
+    requests hold up no others of the same event loop.
 
-    Safe to make before a fork.
+    A request that waits leaves the queue at once when its task is cancelled, or when its client is gone and the server
+    says so (``http.disconnect``; behind more than 64 KiB of a body that is not heard). The app is not called for it.
+
+    Safe to make before a fork, and to use in several loops.
     """
 
-    def __init__(self, app: Application, name: Name, *, timeout: float = -1, **options: Unpack[LockOptions]) -> None:
+    def __init__(
+        self, app: Application, name: Name, *, timeout: float = -1, **options: Unpack[TaskLockOptions]
+    ) -> None:
         """Put it around an app.
 
         :param name: the name of the lock, or a function that returns that of a request, given its scope. A request for
             which it returns ``None`` is served without.
         :param timeout: the seconds that a request waits; -1 for ever. After that the answer is 503, and so it is if
             there are too many waiters for ``max_queue``.
-        :param options: as for ``Lock``.
+        :param options: as for ``lockd.aio.Lock``.
         :raises LocalProtocolError: if the name or an option is not one (it is a ``ValueError`` too).
         """
         self._app = app
         self._timeout = timeout
-        self._make_lock = lock_maker(name, options, ThreadedLock)
+        self._make_lock = lock_maker(name, options, Lock)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request.
 
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
-        :raises LockdError: whatever else ``Lock.acquire`` raises.
+        :raises LockdError: whatever else ``lockd.aio.Lock.acquire`` raises.
         """
         lock = self._make_lock(scope) if scope["type"] == "http" else None
         if lock is None:
             await self._app(scope, receive, send)
             return
-        if not await lock.acquire(self._timeout):
-            headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(BUSY_BODY))]
-            await send({"type": "http.response.start", "status": 503, "headers": headers})
-            await send({"type": "http.response.body", "body": BUSY_BODY})
-            return
+        inbox = _Inbox(receive)
+        try:
+            acquired = await self._acquire(lock, inbox)
+            if acquired:
+                await self._serve(lock, scope, inbox.receive, send)
+            elif not inbox.is_over:
+                headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(BUSY_BODY))]
+                await send({"type": "http.response.start", "status": 503, "headers": headers})
+                await send({"type": "http.response.body", "body": BUSY_BODY})
+        finally:
+            inbox.close()
+
+    async def _acquire(self, lock: Lock, inbox: _Inbox) -> bool:
+        """Whether the lock was acquired; not if the client has gone meanwhile."""
+        task = asyncio.current_task()
+        if task is None:
+            return await lock.acquire(timeout=self._timeout)
+        # Not in a task of its own, which would be another owner. Before Python 3.11 tasks do not count who cancels.
+        others = task.cancelling() if hasattr(task, "cancelling") else 0
+        inbox.listen(task.cancel)
+        try:
+            return await lock.acquire(timeout=self._timeout)
+        except asyncio.CancelledError:
+            if not inbox.is_over or (hasattr(task, "uncancel") and task.uncancel() > others):
+                raise
+            return False
+        finally:
+            inbox.stop_listening()
+
+    async def _serve(self, lock: Lock, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         except BaseException as error:
@@ -166,12 +125,12 @@ class Locks:
         async with scope["lockd.lock"]("accounts/1", "accounts/2"):
             ...
 
-    It makes ``ThreadedLock`` objects, and takes their arguments; ``options`` are those that it is not given.
+    It makes ``lockd.aio.Lock`` objects, and takes their arguments; ``options`` are those that it is not given.
 
-    Safe to make before a fork.
+    Safe to make before a fork, and to use in several loops.
     """
 
-    def __init__(self, app: Application, *, key: str = "lockd.lock", **options: Unpack[LockOptions]) -> None:
+    def __init__(self, app: Application, *, key: str = "lockd.lock", **options: Unpack[TaskLockOptions]) -> None:
         """Put it around an app.
 
         :param key: the key of the scope.
@@ -184,51 +143,72 @@ class Locks:
         """Serve a request. The scope that the server made is left as it is."""
         await self._app({**scope, self._key: self._make_lock}, receive, send)
 
-    def _make_lock(self, name: str | bytes, *more_names: str | bytes, **options: Unpack[LockOptions]) -> ThreadedLock:
-        merged: LockOptions = {**self._options, **options}
-        return ThreadedLock(name, *more_names, **merged)
+    def _make_lock(self, name: str | bytes, *more_names: str | bytes, **options: Unpack[TaskLockOptions]) -> Lock:
+        merged: TaskLockOptions = {**self._options, **options}
+        return Lock(name, *more_names, **merged)
 
 
-async def _in_thread(call: Callable[[], _Result], undo: Callable[[_Result], object] = lambda _: None) -> _Result:
-    """What ``call`` returns or raises, in a thread of its own.
+class _Inbox:
+    """What the server says of a request: read ahead while it waits, and then read by the app."""
 
-    :param undo: is called with what it returned, if nobody waits for that any more.
-    """
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[_Result] = loop.create_future()
-    # Taken by the first to come: the thread when it has a result, or the task when it goes. The other one undoes.
-    decided = threading.Lock()
-    results: list[_Result] = []
+    def __init__(self, receive: Receive) -> None:
+        #: Whether the client has gone while somebody listened.
+        self.is_over = False
+        self._receive = receive
+        self._read: deque[Message] = deque()
+        self._size = 0
+        self._is_complete = False
+        # A message that was asked for. It is never given up, because the server may have handed it out.
+        self._coming: asyncio.Future[Message] | None = None
+        self._tell: Callable[[], object] | None = None
 
-    def settle(error: BaseException | None) -> None:
-        if future.done():
+    def listen(self, tell: Callable[[], object]) -> None:
+        """Read on from now, and call ``tell`` once if the client has gone."""
+        self._tell = tell
+        self._read_on()
+
+    def stop_listening(self) -> None:
+        """Leave the rest to the app."""
+        self._tell = None
+
+    async def receive(self) -> Message:
+        """The next message: what the app calls."""
+        if self._read:
+            return self._read.popleft()
+        if self._coming is None:
+            return await self._receive()
+        message = await asyncio.shield(self._coming)
+        self._coming = None
+        return message
+
+    def close(self) -> None:
+        """Want nothing any more."""
+        coming, self._coming = self._coming, None
+        if coming is not None:
+            coming.cancel()
+            coming.add_done_callback(_failed)
+
+    def _read_on(self) -> None:
+        self._coming = asyncio.ensure_future(self._receive())
+        self._coming.add_done_callback(self._came)
+
+    def _came(self, coming: asyncio.Future[Message]) -> None:
+        # What failed, fails again when the app asks.
+        if self._tell is None or self._coming is not coming or _failed(coming):
             return
-        if error is None:
-            future.set_result(results[0])
-        else:
-            future.set_exception(error)
+        self._coming = None
+        message = coming.result()
+        self._read.append(message)
+        self._size += len(message.get("body", b""))
+        if message["type"] == "http.disconnect":
+            self.is_over = True
+            self._tell()
+        elif self._size < _READ_AHEAD and not self._is_complete:
+            # Behind the end of the request the end of the client comes next, and nothing else.
+            self._is_complete = not message.get("more_body", False)
+            self._read_on()
 
-    def work() -> None:
-        error = None
-        try:
-            results.append(call())
-        except BaseException as raised:
-            error = raised
-        else:
-            if not decided.acquire(blocking=False):
-                undo(results[0])
-                return
-        try:
-            loop.call_soon_threadsafe(settle, error)
-        except RuntimeError:
-            # The loop is closed, and nobody waits.
-            if error is None:
-                undo(results[0])
 
-    threading.Thread(target=work, name="lockd-asgi", daemon=True).start()
-    try:
-        return await future
-    except asyncio.CancelledError:
-        if not decided.acquire(blocking=False):
-            undo(results[0])
-        raise
+def _failed(future: asyncio.Future[Message]) -> bool:
+    """Whether there is no message; nobody is warned of why."""
+    return future.cancelled() or future.exception() is not None

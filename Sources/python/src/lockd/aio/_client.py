@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Callable
+from typing import Any, Callable
 
 from .. import _grammar as grammar
 from .. import _replies as replies
@@ -19,6 +19,9 @@ from .._requests import History, List, Ping, Release, Renew, Request, Show
 from .._timing import ANSWER_TIMEOUT, milliseconds
 from ._endpoint import Endpoint
 from ._watch import Watch
+
+#: How many seconds connecting may take, where nothing else is said.
+CONNECT_TIMEOUT = 5.0
 
 
 class Client:
@@ -33,7 +36,8 @@ class Client:
     It connects when it is entered, or first used. Of use to one loop: in another one its methods raise
     ``RuntimeError``, unless the first was closed, and no method may be called from outside of the loop's thread. In a
     forked child they raise ``DaemonUnavailable``, whatever the loop; the child makes a client of its own, and takes
-    nothing from its parent, neither when it is collected nor when the child ends.
+    nothing from its parent, neither when it is collected nor when the child ends. It can be pickled; the copy is a
+    client of the same daemon, with a connection of its own.
 
     When the daemon restarts, its methods wait for the next one for as long as connecting may take. Every answer was
     true when the daemon gave it, and may not be when it is read.
@@ -44,7 +48,7 @@ class Client:
         socket: str | os.PathLike[str] | None = None,
         *,
         user: bool = False,
-        connect_timeout: float = 5.0,
+        connect_timeout: float = CONNECT_TIMEOUT,
     ) -> None:
         """Name a daemon, as ``lockd.Lock`` does. Nothing is asked of it yet.
 
@@ -76,8 +80,8 @@ class Client:
     async def close(self) -> None:
         """Close the connection and those of its watches, for good. May be called more than once.
 
-        The leases that are still held over it end, and count as lost; who waits gets ``DaemonUnavailable``. In a forked
-        child it does nothing.
+        The leases that are still held over it end, and count as lost, but for those that are bound; who waits gets
+        ``DaemonUnavailable``. In a forked child it does nothing.
         """
         self._closed = True
         for watch in list(self._watches):
@@ -138,6 +142,12 @@ class Client:
         checked, duration = grammar.check_name(name), None if ttl is None else milliseconds(ttl)
         if isinstance((await self._ask(lambda: Renew(checked, token, duration)))[-1], replies.NotHeld):
             raise NotHeld(checked, token)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_path": self._path, "_connect_timeout": self._connect_timeout}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["_path"], connect_timeout=state["_connect_timeout"])  # type: ignore[misc]
 
     def _here(self) -> Endpoint:
         """The endpoint, which is that of the loop in which it is first asked for."""

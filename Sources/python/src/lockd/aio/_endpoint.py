@@ -9,6 +9,7 @@ import os
 import time
 from typing import Callable, TypeVar
 
+from .._binding import Descriptor
 from .._errors import DaemonUnavailable, LockdError
 from .._link import farewell
 from .._link import leave as leave_now
@@ -46,11 +47,13 @@ class Endpoint:
         patience: float | None,
         connect_timeout: float,
         report: Report | None = None,
+        descriptor: int | None = None,
     ) -> _Answer:
         """Send a request, wait for its answer, and return what ``accept`` makes of it.
 
         A session that turns out to have ended before the request was sent is replaced, once. If anything is raised, by
-        whomever, no lease has come of it. Its progress is told to ``report``; what that raises ends the wait.
+        whomever, no lease has come of it. A duplicate of ``descriptor`` goes with the request. Its progress is told to
+        ``report``; what that raises ends the wait.
 
         :param answer_by: when a daemon that is there must have answered, by ``time.monotonic()``; ``None`` for never.
         :param patience: until when a daemon that has gone is waited for, and a little longer (``Pending.limit``).
@@ -60,7 +63,13 @@ class Endpoint:
         """
         while True:
             session, is_new = await self.connect(connect_timeout)
-            pending = TaskPending(make_request(), answer_by=answer_by, patience=patience, report=report)
+            pending = TaskPending(
+                make_request(),
+                answer_by=answer_by,
+                patience=patience,
+                report=report,
+                descriptor=None if descriptor is None else Descriptor(descriptor),
+            )
             try:
                 await session.ask(pending)
                 return accept(session, pending)

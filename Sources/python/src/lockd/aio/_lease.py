@@ -6,11 +6,16 @@ import asyncio
 import os
 import weakref
 from collections.abc import Generator
+from functools import partial
 from typing import Any, Callable
 
-from .._errors import LeaseLost, show_names
+from .. import _replies as replies
+from .._errors import DaemonUnavailable, LeaseLost, show_names
 from .._granted import GrantedLease
-from .._held import HeldLease, Loss
+from .._held import BOUND_LOSS, HeldLease, Loss
+from .._requests import Release
+from ._client import CONNECT_TIMEOUT, ask
+from ._endpoint import common_endpoint
 from ._session import LoopSession
 
 #: Is told of a loss, with the error that ``release()`` would raise.
@@ -33,7 +38,18 @@ class Lease(GrantedLease):
         self._task = None if task is None else weakref.ref(task)
         self._on_lost = on_lost
         self._lost = LossEvent(session, held)
-        session.keep(held, self._tell)
+        if held.bound:
+            # Most of these end without a word: the session must not be what keeps one that nobody knows of any more.
+            tell = weakref.WeakMethod(self._tell)
+            session.keep(held, lambda: _call(tell()))
+            weakref.finalize(self, session.forget_loss, held.token).atexit = False
+        else:
+            session.keep(held, self._tell)
+
+    @property
+    def bound(self) -> bool:
+        """Whether it is bound to something else than this process: see ``lockd.BindTo``."""
+        return self._held.bound
 
     @property
     def lost(self) -> LossEvent:
@@ -44,9 +60,23 @@ class Lease(GrantedLease):
         return f"<lockd.aio.Lease of {show_names(self.names)} token={self.token}>"
 
     async def _release(self) -> None:
-        await self._session.release(self._held)
+        try:
+            await self._session.release(self._held)
+        except DaemonUnavailable:
+            if not (self._held.bound and self._session.ended):
+                raise
+            await self._release_anew()
         if self._held.loss is not None:
             raise self._lost._error()
+
+    async def _release_anew(self) -> None:
+        """Release a bound lease that has outlived its session, in the one that the loop's locks share."""
+        request = partial(Release, self.name, self.token)
+        replied = await ask(common_endpoint(self._session.path), request, CONNECT_TIMEOUT)
+        if isinstance(replied[-1], replies.NotHeld):
+            self._held.loss = BOUND_LOSS
+        else:
+            self._held.released = True
 
     def _tell(self) -> None:
         self._lost._event.set()
@@ -59,7 +89,8 @@ class LossEvent:
 
     The lease expired, was revoked, or a restarted daemon knows it not; or its client was closed. Once set it stays so.
     While the loop runs, it is set as soon as word of the loss arrives. That it is not set says that none has arrived
-    yet, not that none is on its way. That the daemon has gone is no loss: the lease lasts.
+    yet, not that none is on its way. That the daemon has gone is no loss: the lease lasts. Of a bound lease, no word
+    comes when what it is bound to has ended, and none once its client is closed.
 
     In a forked child it is set, because the lease is its parent's.
     """
@@ -96,3 +127,8 @@ class LossEvent:
         if loss is None:
             loss = Loss("disconnected", f"it is the lease of process {pid}, of which this one is a fork")
         return LeaseLost(self._held.name, self._held.token, loss.reason, loss.detail, self._held.names)
+
+
+def _call(tell: Callable[[], object] | None) -> None:
+    if tell is not None:
+        tell()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import time
@@ -12,12 +13,13 @@ from types import TracebackType
 from typing import Any, Callable
 
 from .. import _replies as replies
+from .._binding import BindTo
 from .._discovery import socket_path
-from .._errors import LockdError, NotHeld, show_names
-from .._requests import Show
+from .._errors import BindingEnded, LockdError, NotHeld, RequestRefused, show_names
+from .._requests import Acquire, Show
 from .._terms import LockTerms, Owner, wait_time
 from .._timing import ANSWER_TIMEOUT
-from ._client import Client, ask
+from ._client import CONNECT_TIMEOUT, Client, ask
 from ._endpoint import Endpoint, common_endpoint
 from ._lease import Lease, OnLost
 from ._pending import TaskPending
@@ -52,12 +54,13 @@ class Lock:
     ``locked()`` are coroutines, because they have the daemon answer, and in that ``async with`` gives the lease.
 
     It can be made outside of a loop and before a fork, and used in several loops and by any number of tasks. Each loop
-    has leases of its own; a forked child has none of its parent's. Not thread-safe otherwise: its methods are called in
-    the thread of a loop.
+    has leases of its own; a forked child has none of its parent's. It can be pickled; the copy has the same options, a
+    client of its own if it was given one, and holds nothing. Not thread-safe otherwise: its methods are called in the
+    thread of a loop.
 
     Without a client, all locks of a loop share one session, which lasts as long as the loop runs. What is not released
     by then stays held until its process ends, or a further loop has begun to use lockd; leases of a client end when
-    that is closed.
+    that is closed. What is bound to something else (``bind_to``) outlives both.
 
     A loop that something blocks hears of no loss and renews nothing meanwhile.
     """
@@ -77,6 +80,7 @@ class Lock:
         note: str | bytes | None = None,
         progress: Callable[[replies.Progress], object] | None = None,
         progress_interval: float = 1.0,
+        bind_to: BindTo | None = None,
         on_lost: OnLost | None = None,
         connect_timeout: float | None = None,
     ) -> None:
@@ -91,6 +95,9 @@ class Lock:
             Two clients have no owners in common.
         :param progress: is called with how a wait goes, in the task that waits. It must not block. An exception that it
             raises ends the wait, and comes out of ``acquire()``.
+        :param bind_to: let the lease live as long as another process or a pipe, as for ``lockd.Lock``. It outlives its
+            client and the loop, and any process of the user can release it, with ``Client.release`` and its token. With
+            a ttl, nobody renews it unless ``Client.renew`` is called.
         :param on_lost: is called in the loop with a ``LeaseLost`` as soon as word of the loss of a lease arrives, once
             for each; not if the lease is released first. It must not block.
         :param connect_timeout: how many seconds connecting may take: 5, or what the client says.
@@ -110,13 +117,14 @@ class Lock:
             note=note,
             progress=progress is not None,
             progress_interval=progress_interval,
-            bind_to=None,
+            bind_to=bind_to,
         )
         self._progress = progress
+        self._bind_to = bind_to
         self._on_lost = on_lost
         self._client = client
         self._path = socket_path(socket, user) if client is None else client._path
-        default = 5.0 if client is None else client._connect_timeout
+        default = CONNECT_TIMEOUT if client is None else client._connect_timeout
         self._connect_timeout = default if connect_timeout is None else connect_timeout
         self._leases: list[Lease] = []
 
@@ -152,6 +160,7 @@ class Lock:
             owner holds a part of the names, or holds them together with more others.
         :raises DeadlockError: if it would wait for what its own owner holds.
         :raises AlreadyHeld: if its owner holds it already.
+        :raises BindingEnded: if what it is to be bound to has ended.
         :raises RuntimeError: if the client belongs to a different event loop.
 
         Whatever it raises (``CancelledError`` above all), no lease comes of it: the wait is cancelled, and a grant that
@@ -219,19 +228,41 @@ class Lock:
         token = "" if lease is None else f" token={lease.token}"
         return f"<{held} lockd.aio.Lock object {show_names(self.names)}{token} at {id(self):#x}>"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_leases": []}
+
     def _endpoint(self) -> Endpoint:
         return common_endpoint(self._path) if self._client is None else self._client._here()
 
     async def _acquire(self, wait: float | None) -> Lease | None:
         end = None if wait is None else time.monotonic() + wait
-        return await self._endpoint().ask(
-            self._terms.requests(end),
-            self._accept,
-            answer_by=None if end is None else end + ANSWER_TIMEOUT,
-            patience=end,
-            connect_timeout=self._connect_timeout,
-            report=self._progress,
-        )
+        make_request = self._terms.requests(end)
+        if self._bind_to is None:
+            return await self._send(make_request, end, None)
+        with contextlib.ExitStack() as stack:
+            try:
+                descriptor = stack.enter_context(self._bind_to._opened())
+            except ProcessLookupError as error:
+                raise BindingEnded(self.names) from error
+            return await self._send(make_request, end, descriptor)
+
+    async def _send(
+        self, make_request: Callable[[], Acquire], end: float | None, descriptor: int | None
+    ) -> Lease | None:
+        try:
+            return await self._endpoint().ask(
+                make_request,
+                self._accept,
+                answer_by=None if end is None else end + ANSWER_TIMEOUT,
+                patience=end,
+                connect_timeout=self._connect_timeout,
+                report=self._progress,
+                descriptor=descriptor,
+            )
+        except RequestRefused as error:
+            if error.code == "bad-descriptor" and error.fields.get("got") == "ended":
+                raise BindingEnded(self.names) from error
+            raise
 
     def _accept(self, session: LoopSession, pending: TaskPending) -> Lease | None:
         held = self._terms.outcome(pending, self._path)
@@ -240,10 +271,11 @@ class Lock:
         lease = Lease(session, held, self._on_lost)
         for other in list(self._leases):
             # What a parent or a loop that is gone held, what was given back, and what this task lost and did not come
-            # back to.
+            # back to. And what was bound and has ended without a word, as it must have if nobody else can hold it.
             forgotten = other._task == lease._task and other._held.loss is not None
             gone = other._session.pid != session.pid or other._session.loop.is_closed()
-            if gone or other._held.released or forgotten:
+            ended = other.bound and self._terms.exclusive
+            if gone or other._held.released or forgotten or ended:
                 self._leases.remove(other)
         self._leases.append(lease)
         return lease

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+from .._binding import Descriptor
 from .._pending import Pending, Report
 from .._requests import Request
 
@@ -21,8 +22,9 @@ class TaskPending(Pending):
         answer_by: float | None = None,
         patience: float | None = None,
         report: Report | None = None,
+        descriptor: Descriptor | None = None,
     ) -> None:
-        super().__init__(request, answer_by=answer_by, patience=patience, report=report)
+        super().__init__(request, answer_by=answer_by, patience=patience, report=report, descriptor=descriptor)
         self._waker: asyncio.Future[None] | None = None
 
     async def wait(self, limit: float | None) -> None:

@@ -152,17 +152,22 @@ class LoopSession:
             self._step(self._give_up, pending)
 
     def keep(self, lease: HeldLease, lost: Callable[[], object]) -> None:
-        """Renew a lease until it ends, if it has a ttl, and call ``lost`` in the loop if it is lost."""
+        """Call ``lost`` in the loop if a lease is lost, and until then renew it, if it has a ttl and is not bound."""
         self._losers[lease.token] = (lease, lost)
-        if lease.ttl is not None:
+        if lease.ttl is not None and not lease.bound:
             self._plan_renewal(lease)
         self._tell_loss(lease.token)
+
+    def forget_loss(self, token: int) -> None:
+        """Tell nobody of the loss of a lease. Any thread may call this."""
+        self._losers.pop(token, None)
 
     async def release(self, lease: HeldLease) -> None:
         """Release a lease, unless it is lost; then ``lease.loss`` says so.
 
         :raises DaemonUnavailable: if the daemon does not answer, or has gone for long. It will find the request when it
-            goes on, or is back.
+            goes on, or is back. And if the session has ended, of a lease that is bound: it is held still, or was
+            released.
         """
         self._stop_renewal(lease)
         try:
@@ -171,8 +176,8 @@ class LoopSession:
                 release = Release(lease.name, lease.token)
                 await self.ask(TaskPending(release, answer_by=now + ANSWER_TIMEOUT, patience=now + RESTART_TIME))
         except BaseException as error:
-            # If the session has ended, so has the lease. It counts as lost, unless RELEASED was received before: the
-            # daemon may or may not have read the request.
+            # If the session has ended, so has the lease, unless it is bound. It counts as lost, unless RELEASED was
+            # received before: the daemon may or may not have read the request.
             if isinstance(error, LockdError) and (lease.released or lease.loss is not None):
                 return
             self.give_back(lease)
@@ -268,7 +273,10 @@ class LoopSession:
     def _begin(self, pending: Pending) -> None:
         if self._link.failure is None:
             if pending.tag is None:
-                pending.tag = self._core.send(pending.request, None, pending.began)
+                descriptor, pending.descriptor = pending.descriptor, None
+                pending.tag = self._core.send(pending.request, descriptor, pending.began)
+                # Nobody but the core refers to it from here on, so that it is closed when the request is answered.
+                descriptor = None
             self._waiting[pending.tag] = pending
             if not self._link.flush():
                 self._link.receive_rest()
@@ -338,12 +346,13 @@ class LoopSession:
             self._tell_loss(token)
 
     def _tell_loss(self, token: int | None) -> None:
-        if token is None or token not in self._losers:
+        known = None if token is None else self._losers.get(token)
+        if token is None or known is None:
             return
-        lease, lost = self._losers[token]
+        lease, lost = known
         if lease.loss is None:
             return
-        del self._losers[token]
+        self._losers.pop(token, None)
         self._stop_renewal(lease)
         if not self.loop.is_closed():
             self.loop.call_soon(lost)
