@@ -76,6 +76,7 @@ bench: release ## measure lockd beside the limit of the machine and beside Redis
 .PHONY: bench-clients
 bench-clients: release ## measure the client libraries beside other locks, as far as those are installed; installs the Python ones into .build/venv
 	$(python) -m pip install --quiet --disable-pip-version-check --requirement Tests/Benchmarks/requirements.txt
+	swift build --package-path Tests/Benchmarks --configuration release --product client-load
 	$(python) Tests/Benchmarks/clients.py
 
 ##### Test

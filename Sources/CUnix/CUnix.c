@@ -29,9 +29,9 @@ int cunix_address(struct sockaddr_un *address, socklen_t *address_length, const 
     return 0;
 }
 
-int cunix_stop_blocking(int socket) {
+int cunix_set_blocking(int socket, bool blocks) {
     int flags = fcntl(socket, F_GETFL);
-    return flags == -1 ? -1 : fcntl(socket, F_SETFL, flags | O_NONBLOCK);
+    return flags == -1 ? -1 : fcntl(socket, F_SETFL, blocks ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
 #ifdef __linux__
@@ -40,7 +40,7 @@ int cunix_stream_socket(bool nonblocking) {
     return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0), 0);
 }
 
-static const int send_flags = MSG_NOSIGNAL;
+static const int no_signal = MSG_NOSIGNAL;
 
 #else
 
@@ -55,7 +55,7 @@ int cunix_stream_socket(bool nonblocking) {
     int made = socket(AF_UNIX, SOCK_STREAM, 0);
     if (made == -1) return -1;
     if (fcntl(made, F_SETFD, FD_CLOEXEC) == -1) return close_after(made);
-    if (nonblocking && cunix_stop_blocking(made) == -1) return close_after(made);
+    if (nonblocking && cunix_set_blocking(made, false) == -1) return close_after(made);
 #ifdef SO_NOSIGPIPE
     int on = 1;
     if (setsockopt(made, SOL_SOCKET, SO_NOSIGPIPE, &on, sizeof on) == -1) return close_after(made);
@@ -63,7 +63,7 @@ int cunix_stream_socket(bool nonblocking) {
     return made;
 }
 
-static const int send_flags = 0;
+static const int no_signal = 0;
 
 #endif
 
@@ -79,8 +79,10 @@ int cunix_limit_sending(int socket, int64_t milliseconds) {
     return setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
 }
 
-ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count) {
-    if (descriptor_count == 0) return send(socket, bytes, length, send_flags);
+ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count,
+                   bool waits) {
+    int flags = no_signal | (waits ? 0 : MSG_DONTWAIT);
+    if (descriptor_count == 0) return send(socket, bytes, length, flags);
     if (descriptor_count > CUNIX_DESCRIPTORS_MAXIMUM) {
         errno = EINVAL;
         return -1;
@@ -98,7 +100,11 @@ ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *desc
     control.first.cmsg_type = SCM_RIGHTS;
     control.first.cmsg_len = CMSG_LEN(size);
     memcpy(CMSG_DATA(&control.first), descriptors, size);
-    return sendmsg(socket, &message, send_flags);
+    return sendmsg(socket, &message, flags);
+}
+
+ssize_t cunix_receive(int socket, void *buffer, size_t length, bool waits) {
+    return recv(socket, buffer, length, waits ? 0 : MSG_DONTWAIT);
 }
 
 int cunix_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC, 0); }
@@ -124,7 +130,7 @@ int cunix_bell_make(struct cunix_bell *bell) {
     int ends[2];
     if (pipe(ends) == -1) return -1;
     for (int i = 0; i < 2; i++) {
-        if (fcntl(ends[i], F_SETFD, FD_CLOEXEC) == -1 || cunix_stop_blocking(ends[i]) == -1) {
+        if (fcntl(ends[i], F_SETFD, FD_CLOEXEC) == -1 || cunix_set_blocking(ends[i], false) == -1) {
             close(ends[1 - i]);
             return close_after(ends[i]);
         }

@@ -66,7 +66,7 @@ package final class BlockingConnection {
         var rest = line[...]
         var attachments = attachment.map { [$0] } ?? []
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { System.send($0, along: attachments, to: descriptor) }
+            let count = rest.withUnsafeBytes { System.send($0, along: attachments, to: descriptor, waits: true) }
             if count == -1 { return }
             attachments = []
             rest = rest.dropFirst(count)
@@ -81,7 +81,7 @@ package final class BlockingConnection {
     package func receive() throws -> Reply {
         while true {
             if let reply = try nextBuffered() { return reply }
-            let count = buffer.withUnsafeMutableBytes { System.receive(into: $0, from: descriptor) }
+            let count = buffer.withUnsafeMutableBytes { System.receive(into: $0, from: descriptor, waits: true) }
             if count == 0 { throw Failure.closed }
             if count == -1 {
                 let error = System.errorNumber

@@ -4,7 +4,7 @@ import LockdWire
 /// Does what a ``ClientCore`` says, on the threads of those who ask.
 ///
 /// There is no thread that reads. Among those who wait one is the *leader*: it connects, reads, and hands out the answers; the others sleep until they are answered or
-/// become leader. So whoever is alone writes its request and reads the reply by itself. What is to be done while nobody waits, as renewals are, a *keeper* does: a
+/// become leader. So whoever is alone writes its request and reads the reply by itself, in one system call each. What is to be done while nobody waits, as renewals are, a *keeper* does: a
 /// thread that is there only as long as there is something like that.
 final class BlockingShell: Sendable {
     /// What a caller can be told.
@@ -68,6 +68,8 @@ final class BlockingShell: Sendable {
     /// What the leader does next.
     private enum Step {
         case connect(Attempt)
+        /// Wait for what arrives, and for nothing else. That is one system call; what may have to wake it up otherwise takes two.
+        case receive((id: ConnectionID, transport: Transport))
         /// Wait for what arrives, if there is a connection.
         case await((id: ConnectionID, transport: Transport)?, isFull: Bool, until: MonotonicInstant?, WakeUp)
     }
@@ -77,6 +79,8 @@ final class BlockingShell: Sendable {
         case finish(Result<Answer, any Error>)
         case report(WaitProgress)
         case lead(Step)
+        /// Wait until the socket, which is full, takes bytes again: the leader may be waiting for nothing but what arrives.
+        case awaitRoom(ConnectionID, Transport)
         case sleep(Sleeper)
         /// It waits no longer.
         case leave
@@ -161,6 +165,9 @@ final class BlockingShell: Sendable {
             case .leave: return nil
             case .report(let progress): report(progress)
             case .lead(let step): perform(step)
+            case .awaitRoom(let id, let transport):
+                transport.awaitRoom(until: deadline)
+                apply(.becameWritable(id))
             case .sleep(let sleeper): sleeper.sleep(until: deadline)
             }
         }
@@ -187,6 +194,9 @@ final class BlockingShell: Sendable {
             state.leader = id
             return (.lead(nextStep(until: deadline, &state)), [])
         }
+        if state.core.awaitsWritability, let connection = state.connection {
+            return (.awaitRoom(connection.id, connection.transport), [])
+        }
         let sleeper = caller.sleeper ?? Sleeper()
         caller.sleeper = sleeper
         state.callers[id] = caller
@@ -199,6 +209,7 @@ final class BlockingShell: Sendable {
         if let attempt = state.attempt.take() { return .connect(attempt) }
         guard let wakeUp = state.wakeUp else { preconditionFailure("somebody waits, and nobody has tried to connect") }
         let next = [state.core.nextInstant, deadline].compactMap(\.self).min()
+        if next == nil, !state.core.awaitsWritability, let connection = state.connection { return .receive(connection) }
         state.leaderSleep = next ?? .distantFuture
         return .await(state.connection, isFull: state.core.awaitsWritability, until: next, wakeUp)
     }
@@ -206,6 +217,7 @@ final class BlockingShell: Sendable {
     private func perform(_ step: Step) {
         switch step {
         case .connect(let attempt): connect(attempt)
+        case .receive(let connection): receive(from: connection, waits: true)
         case .await(let connection, let isFull, let deadline, let wakeUp):
             guard let connection else {
                 wakeUp.sleep(until: deadline)
@@ -234,8 +246,8 @@ final class BlockingShell: Sendable {
         }
     }
 
-    private func receive(from connection: (id: ConnectionID, transport: Transport)) {
-        switch connection.transport.receive() {
+    private func receive(from connection: (id: ConnectionID, transport: Transport), waits: Bool = false) {
+        switch connection.transport.receive(waits: waits) {
         case .bytes(let bytes): apply(.received(connection.id, bytes))
         case .nothing: break
         case .end(let problem):

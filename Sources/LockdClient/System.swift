@@ -61,16 +61,21 @@ enum System {
     /// Ends a connection in both directions, for every process that has the socket.
     static func shutDown(_ socket: CInt) { shutdown(socket, CInt(SHUT_RDWR)) }
 
-    /// How many bytes were written, -1 if it failed.
-    static func send(_ bytes: UnsafeRawBufferPointer, along descriptors: [CInt], to socket: CInt) -> Int {
+    /// How many bytes were written, -1 if it failed; it fails if there is no room, unless it `waits` for that.
+    static func send(
+        _ bytes: UnsafeRawBufferPointer,
+        along descriptors: [CInt],
+        to socket: CInt,
+        waits: Bool = false
+    ) -> Int {
         retryingOnInterrupt {
-            cunix_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count)
+            cunix_send(socket, bytes.baseAddress, bytes.count, descriptors, descriptors.count, waits)
         }
     }
 
-    /// How many bytes were read, -1 if it failed.
-    static func receive(into buffer: UnsafeMutableRawBufferPointer, from socket: CInt) -> Int {
-        retryingOnInterrupt { recv(socket, buffer.baseAddress, buffer.count, 0) }
+    /// How many bytes were read, -1 if it failed; it fails if there is nothing, unless it `waits` for that.
+    static func receive(into buffer: UnsafeMutableRawBufferPointer, from socket: CInt, waits: Bool = false) -> Int {
+        retryingOnInterrupt { cunix_receive(socket, buffer.baseAddress, buffer.count, waits) }
     }
 
     /// The result of a system call, again and again while a signal interrupts it.

@@ -29,8 +29,8 @@ final class Transport: Sendable {
             }
             let result = System.retryingOnInterrupt { Int(cunix_connect(socket, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
-            // Nothing but connecting may block.
-            _ = try ConnectFailure.check(path, cunix_stop_blocking(socket))
+            // So that one who has nothing else to wait for can receive and wait in one.
+            if timeout == nil { _ = try ConnectFailure.check(path, cunix_set_blocking(socket, true)) }
             return socket
         } catch {
             System.close(socket)
@@ -58,13 +58,11 @@ final class Transport: Sendable {
     /// How many bytes are read at a time.
     private static let inputSize = 16 * 1024
 
-    /// Reads what is there.
-    ///
-    /// Does not block.
-    func receive() -> Input {
+    /// Reads what is there; blocks until something is, if it `waits`.
+    func receive(waits: Bool = false) -> Input {
         var number: CInt = 0
         let bytes = [UInt8](unsafeUninitializedCapacity: Self.inputSize) { buffer, count in
-            let result = System.receive(into: UnsafeMutableRawBufferPointer(buffer), from: socket)
+            let result = System.receive(into: UnsafeMutableRawBufferPointer(buffer), from: socket, waits: waits)
             number = result == -1 ? System.errorNumber : 0
             count = max(0, result)
         }
@@ -85,6 +83,11 @@ final class Transport: Sendable {
         _ wakeUp: WakeUp
     ) -> System.Readiness {
         wakeUp.wait(for: socket, reads: reads, writes: isFull, until: deadline)
+    }
+
+    /// Sleeps until the socket takes bytes again, or `deadline` is reached.
+    func awaitRoom(until deadline: MonotonicInstant?) {
+        _ = System.wait(for: socket, reads: false, writes: true, until: deadline)
     }
 
     /// Ends the connection on both sides.

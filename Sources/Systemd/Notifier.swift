@@ -241,7 +241,8 @@ public final class Notifier {
                     bytes.baseAddress,
                     bytes.count,
                     notice.descriptors,
-                    notice.descriptors.count
+                    notice.descriptors.count,
+                    false
                 )
                 if count != -1 || errno != EINTR { return count }
             }

@@ -37,6 +37,16 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // What clients.py runs for the Swift library.
+        .executableTarget(
+            name: "client-load",
+            dependencies: [
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "LockdClient", package: "lockd"),
+            ],
+            swiftSettings: settings
+        ),
+
         // The daemon's table and wire code on SwiftNIO, for docs/decisions/0001.
         .executableTarget(
             name: "nio-lockd",

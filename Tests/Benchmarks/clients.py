@@ -74,6 +74,11 @@ def python(benchmark: str, program: str, cases: Sequence[str], **more: str | int
     return [Candidate(benchmark, case, command, **more) for case in cases]  # type: ignore[arg-type]
 
 
+def swift(benchmark: str, cases: Sequence[str], beside: str = "") -> list[Candidate]:
+    program = run.BENCHMARKS / ".build" / "release" / "client-load"
+    return [Candidate(benchmark, case, (program,), beside) for case in cases]
+
+
 def all_candidates() -> list[Candidate]:
     """All of them, in the order in which they take turns. Programs in other languages go here too."""
     pairs = functools.partial(python, "pairs", "client_pairs.py")
@@ -82,6 +87,7 @@ def all_candidates() -> list[Candidate]:
     return [
         *pairs(["raw socket", "lockd.Lock", *PEERS], beside="raw socket"),
         *pairs(["asyncio streams", "lockd.aio.Lock"], beside="asyncio streams"),
+        *swift("pairs", ["Swift, raw socket", "BlockingLockdClient", "LockdClient"], beside="Swift, raw socket"),
         *pairs(["raw socket, one CPU", "lockd.Lock, one CPU"], beside="raw socket, one CPU", cpu="the servers'"),
         *pairs(
             ["asyncio streams, one CPU", "lockd.aio.Lock, one CPU"],
@@ -90,6 +96,7 @@ def all_candidates() -> list[Candidate]:
         ),
         *python("hand-over", "client_hand_over.py", queues, beside="lockd.Lock", cpu="all", times=2),
         *python("crowds", "client_crowds.py", crowds),
+        *swift("crowds", [f"Swift, {crowd}" for crowd in crowds]),
         *python(
             "gevent",
             "client_gevent.py",
@@ -110,6 +117,7 @@ def all_candidates() -> list[Candidate]:
         *python(
             "memory", "client_memory.py", [*(f"import {module}" for module in MODULES), "lockd.aio.Client", "redis-py"]
         ),
+        *swift("memory", ["BlockingLockdClient, idle", "LockdClient, idle"]),
     ]
 
 
@@ -132,6 +140,8 @@ class Goal:
 GOALS = [
     Goal("pairs", "lockd.Lock", "p50 us", operator.truediv, 1.5, "times"),
     Goal("pairs", "lockd.aio.Lock", "p50 us", operator.truediv, 1.5, "times"),
+    Goal("pairs", "BlockingLockdClient", "p50 us", operator.truediv, 1.15, "times"),
+    Goal("pairs", "LockdClient", "p50 us", operator.truediv, 1.6, "times"),
     Goal("gevent", "patched, 32 wait", "p99 us", operator.sub, 2000, "us beyond"),
     Goal("gevent", "patched, 32 acquire and release", "p99 us", operator.sub, 2000, "us beyond"),
     Goal("gevent", "patched, 1 acquires and releases", "p99 us", operator.sub, 2000, "us beyond"),

@@ -154,6 +154,31 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         for looker in lookers { try await looker.value }
     }
 
+    @Test func fullSocketIsWaitedForAlthoughNothingArrives() async throws {
+        let holder = try daemon.session()
+        _ = try holder.ask(.acquire(AcquireTerms(names: LockNames(LockName("held")))))
+        let reader = Task { [client] in try await onThread { try client.acquire("held").release() } }
+        try await daemon.awaitWaiters(1, for: "held")
+        daemon.suspend()
+        // Far fewer than these fill the socket.
+        let (threads, asking) = (150, Room())
+        let waiting = (0..<threads).map { _ in
+            Task { [client] in
+                try await onThread {
+                    let others = (0..<14).map { "\($0)" + String(repeating: "n", count: 250) }
+                    asking.enter()
+                    try client.acquire(["held"] + others).release()
+                }
+            }
+        }
+        while asking.visits < threads { await Task.yield() }
+        daemon.resume()
+        try await daemon.awaitWaiters(threads + 1, for: "held")
+        _ = try holder.ask(.release(LockName("held"), token: nil))
+        for waiting in waiting { try await waiting.value }
+        try await reader.value
+    }
+
     @Test func closeAnswersWhoWaits() async throws {
         let lease = try client.acquire("a")
         let waiting = Task { [client] in try await onThread { try client.acquire("a").token } }

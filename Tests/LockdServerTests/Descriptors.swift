@@ -144,6 +144,6 @@ struct ConnectedSockets {
 /// Sends bytes with descriptors, which stay the caller's.
 func send(_ text: String, with descriptors: [CInt], to socket: CInt) throws {
     let bytes = Array(text.utf8)
-    let count = try check("sendmsg") { cunix_send(socket, bytes, bytes.count, descriptors, descriptors.count) }
+    let count = try check("sendmsg") { cunix_send(socket, bytes, bytes.count, descriptors, descriptors.count, true) }
     precondition(count == bytes.count, "\(count) of \(bytes.count) bytes were sent")
 }

@@ -85,7 +85,7 @@ final class NotifySocket {
         defer { close(socket) }
         try #require(clinux_connect_by_name(socket, name, name.utf8.count) == 0)
         var count = 0
-        while cunix_send(socket, "other", 5, nil, 0) == 5 { count += 1 }
+        while cunix_send(socket, "other", 5, nil, 0, false) == 5 { count += 1 }
         try #require(errno == EAGAIN)
         return count
     }

@@ -28,14 +28,19 @@ int cunix_connect(int socket, const char *path, size_t length);
 // Makes connect(2) and what is sent give up with EAGAIN after so many milliseconds.
 int cunix_limit_sending(int socket, int64_t milliseconds);
 
-// From now on nothing blocks.
-int cunix_stop_blocking(int socket);
+// Whether what is done with the socket blocks from now on.
+int cunix_set_blocking(int socket, bool blocks);
 
 // The most descriptors that may go along with one sendmsg(2): Linux's SCM_MAX_FD.
 enum { CUNIX_DESCRIPTORS_MAXIMUM = 253 };
 
 // sendmsg(2) without SIGPIPE, with `descriptor_count` descriptors, no more than CUNIX_DESCRIPTORS_MAXIMUM, that go along with the first byte.
-ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count);
+// Fails with EAGAIN if there is no room, unless it `waits` for that and the socket is one that blocks.
+ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count,
+                   bool waits);
+
+// recv(2). Fails with EAGAIN if there is nothing, unless it `waits` for that and the socket is one that blocks.
+ssize_t cunix_receive(int socket, void *buffer, size_t length, bool waits);
 
 // A copy of a descriptor, close-on-exec.
 int cunix_duplicate(int descriptor);
