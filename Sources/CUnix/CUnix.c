@@ -165,6 +165,9 @@ int cunix_start_thread(void *(*body)(void *), void *argument) {
     if (error != 0) return error;
     sigset_t every_signal, former;
     sigfillset(&every_signal);
+    // But those that it raises itself by a mistake: whoever reports crashes is to see them.
+    static const int of_its_own[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGABRT};
+    for (size_t i = 0; i < sizeof of_its_own / sizeof *of_its_own; i++) sigdelset(&every_signal, of_its_own[i]);
     error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     // It calls a few functions deep; the 8 MiB of address space that are usual would be a waste.
     if (error == 0) error = pthread_attr_setstacksize(&attributes, 512 * 1024);

@@ -30,11 +30,14 @@ public struct Acquisition: AsyncSequence, Sendable {
             case taken
         }
 
+        /// A client that nobody refers to ends its session.
+        private let client: LockdClient
         private let shell: ClientShell
         private let terms: AcquireTerms
         private let state = Guarded(State.none)
 
-        init(_ shell: ClientShell, _ terms: AcquireTerms) {
+        init(_ client: LockdClient, _ shell: ClientShell, _ terms: AcquireTerms) {
+            self.client = client
             self.shell = shell
             self.terms = terms
         }
@@ -73,7 +76,9 @@ public struct Acquisition: AsyncSequence, Sendable {
     public struct Iterator: AsyncIteratorProtocol {
         private let wait: Wait
 
-        fileprivate init(_ shell: ClientShell, _ terms: AcquireTerms) { wait = Wait(shell, terms) }
+        fileprivate init(_ client: LockdClient, _ shell: ClientShell, _ terms: AcquireTerms) {
+            wait = Wait(client, shell, terms)
+        }
 
         /// The next step, as soon as there is one; `nil` behind the last.
         ///
@@ -81,16 +86,18 @@ public struct Acquisition: AsyncSequence, Sendable {
         public mutating func next() async throws -> Step? { try await wait.next() }
     }
 
+    private let client: LockdClient
     private let shell: ClientShell
     private let terms: AcquireTerms
 
-    init(_ shell: ClientShell, _ terms: AcquireTerms) {
+    init(_ client: LockdClient, _ shell: ClientShell, _ terms: AcquireTerms) {
+        self.client = client
         self.shell = shell
         self.terms = terms
     }
 
     /// Goes over the steps of a request of its own.
-    public func makeAsyncIterator() -> Iterator { Iterator(shell, terms) }
+    public func makeAsyncIterator() -> Iterator { Iterator(client, shell, terms) }
 }
 
 extension LockdClient {
@@ -153,6 +160,6 @@ extension LockdClient {
             note: note,
             progress: interval
         )
-        return Acquisition(try shell.get(), terms)
+        return Acquisition(self, try shell.get(), terms)
     }
 }

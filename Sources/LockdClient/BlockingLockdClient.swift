@@ -15,7 +15,8 @@ import LockdWire
 ///
 /// **Not for tasks.** These methods block their thread, and Swift's cooperative threads are few: in `async` code use ``LockdClient``.
 ///
-/// What is said there of leases, of daemons that restart, of forks and of names holds here, too.
+/// What is said there of leases, of forks and of names holds here, too. **The daemon may restart** here as well. As nobody reads while nobody asks, that it has is noticed by the next
+/// call, and so is a loss: by ``BlockingLease/isLost``, ``BlockingLease/lost(within:)`` and ``BlockingLease/release()``.
 public final class BlockingLockdClient: Sendable {
     let shell: Result<BlockingShell, LockdClientError>
 
@@ -107,7 +108,7 @@ public final class BlockingLockdClient: Sendable {
     /// Acquires the lock `name`, blocking until it is granted; with `others`, all of them at once, by one lease.
     ///
     /// The parameters and errors are those of ``LockdClient/acquire(_:_:mode:waitTimeout:maxQueue:ttl:owner:note:progress:)``; `progress` is called by the thread
-    /// that acquires. A lease with a `ttl` is renewed by a thread of the client's.
+    /// that acquires. A lease with a `ttl` is renewed by a thread of the client's; if there can be no further thread, it is renewed only while somebody asks for something.
     ///
     /// - Throws: ``LockdClientError``.
     public func acquire(
@@ -207,10 +208,10 @@ public final class BlockingLockdClient: Sendable {
 
     /// Ends everything: who waits gets an error (``LockdClientError/Code/closed``), every lease is lost, and the client cannot be used any more.
     ///
-    /// Returns when the daemon has taken note, so that the locks are free, or after two seconds without a daemon, which then takes note when it is there again, as long as this
-    /// process lives. To close a closed client does nothing.
+    /// Returns when the daemon has taken note, so that the locks are free, or after two seconds; then it takes note when it is there again, or goes on, as long as this process lives.
+    /// To close a closed client does nothing.
     public func close() {
-        // It cannot fail: there is nothing to close in a forked child, nor behind a path that cannot be.
-        _ = try? shell.get().ask { .closeRequested($0) }
+        // There is nothing to close behind a path that cannot be.
+        if case .success(let shell) = shell { shell.close() }
     }
 }

@@ -18,7 +18,7 @@ final class BlockingShell: Sendable {
     }
 
     /// A thread that has asked for something.
-    private struct Caller: Sendable {
+    struct Caller: Sendable {
         var result: Result<Answer, any Error>?
         /// The last one only: what is told is how it is.
         var progress: WaitProgress?
@@ -26,20 +26,20 @@ final class BlockingShell: Sendable {
         var sleeper: Sleeper?
     }
 
-    private struct Keeper: Sendable {
+    struct Keeper: Sendable {
         let sleeper = Sleeper()
         /// While it sleeps: until when.
         var sleep: MonotonicInstant?
     }
 
-    private struct State: Sendable {
+    struct State: Sendable {
         var core: ClientCore
         var callers: [RequestID: Caller] = [:]
         /// Who waits for the end of a lease.
         var watchers: [FencingToken: [RequestID]] = [:]
         var leases: [FencingToken: BlockingLease] = [:]
         /// What is to be connected next.
-        var attempt: Attempt?
+        var attempt: ConnectionAttempt?
         var connection: (id: ConnectionID, transport: Transport)?
         /// The caller who leads; the keeper, and one who only looks, lead by a number of their own.
         var leader: RequestID?
@@ -50,14 +50,8 @@ final class BlockingShell: Sendable {
         var keeper: Keeper?
     }
 
-    private struct Attempt: Sendable {
-        let id: ConnectionID
-        /// How long to wait for room in the daemon's backlog; `nil` for not at all.
-        let timeout: Milliseconds?
-    }
-
     /// What is done after the lock was left.
-    private enum Effect: Sendable {
+    enum Effect: Sendable {
         case send(Transport, ConnectionID, OutputQueue.Message)
         case ring(WakeUp)
         case wake(Sleeper)
@@ -66,8 +60,8 @@ final class BlockingShell: Sendable {
     }
 
     /// What the leader does next.
-    private enum Step {
-        case connect(Attempt)
+    enum Step {
+        case connect(ConnectionAttempt)
         /// Wait for what arrives, and for nothing else. That is one system call; what may have to wake it up otherwise takes two.
         case receive((id: ConnectionID, transport: Transport))
         /// Wait for what arrives, if there is a connection.
@@ -88,7 +82,7 @@ final class BlockingShell: Sendable {
 
     private let path: String
     private let process: Int32
-    private let state: Guarded<State>
+    let state: Guarded<State>
 
     init(path: String, process: Int32 = System.process) {
         self.path = path
@@ -107,22 +101,36 @@ final class BlockingShell: Sendable {
     @discardableResult
     func ask(_ event: (RequestID) -> ClientEvent, _ report: (WaitProgress) -> Void = { _ in }) throws -> Answer {
         guard isInOwnProcess else { throw LockdClientError.forked }
+        guard let result = wait(begin(event), until: nil, report) else {
+            preconditionFailure("who waits for ever has left without an answer")
+        }
+        return try result.get()
+    }
+
+    /// Ends everything; returns when the daemon has taken note, or ``ClientCore/patience`` has passed.
+    func close() {
+        guard isInOwnProcess else { return }
+        let id = begin { .closeRequested($0) }
+        // The connection ends then, and with it the sleep of whoever reads.
+        if wait(id, until: .now() + ClientCore.patience) == nil { apply(.requestCancelled(id)) }
+    }
+
+    private func begin(_ event: (RequestID) -> ClientEvent) -> RequestID {
         let (id, effects) = state.withLock { state in
             let id = state.core.makeRequestID()
             state.callers[id] = Caller()
             return (id, self.effects(of: event(id), &state))
         }
         run(effects)
-        guard let result = wait(id, until: nil, report) else {
-            preconditionFailure("\(id) has left without an answer")
-        }
-        return try result.get()
+        return id
     }
 
     /// Waits until the lease is over, or until `deadline`; returns how it was lost.
     func awaitEnd(of lease: BlockingLease, until deadline: MonotonicInstant?) -> LeaseLoss? {
+        // Also if the time is up already.
+        look()
+        let token = FencingToken(lease.token)
         let id = state.withLock { state -> RequestID? in
-            let token = FencingToken(lease.token)
             guard state.leases[token] != nil else { return nil }
             let id = state.core.makeRequestID()
             state.callers[id] = Caller()
@@ -130,7 +138,10 @@ final class BlockingShell: Sendable {
             return id
         }
         // Nobody asked for anything that could fail.
-        guard let id, case .success(.ended(let loss))? = wait(id, until: deadline) else { return lease.recordedLoss }
+        guard let id, case .success(.ended(let loss))? = wait(id, until: deadline) else {
+            state.withLock { state in state.watchers[token]?.removeAll { $0 == id } }
+            return lease.recordedLoss
+        }
         return loss
     }
 
@@ -145,9 +156,13 @@ final class BlockingShell: Sendable {
             return (id, connection)
         }
         guard let (id, connection) = claim else { return }
-        receive(from: connection)
+        var looks = Self.looks
+        while looks > 0, receive(from: connection) { looks -= 1 }
         change { self.passOn(from: id, &$0) }
     }
+
+    /// How many times as much as one read takes is looked at, at most: four times what a socket holds by default.
+    private static let looks = 64
 
     /// Nobody refers to the client any more.
     func drop() { change { self.effects(of: .clientDropped, &$0) + self.passOn(from: nil, &$0) } }
@@ -163,7 +178,10 @@ final class BlockingShell: Sendable {
             switch turn {
             case .finish(let result): return result
             case .leave: return nil
-            case .report(let progress): report(progress)
+            case .report(let progress):
+                report(progress)
+                // It may have forked, and this be the child.
+                guard isInOwnProcess else { return .failure(LockdClientError.forked) }
             case .lead(let step): perform(step)
             case .awaitRoom(let id, let transport):
                 transport.awaitRoom(until: deadline)
@@ -187,7 +205,6 @@ final class BlockingShell: Sendable {
         }
         if let deadline, deadline <= .now() {
             state.callers[id] = nil
-            for token in state.watchers.keys { state.watchers[token]?.removeAll { $0 == id } }
             return (.leave, passOn(from: id, &state))
         }
         if state.leader == nil || state.leader == id {
@@ -205,7 +222,7 @@ final class BlockingShell: Sendable {
 
     // MARK: The leader
 
-    private func nextStep(until deadline: MonotonicInstant?, _ state: inout State) -> Step {
+    func nextStep(until deadline: MonotonicInstant?, _ state: inout State) -> Step {
         if let attempt = state.attempt.take() { return .connect(attempt) }
         guard let wakeUp = state.wakeUp else { preconditionFailure("somebody waits, and nobody has tried to connect") }
         let next = [state.core.nextInstant, deadline].compactMap(\.self).min()
@@ -214,23 +231,23 @@ final class BlockingShell: Sendable {
         return .await(state.connection, isFull: state.core.awaitsWritability, until: next, wakeUp)
     }
 
-    private func perform(_ step: Step) {
+    func perform(_ step: Step) {
         switch step {
         case .connect(let attempt): connect(attempt)
         case .receive(let connection): receive(from: connection, waits: true)
         case .await(let connection, let isFull, let deadline, let wakeUp):
-            guard let connection else {
-                wakeUp.sleep(until: deadline)
-                return awake(deadline)
+            let readiness = connection?.transport.wait(isFull: isFull, until: deadline, wakeUp)
+            if readiness == nil { wakeUp.sleep(until: deadline) }
+            state.withLock { $0.leaderSleep = nil }
+            if let connection, let readiness {
+                if readiness.isWritable { apply(.becameWritable(connection.id)) }
+                if readiness.isReadable { receive(from: connection) }
             }
-            let readiness = connection.transport.wait(isFull: isFull, until: deadline, wakeUp)
-            if readiness.isWritable { apply(.becameWritable(connection.id)) }
-            if readiness.isReadable { receive(from: connection) }
-            awake(deadline)
+            if let deadline, deadline <= .now() { apply(.timePassed) }
         }
     }
 
-    private func connect(_ attempt: Attempt) {
+    private func connect(_ attempt: ConnectionAttempt) {
         do throws(ConnectFailure) {
             if state.withLock({ $0.wakeUp == nil }) {
                 let wakeUp = try WakeUp(for: path)
@@ -246,9 +263,13 @@ final class BlockingShell: Sendable {
         }
     }
 
-    private func receive(from connection: (id: ConnectionID, transport: Transport), waits: Bool = false) {
+    /// Returns whether something has arrived.
+    @discardableResult
+    private func receive(from connection: (id: ConnectionID, transport: Transport), waits: Bool = false) -> Bool {
         switch connection.transport.receive(waits: waits) {
-        case .bytes(let bytes): apply(.received(connection.id, bytes))
+        case .bytes(let bytes):
+            apply(.received(connection.id, bytes))
+            return true
         case .nothing: break
         case .end(let problem):
             change { state in
@@ -256,82 +277,25 @@ final class BlockingShell: Sendable {
                 return self.effects(of: .ended(connection.id, .connectionLost(path, problem)), &state)
             }
         }
-    }
-
-    /// The leader slept, until `deadline` at the most.
-    private func awake(_ deadline: MonotonicInstant?) {
-        state.withLock { $0.leaderSleep = nil }
-        if let deadline, deadline <= .now() { apply(.timePassed) }
+        return false
     }
 
     /// Lets another one lead, if `id` does, or nobody; returns how it hears of that.
-    private func passOn(from id: RequestID?, _ state: inout State) -> [Effect] {
+    func passOn(from id: RequestID?, _ state: inout State) -> [Effect] {
         if let leader = state.leader {
             guard leader == id else { return [] }
             state.leader = nil
         }
-        for caller in state.callers.values where caller.result == nil {
-            if let sleeper = caller.sleeper { return [.wake(sleeper)] }
-        }
+        if let next = Self.nextLeader(state) { return [.wake(next)] }
         return callKeeper(&state)
     }
 
-    // MARK: The keeper
-
-    /// Sees to it that what is to be done later is done, although nobody waits.
-    private func callKeeper(_ state: inout State) -> [Effect] {
-        guard Self.needsKeeper(state) else { return [] }
-        guard let keeper = state.keeper else {
-            state.keeper = Keeper()
-            return [.startKeeper]
+    /// One of those who sleep until somebody else has read their answer.
+    static func nextLeader(_ state: State) -> Sleeper? {
+        for caller in state.callers.values where caller.result == nil {
+            if let sleeper = caller.sleeper { return sleeper }
         }
-        guard let sleep = keeper.sleep, state.core.nextInstant ?? .distantFuture < sleep || Self.isUnsettled(state)
-        else { return [] }
-        state.keeper?.sleep = nil
-        return [.wake(keeper.sleeper)]
-    }
-
-    private static func needsKeeper(_ state: State) -> Bool {
-        !state.core.isOver && (state.core.nextInstant != nil || isUnsettled(state))
-    }
-
-    /// Whether there is something to be read or connected for, whoever does it.
-    private static func isUnsettled(_ state: State) -> Bool {
-        state.attempt != nil || !state.core.outstanding.isEmpty
-    }
-
-    private func keep() {
-        let id = state.withLock { $0.core.makeRequestID() }
-        while let (step, sleeper, deadline) = state.withLock({ keeperStep(id, &$0) }) {
-            if let step {
-                perform(step)
-            } else {
-                sleeper.sleep(until: deadline)
-            }
-            change { state in
-                state.keeper?.sleep = nil
-                var effects = self.passOn(from: id, &state)
-                if let next = state.core.nextInstant, next <= .now() {
-                    effects += self.effects(of: .timePassed, &state)
-                }
-                return effects
-            }
-        }
-    }
-
-    /// What the keeper does: lead, or else sleep until there is something to do; `nil` if it is not needed.
-    private func keeperStep(_ id: RequestID, _ state: inout State) -> (Step?, Sleeper, MonotonicInstant?)? {
-        guard let keeper = state.keeper, Self.needsKeeper(state) else {
-            state.keeper = nil
-            return nil
-        }
-        if state.leader == nil, Self.isUnsettled(state) || state.connection == nil {
-            state.leader = id
-            return (nextStep(until: nil, &state), keeper.sleeper, nil)
-        }
-        let deadline = state.core.nextInstant
-        state.keeper?.sleep = deadline ?? .distantFuture
-        return (nil, keeper.sleeper, deadline)
+        return nil
     }
 
     // MARK: The one door
@@ -339,7 +303,7 @@ final class BlockingShell: Sendable {
     private func apply(_ event: ClientEvent) { change { self.effects(of: event, &$0) } }
 
     /// Changes the state, and then, without the lock, does what follows from that.
-    private func change(_ change: (inout State) -> [Effect]) {
+    func change(_ change: (inout State) -> [Effect]) {
         run(state.withLock { change(&$0) })
     }
 
@@ -354,9 +318,11 @@ final class BlockingShell: Sendable {
     }
 
     /// Applies an event, and looks up what the actions speak of.
-    private func effects(of event: ClientEvent, _ state: inout State) -> [Effect] {
+    func effects(of event: ClientEvent, _ state: inout State) -> [Effect] {
         var effects: [Effect] = []
         for action in state.core.apply(event, at: .now()) { effects += self.effects(of: action, &state) }
+        // Nobody will read what is left of it.
+        if state.core.isOver { state.connection = nil }
         if let wakeUp = disturb(&state) { effects.append(.ring(wakeUp)) }
         return effects
     }
@@ -373,21 +339,18 @@ final class BlockingShell: Sendable {
 
     private func effects(of action: ClientAction, _ state: inout State) -> [Effect] {
         switch action {
-        case .connect(let id): state.attempt = Attempt(id: id, timeout: ClientShell.connectTimeout)
-        case .reconnect(let id): state.attempt = Attempt(id: id, timeout: nil)
+        case .connect(let id): state.attempt = ConnectionAttempt(id: id, timeout: ConnectionAttempt.patience)
+        case .reconnect(let id): state.attempt = ConnectionAttempt(id: id, timeout: nil)
         case .send(let id, let message):
             if let connection = state.connection, connection.id == id {
                 return [.send(connection.transport, id, message)]
             }
         case .awaitWritability: if let wakeUp = state.wakeUp { return [.ring(wakeUp)] }
         case .shutDown(let id):
-            guard let connection = state.connection, connection.id == id else { break }
-            // Nobody will read what is left of it.
-            if state.core.isOver { state.connection = nil }
-            return [.shutDown(connection.transport)]
+            if let connection = state.connection, connection.id == id { return [.shutDown(connection.transport)] }
         case .report(let id, let progress):
             state.callers[id]?.progress = progress
-            return wake(id, state)
+            return wake(id, &state)
         case .complete(let id, let completion): return complete(id, result(of: completion, &state), &state)
         case .endLease(let token, let ending):
             // What the lease says of itself changes under the lock, before anybody is answered.
@@ -401,11 +364,12 @@ final class BlockingShell: Sendable {
 
     private func complete(_ id: RequestID, _ result: Result<Answer, any Error>, _ state: inout State) -> [Effect] {
         state.callers[id]?.result = result
-        return wake(id, state)
+        return wake(id, &state)
     }
 
-    private func wake(_ id: RequestID, _ state: State) -> [Effect] {
-        state.callers[id]?.sleeper.map { [.wake($0)] } ?? []
+    private func wake(_ id: RequestID, _ state: inout State) -> [Effect] {
+        if state.leader == id, state.leaderSleep.take() != nil { return state.wakeUp.map { [.ring($0)] } ?? [] }
+        return state.callers[id]?.sleeper.map { [.wake($0)] } ?? []
     }
 
     private func result(of completion: ClientAction.Completion, _ state: inout State) -> Result<Answer, any Error> {
@@ -420,8 +384,7 @@ final class BlockingShell: Sendable {
             return .success(.bound(BoundLease(names: names.strings, token: token.value, previous: previous)))
         case .history(let leases): return .success(.history(leases))
         case .done: return .success(.done)
-        // Only tasks are cancelled.
-        case .cancelled: return .failure(LockdClientError.closed)
+        case .cancelled: preconditionFailure("a thread was told that it was cancelled, as only tasks are")
         case .failed(let error): return .failure(error)
         }
     }

@@ -101,6 +101,9 @@ struct ClientCore: Sendable {
     /// Whether nothing can be asked for any more.
     var isClosed: Bool { closers != nil || connection == .closed }
 
+    /// Whether the daemon is asked to end the session, and has not said that it has.
+    var isClosing: Bool { if case .closing = connection { true } else { false } }
+
     /// Whether there is no session, so that nothing can happen before something is asked for.
     var isOver: Bool { connection == .none || connection == .closed }
 

@@ -37,17 +37,11 @@ final class ClientShell: Sendable {
     /// The thread that reads.
     private struct Reader: Sendable {
         /// What is to be connected next.
-        var attempt: Attempt?
+        var attempt: ConnectionAttempt?
         /// There is none before the thread runs.
         var wakeUp: WakeUp?
         /// While it sleeps: until when, which may be for ever.
         var sleep: MonotonicInstant?
-    }
-
-    private struct Attempt: Sendable {
-        let id: ConnectionID
-        /// How long to wait for room in the daemon's backlog; `nil` for not at all.
-        let timeout: Milliseconds?
     }
 
     /// What is done after the lock was left.
@@ -60,15 +54,12 @@ final class ClientShell: Sendable {
         case tell([Lease.Watcher], LeaseLoss?)
     }
 
-    /// How long a connection may wait for room in the daemon's backlog.
-    static let connectTimeout = Milliseconds.seconds(5)
-
     private let path: String
     private let connectTimeout: Milliseconds
     private let process: Int32
     private let state: Guarded<State>
 
-    init(path: String, connectTimeout: Milliseconds = ClientShell.connectTimeout, process: Int32 = System.process) {
+    init(path: String, connectTimeout: Milliseconds = ConnectionAttempt.patience, process: Int32 = System.process) {
         self.path = path
         self.connectTimeout = connectTimeout
         self.process = process
@@ -216,8 +207,8 @@ final class ClientShell: Sendable {
 
     private func effect(of action: ClientAction, _ state: inout State) -> Effect? {
         switch action {
-        case .connect(let id): attempt(Attempt(id: id, timeout: connectTimeout), &state)
-        case .reconnect(let id): attempt(Attempt(id: id, timeout: nil), &state)
+        case .connect(let id): attempt(ConnectionAttempt(id: id, timeout: connectTimeout), &state)
+        case .reconnect(let id): attempt(ConnectionAttempt(id: id, timeout: nil), &state)
         case .send(let id, let message): state.transports[id].map { .send($0, id, message) }
         case .awaitWritability: state.reader?.wakeUp.map { .ring($0) }
         case .shutDown(let id): state.transports[id].map { .shutDown($0) }
@@ -229,7 +220,7 @@ final class ClientShell: Sendable {
         }
     }
 
-    private func attempt(_ attempt: Attempt, _ state: inout State) -> Effect? {
+    private func attempt(_ attempt: ConnectionAttempt, _ state: inout State) -> Effect? {
         if state.reader != nil {
             state.reader?.attempt = attempt
             return nil
@@ -299,7 +290,7 @@ final class ClientShell: Sendable {
     }
 
     private enum Step {
-        case connect(Attempt)
+        case connect(ConnectionAttempt)
         case sleep(until: MonotonicInstant?)
         /// There is no session any more.
         case end
@@ -348,7 +339,7 @@ final class ClientShell: Sendable {
         if let deadline, deadline <= .now() { apply(.timePassed) }
     }
 
-    private func connect(_ attempt: Attempt, _ wakeUp: WakeUp) {
+    private func connect(_ attempt: ConnectionAttempt, _ wakeUp: WakeUp) {
         do throws(ConnectFailure) {
             let id = attempt.id
             let transport = try Transport(path: path, timeout: attempt.timeout)

@@ -35,5 +35,5 @@ public enum LeaseOwner {
         try $current.withValue(name ?? make(), operation: body)
     }
 
-    private static func make() -> String { "task-\(last.add(1, ordering: .relaxed).newValue)" }
+    private static func make() -> String { "LeaseOwner/\(last.add(1, ordering: .relaxed).newValue)" }
 }

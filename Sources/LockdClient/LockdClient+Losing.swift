@@ -71,8 +71,11 @@ extension LockdClient {
 
 extension Lease {
     /// Calls `body`, and releases the lease; what happens if the lease is lost is said at ``LockdClient/withLease(_:_:onLoss:mode:waitTimeout:maxQueue:ttl:owner:note:progress:_:)``.
+    ///
+    /// With `patience` it returns after that time although the daemon has not said that the lease has ended: it will hear of it when it is there again.
     package func whileHeld<Result: Sendable>(
         onLoss: LossResponse,
+        patience: Duration? = nil,
         _ body: @escaping @Sendable (Lease) async throws -> Result
     ) async throws -> Result {
         let result: Result
@@ -80,15 +83,35 @@ extension Lease {
             result = onLoss == .cancelBody ? try await cancellingOnLoss(body) : try await body(self)
         } catch let error as CancellationError {
             // That it was cancelled says less than why.
-            if isLost { try await release() } else { try? await release() }
+            if isLost { try await release() } else { try? await release(within: patience) }
             throw error
         } catch {
             // Whatever comes of the release, the error of the body says more about what happened.
-            try? await release()
+            try? await release(within: patience)
             throw error
         }
-        try await release()
+        try await release(within: patience)
         return result
+    }
+
+    private func release(within patience: Duration?) async throws {
+        guard let patience else { return try await release() }
+        let releasing = Task { try await release() }
+        let alarm = Task { try? await Task.sleep(for: patience) }
+        // Whichever comes first; to wait for the release could not be cancelled.
+        let hasEnded = await withCheckedContinuation { continuation in
+            let first = Guarded<CheckedContinuation<Bool, Never>?>(continuation)
+            Task {
+                _ = await releasing.result
+                first.withLock { $0.take() }?.resume(returning: true)
+            }
+            Task {
+                await alarm.value
+                first.withLock { $0.take() }?.resume(returning: false)
+            }
+        }
+        alarm.cancel()
+        if hasEnded { try await releasing.value }
     }
 
     /// What one of the two tasks says that run while the lease is held.

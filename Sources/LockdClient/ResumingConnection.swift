@@ -31,7 +31,7 @@ package final class ResumingConnection {
     private init(path: String, client: Text?) throws(ConnectFailure) {
         self.path = path
         core = ResumingCore(client: client, seed: .random(in: .min ... .max))
-        transport = try Transport(path: path, timeout: ClientShell.connectTimeout)
+        transport = try Transport(path: path, timeout: ConnectionAttempt.patience)
     }
 
     /// Connects to the daemon at `path`, and greets.

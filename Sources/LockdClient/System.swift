@@ -18,6 +18,7 @@ enum System {
     enum ErrorNumber {
         static let accessDenied = EACCES
         static let connectionReset = ECONNRESET
+        static let interrupted = EINTR
         static let nameTooLong = ENAMETOOLONG
         static let noSuchProcess = ESRCH
         static let notPermitted = EPERM

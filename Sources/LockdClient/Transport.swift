@@ -23,12 +23,14 @@ final class Transport: Sendable {
 
     private static func connect(_ path: String, _ timeout: Milliseconds?) throws(ConnectFailure) -> CInt {
         let socket = try ConnectFailure.check(path, cunix_stream_socket(timeout == nil))
+        let deadline = timeout.map { .now() + $0 }
         do throws(ConnectFailure) {
-            if let timeout {
-                _ = try ConnectFailure.check(path, cunix_limit_sending(socket, timeout.count))
-            }
-            let result = System.retryingOnInterrupt { Int(cunix_connect(socket, path, path.utf8.count)) }
-            _ = try ConnectFailure.check(path, CInt(result))
+            var result: CInt
+            repeat {
+                if let deadline { _ = try ConnectFailure.check(path, limitSending(socket, until: deadline)) }
+                result = cunix_connect(socket, path, path.utf8.count)
+            } while result == -1 && System.errorNumber == System.ErrorNumber.interrupted
+            _ = try ConnectFailure.check(path, result)
             // So that one who has nothing else to wait for can receive and wait in one.
             if timeout == nil { _ = try ConnectFailure.check(path, cunix_set_blocking(socket, true)) }
             return socket
@@ -36,6 +38,11 @@ final class Transport: Sendable {
             System.close(socket)
             throw error
         }
+    }
+
+    /// Signals do not prolong it: what is left of the time is set anew, and is never zero, which would mean for ever.
+    private static func limitSending(_ socket: CInt, until deadline: MonotonicInstant) -> CInt {
+        cunix_limit_sending(socket, max(1, (deadline - .now()).count))
     }
 
     /// Writes as many bytes of `message` as the socket takes, and with the first of them its descriptor; returns how many, or `nil` if it takes none any more.

@@ -17,7 +17,8 @@ public import ServiceLifecycle
 ///   process does not begin before.
 /// * When the lease is lost, the work is cancelled, and ``run()`` throws `LockdClientError` with the code `leaseLost`; what the group does
 ///   then is up to its configuration.
-/// * When the daemon restarts, nothing happens.
+/// * When the daemon restarts, nothing happens. If it is away when the work has ended, that is waited for two seconds at most. If there is none when the service begins, ``run()`` throws
+///   `daemonUnavailable`: have your program start after `lockd.socket`.
 ///
 /// It may be run again after it has ended.
 public struct LeaseService: Service {
@@ -79,7 +80,8 @@ public struct LeaseService: Service {
     /// - Throws: what the work throws; `LockdClientError` if the lock cannot be acquired, or is lost; `CancellationError` if the task was cancelled.
     public func run() async throws {
         guard let lease = try await acquire() else { return }
-        try await lease.whileHeld(onLoss: .cancelBody, work)
+        if Task.isShuttingDownGracefully { return try await lease.release() }
+        try await lease.whileHeld(onLoss: .cancelBody, patience: .seconds(2), work)
     }
 
     /// Returns `nil` if a graceful shutdown comes first.

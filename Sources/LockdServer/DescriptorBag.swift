@@ -144,7 +144,8 @@ final class DescriptorBag {
         let words = batch.map(\.item.word)
         let descriptors = batch.map(\.descriptor)
         let byteCount = words.count * MemoryLayout<UInt64>.size
-        return retryingOnInterrupt { cunix_send(end, words, byteCount, descriptors, descriptors.count, false) } == byteCount
+        return retryingOnInterrupt { cunix_send(end, words, byteCount, descriptors, descriptors.count, false) }
+            == byteCount
     }
 
     private static func number(of name: String) -> UInt64 { UInt64(name.dropFirst(namePrefix.count)) ?? 0 }

@@ -63,6 +63,17 @@ import Testing
         try await client.acquire("a", waitTimeout: .zero).release()
     }
 
+    @Test func acquisitionKeepsItsClient() async throws {
+        func acquiring() async throws -> Acquisition {
+            let client = daemon.client()
+            try await client.ping()
+            return try client.acquiring("a", every: .seconds(1))
+        }
+        for try await step in try await acquiring() {
+            if case .granted(let lease) = step { try await lease.release() }
+        }
+    }
+
     @Test func cancellationEndsTheWait() async throws {
         let holder = try await client.acquire("a")
         let waiting = Task { [client] in for try await _ in try client.acquiring("a", every: .seconds(1)) {} }

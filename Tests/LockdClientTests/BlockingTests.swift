@@ -197,6 +197,51 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         while try daemon.session().sessionCount() > 1 { await Task.yield() }
     }
 
+    @Test func closeDoesNotWaitForASuspendedDaemonForEver() async throws {
+        let lease = try client.acquire("a")
+        var waiting: [Task<UInt64, any Error>] = []
+        for position in 1...3 {
+            waiting.append(Task { [client] in try await onThread { try client.acquire("a").token } })
+            try await daemon.awaitWaiters(position, for: "a")
+        }
+        daemon.suspend()
+        try await onThread { [client] in client.close() }
+        for waiting in waiting {
+            let error = await #expect(throws: LockdClientError.self) { try await waiting.value }
+            #expect(error?.code == .closed)
+        }
+        #expect(lease.isLost)
+        daemon.resume()
+        while try !daemon.show("a").isEmpty { await Task.yield() }
+    }
+
+    @Test func closeWithoutADaemonIsDelivered() async throws {
+        _ = try client.acquire("a")
+        daemon.end()
+        try await onThread { [client] in client.close() }
+        try daemon.start()
+        while try !daemon.show("a").isEmpty { await Task.yield() }
+    }
+
+    @Test func nothingIsLeftOfAClientThatWasDropped() async throws {
+        weak var shell: BlockingShell?
+        func use(_ body: @escaping @Sendable (BlockingLockdClient) throws -> Void) async throws {
+            let client = BlockingLockdClient(socket: daemon.socket)
+            shell = try client.shell.get()
+            try await onThread { try body(client) }
+        }
+        try await use { try $0.acquire("a", ttl: .seconds(3600)).release() }
+        while shell != nil { await Task.yield() }
+
+        let holder = try client.acquire("b")
+        try await use { client in
+            // Its own release, while it looks at how it waits, is what it waits for.
+            let progress = WaitReports.every(.seconds(1)) { _ in try? holder.release() }
+            try client.acquire("b", progress: progress).release()
+        }
+        while shell != nil { await Task.yield() }
+    }
+
     // MARK: Loss
 
     @Test func lossIsSeenByWhoLooks() throws {
@@ -221,6 +266,20 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         #expect(try other.lost(within: .milliseconds(1)) == nil)
         try other.release()
         #expect(try other.lost() == nil)
+    }
+
+    @Test func whatHasArrivedCountsWhenTheTimeIsUp() throws {
+        let lease = try client.acquire("a")
+        try revoke("a")
+        #expect(try lease.lost(within: .zero)?.reason == .revoked)
+    }
+
+    @Test func everythingThatHasArrivedIsLookedAt() throws {
+        // More than one read takes, and less than the pipe holds into which the daemon says whom it revoked.
+        let names = (100..<180).map { "\($0)" + String(repeating: "n", count: 252) }
+        let leases = try names.map { try client.acquire($0) }
+        for name in names { try revoke(name) }
+        #expect(leases[79].isLost)
     }
 
     @Test func bodyThatReturnsAfterALossDidNotSucceed() throws {

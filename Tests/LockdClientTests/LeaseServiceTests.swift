@@ -91,6 +91,17 @@ import Testing
         try await lease.release()
     }
 
+    @Test func groupShutsDownAlthoughThereIsNoDaemon() async throws {
+        let group = group(LeaseService(client, "scheduler"))
+        let running = Task { try await group.run() }
+        while try daemon.show("scheduler").isEmpty { await Task.yield() }
+        daemon.end()
+        await group.triggerGracefulShutdown()
+        try await running.value
+        try daemon.start()
+        while try !daemon.show("scheduler").isEmpty { await Task.yield() }
+    }
+
     @Test func lossCancelsTheWorkAndEndsTheGroup() async throws {
         let group = group(LeaseService(client, ["scheduler"], running: Sleeping()))
         let running = Task { try await group.run() }

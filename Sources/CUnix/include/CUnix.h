@@ -60,7 +60,7 @@ void cunix_bell_ring(struct cunix_bell bell);
 void cunix_bell_silence(struct cunix_bell bell);
 void cunix_bell_close(struct cunix_bell bell);
 
-// Starts a thread that takes no signals, with a small stack, and does not wait for its end. Returns 0, or the error number.
+// Starts a thread that takes no signals but those of its own mistakes, with a small stack, and does not wait for its end. Returns 0, or the error number.
 int cunix_start_thread(void *(*body)(void *), void *argument);
 
 // CLOCK_MONOTONIC, in nanoseconds.

@@ -51,7 +51,7 @@ enum Pairs {
     }
 }
 
-/// A blocking socket. It shares no code with the library.
+/// A blocking socket, which shares no code with the library.
 private final class RawSocket {
     private let descriptor = Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
     private var buffer = [UInt8](repeating: 0, count: 4096)
