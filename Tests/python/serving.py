@@ -136,3 +136,14 @@ class Uwsgi(Server):
         # A worker that is told to end while it starts does not hear it, and is waited for so many seconds.
         mercy = ["--worker-reload-mercy", "2", "--reload-mercy", "2"]
         return [*run, *mercy, "--need-app", "--enable-threads", "--module"]
+
+    def _serves(self) -> bool:
+        # Its master ignores SIGTERM until it has forked, and by then a worker may serve.
+        return super()._serves() and catches(self.pid, signal.SIGTERM)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (caught,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return bool(caught >> (number - 1) & 1)
