@@ -52,7 +52,12 @@ class Server:
                 stderr=log,
                 env={**os.environ, "LOCKD_SOCKET": daemon.socket, **(environment or {})},
             )
-        wait_until(self._serves, f"an answer of the server; it says {self._log.read_text()}")
+        try:
+            wait_until(self._serves, "an answer of the server")
+        except BaseException:
+            print(self.log)
+            self.stop()
+            raise
 
     def _command(self, socket: str) -> list[str]:
         """The arguments of Python that have it serve on a socket; what is served comes last."""
@@ -128,6 +133,17 @@ class Uwsgi(Server):
             "--die-on-term",
             "--no-orphans",
         ]
-        # A worker that does not end when it is told to is waited for so many seconds.
+        # A worker that is told to end while it starts does not hear it, and is waited for so many seconds.
         mercy = ["--worker-reload-mercy", "2", "--reload-mercy", "2"]
         return [*run, *mercy, "--need-app", "--enable-threads", "--module"]
+
+    def _serves(self) -> bool:
+        # Its master ignores SIGTERM until it has forked, and by then a worker may serve.
+        return super()._serves() and catches(self.pid, signal.SIGTERM)
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    (caught,) = (int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return bool(caught >> (number - 1) & 1)

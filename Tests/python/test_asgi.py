@@ -84,6 +84,8 @@ class TestSerialize:
             app = Served()
             serialized = lockd.asgi.Serialize(app, name)
             asking = [asyncio.create_task(request(serialized)) for _ in range(2)]
+            # The daemon may know of both before the loop hears of the first one's grant.
+            await until(lambda: app.entered > 0, "a request being served")
             await waiters(daemon, name, 1)
             assert app.entered == 1
             app.leave.release()

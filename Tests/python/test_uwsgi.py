@@ -14,10 +14,13 @@ import pytest
 from conftest import Daemon, wait_until
 from serving import Uwsgi
 
+import lockd
+
 pytest.importorskip("pyuwsgi")
 
 WORKER_COUNT = 3
 REQUEST_COUNT = 60
+TTL = 6
 
 # What the master does before it forks is at the top.
 APP = """
@@ -27,7 +30,7 @@ import lockd
 counter_lock = lockd.Lock(os.environ["NAME"])
 with counter_lock:
     pass
-masters_lock = lockd.Lock(os.environ["NAME"] + "/master")
+masters_lock = lockd.Lock(os.environ["NAME"] + "/master", ttl=float(os.environ["TTL"]) or None)
 masters_lock.acquire()
 masters_lease = masters_lock.lease
 
@@ -59,16 +62,21 @@ def app(environ, start_response):
 """
 
 
+@pytest.fixture(params=[0, TTL], ids=["no-ttl", "ttl"])
+def ttl(request: pytest.FixtureRequest) -> int:
+    """The ttl of what the master holds, if it has one: then a thread of the master renews it."""
+    return int(request.param)
+
+
 @pytest.fixture
-def server(daemon: Daemon, tmp_path: Path, name: str) -> Iterator[Uwsgi]:
+def server(daemon: Daemon, tmp_path: Path, name: str, ttl: int) -> Iterator[Uwsgi]:
     (tmp_path / "app.py").write_text(APP)
     (tmp_path / "counter").write_text("0")
-    server = Uwsgi(
-        tmp_path,
-        daemon,
-        tmp_path,
-        environment={"NAME": name, "UWSGI_PROCESSES": str(WORKER_COUNT)},
-    )
+    environment = {"NAME": name, "TTL": str(ttl), "UWSGI_PROCESSES": str(WORKER_COUNT)}
+    if ttl:
+        # Without this, a worker hangs for ever that is forked while a thread of the master runs.
+        environment["UWSGI_PY_CALL_UWSGI_FORK_HOOKS"] = "true"
+    server = Uwsgi(tmp_path, daemon, tmp_path, environment=environment)
     yield server
     server.stop()
 
@@ -126,3 +134,18 @@ def test_the_lease_of_the_master_ends_with_it(daemon: Daemon, server: Uwsgi, nam
     masters_lease(daemon, server, name)
     server.stop()
     daemon.await_holder(f"{name}/master", None)
+
+
+@pytest.mark.parametrize("ttl", [TTL], indirect=True)
+def test_the_master_renews_what_it_holds(server: Uwsgi, daemon: Daemon, name: str) -> None:
+    def left() -> int:
+        (line,) = lockd.Client().show(f"{name}/master")
+        assert isinstance(line, lockd.LeaseLine)
+        assert line.left is not None
+        return line.left
+
+    before = left()
+    wait_until(lambda: left() < before, "time passing")
+    before = left()
+    wait_until(lambda: left() > before, "a renewal")
+    masters_lease(daemon, server, name)
