@@ -267,10 +267,15 @@ class LoopSession:
 
     def _begin(self, pending: Pending) -> None:
         if self._link.failure is None:
+            sent: int | None = 0
             if pending.tag is None:
+                # First of all, because the daemon takes its time meanwhile.
+                sent = self._link.send_ahead(pending.request)
                 pending.tag = self._core.send(pending.request, None, pending.began)
+                if sent:
+                    self._core.data_sent(sent)
             self._waiting[pending.tag] = pending
-            if not self._link.flush():
+            if sent is None or not self._link.flush():
                 self._link.receive_rest()
             if self._link.failure is None:
                 return
