@@ -151,3 +151,32 @@ print(len(lockd.Client().show("gevent")))
     )
     with lockd.Lock("gevent"):
         assert program.finish().splitlines() == ["True", "1"]
+
+
+def test_greenlets_have_their_turn_at_every_acquire_and_release(own_daemon: Daemon, run: RunProgram) -> None:
+    """Also if the answer is there before it is waited for."""
+    program = run(
+        HEADER
+        + """
+turns = 0
+
+def take_turns():
+    global turns
+    while True:
+        gevent.sleep(0)
+        turns += 1
+
+lock = lockd.Lock("gevent")
+gevent.spawn(take_turns)
+gevent.sleep(0)
+for _ in range(500):
+    for step in (lock.acquire, lock.release):
+        before = turns
+        step()
+        assert turns > before
+print("done")
+""",
+        own_daemon,
+    )
+    assert program.hear() == "done"
+    program.finish()

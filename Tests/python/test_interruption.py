@@ -247,6 +247,47 @@ def test_a_wait_for_another_who_reads_that_is_interrupted_anywhere_leaks_nothing
     assert after > 50
 
 
+@pytest.mark.parametrize("error", [TimeoutError, Interruption])
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_signal_handler_that_raises_while_a_line_is_sent_leaks_nothing(
+    own_daemon: Daemon, name: str, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], arrives: bool
+) -> None:
+    """Nobody knows then whether it was sent. What a handler raises may look like a connection that broke."""
+    send, lock = Transport.send, lockd.Lock(name)
+
+    def interrupted_once(self: Transport, data: bytes, descriptor: object) -> int:
+        monkeypatch.setattr(Transport, "send", send)
+        if arrives:
+            send(self, data, descriptor)
+        raise error
+
+    for _ in range(3):
+        lock.locked()
+        monkeypatch.setattr(Transport, "send", interrupted_once)
+        with contextlib.suppress(Interruption):
+            lock.acquire()
+        # It is not asked for twice.
+        own_daemon.await_waiters(name, 0)
+        settle(own_daemon, lock)
+        lock.acquire()
+        monkeypatch.setattr(Transport, "send", interrupted_once)
+        # The connection is closed, because nobody knows how much of the line is on it. That ends the session.
+        with contextlib.suppress(Interruption, lockd.LeaseLost):
+            lock.release()
+        settle(own_daemon, lock)
+
+
+def test_a_line_of_which_only_a_part_was_sent_is_sent_to_its_end(
+    own_daemon: Daemon, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = Transport.send
+    monkeypatch.setattr(Transport, "send", lambda self, data, descriptor: send(self, data[:3], descriptor))
+    with lockd.Lock(name) as lease:
+        own_daemon.await_holder(name, os.getpid())
+        assert not lease.lost
+    own_daemon.await_holder(name, None)
+
+
 def overlook(daemon: Daemon) -> Transport:
     """Take the connection for ended, though the daemon still has it. Returns it, to be kept."""
     session = endpoint(daemon.socket)._session

@@ -15,7 +15,7 @@ from typing import Protocol
 from . import _replies as replies
 from ._errors import DaemonUnavailable, LimitReached, LockdError, RemoteProtocolError, RequestRefused
 from ._protocol import Received, Session
-from ._requests import Hello, Quit
+from ._requests import Hello, Quit, Request
 from ._transport import Reconnecting, Transport, connect, unanswered
 from ._version import __version__
 
@@ -53,6 +53,22 @@ class Link:
         # It outlives the link. And if nobody refers to it any more, the socket is closed at once.
         self._user: LinkUser = weakref.proxy(user)
         self.core.greet(CLIENT)
+
+    def send_ahead(self, request: Request) -> int | None:
+        """Send the line of a request that is asked of ``core`` behind this, as far as there is room.
+
+        Returns how much of it was sent, nothing if others are to be sent before; ``None`` if nobody is there to receive
+        it.
+        """
+        line = self.core.line_ahead(request)
+        if not line or self.transport is None:
+            return 0
+        try:
+            return self.transport.send(line, None)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            return None
 
     def flush(self) -> bool:
         """Send what is to be sent, as far as there is room, and say whether anybody is there to receive it."""

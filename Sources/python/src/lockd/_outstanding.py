@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ._requests import Acquire, Request
+from . import _grammar as grammar
+from ._replies import Granted, Released
+from ._requests import Acquire, Release, Request
 from ._timing import milliseconds
+
+# Any number of so many digits is one of the protocol.
+_TOKEN_DIGITS = 19
 
 
 @dataclass(eq=False)
@@ -26,6 +31,9 @@ class Outstanding:
     sendings: int = 0
     #: Where its line ends among the bytes of this connection, if it was put there.
     end: int | None = None
+    # How the answer that is expected begins, and what it means if that is known.
+    _expected: bytes = b""
+    _expected_reply: Released | None = None
 
     def line(self, now: float | None = None) -> bytes:
         """What to send at ``now``; without that, at the moment at which it was asked."""
@@ -33,6 +41,31 @@ class Outstanding:
         if now is not None and self.wait_end is not None and isinstance(request, Acquire):
             request = replace(request, wait=milliseconds(max(self.wait_end - now, 0.0)))
         return request.to_line(self.wire_tag or None)
+
+    def expect(self) -> None:
+        """Work out which answer is expected, so that ``expected_reply`` has little left to do."""
+        request = self.request
+        if isinstance(request, Acquire):
+            self._expected = f"{self.tag} GRANTED {' '.join(map(grammar.spell_name, request.names))} token=".encode()
+        elif isinstance(request, Release) and request.token is not None:
+            self._expected = f"{self.tag} RELEASED {grammar.spell_name(request.name)} token={request.token}\n".encode()
+            self._expected_reply = Released((request.name,), request.token)
+
+    def expected_reply(self, data: bytes) -> Granted | Released | None:
+        """What ``data`` says if it is the answer that is expected, all of it, and nothing else. Nearly always it is.
+
+        That is what the parser would make of it, and may answer the request. Only of a request that was sent for the
+        first time, and for somebody who waits, so that nothing else follows from its answer.
+        """
+        request, expected = self.request, self._expected
+        if not expected or not data.startswith(expected) or self.end is None or self.sendings or self.abandoned:
+            return None
+        if not isinstance(request, Acquire):
+            return self._expected_reply if data == expected else None
+        token = data[len(expected) : -1]
+        if token.isdigit() and len(token) <= _TOKEN_DIGITS and data.endswith(b"\n"):
+            return Granted(request.names, int(token))
+        return None
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ class Session:
         #: The leases that are held, by token, and those that are bound.
         self.leases, self.bound_leases = self._held.own, self._held.bound
         self._asked = OutstandingRequests()
+        # The latest of them. With nobody else about, that is the one whose answer comes next.
+        self._latest: Outstanding | None = None
         # Tags of waits that were given up, or may have a second answer, and may still bring a lease.
         self._unsettled: set[str] = set()
         self._echoes: dict[str, Echo] = {}
@@ -121,7 +123,20 @@ class Session:
         wait = request.wait if isinstance(request, Acquire) else None
         wait_end = now + wait / 1000 if isinstance(wait, int) else None
         self._lasts = self._lasts and not isinstance(request, Quit)
-        return self._ask(Outstanding(request, descriptor=descriptor, wait_end=wait_end))
+        outstanding = Outstanding(request, descriptor=descriptor, wait_end=wait_end)
+        tag = self._ask(outstanding)
+        outstanding.expect()
+        # Nothing may refer to a descriptor for longer than it is needed.
+        self._latest = outstanding if descriptor is None else None
+        return tag
+
+    def line_ahead(self, request: Request) -> bytes:
+        """The line that ``send`` would put there for a request, if it could be written at once; else nothing.
+
+        So it can be on its way while the rest is done: whoever writes it, or a part of it, calls ``send`` and then
+        ``data_sent`` before anything else. It changes nothing.
+        """
+        return b"" if self.unsent or not self.attached else request.to_line(f"#{self._asked.tag_count + 1}")
 
     def send_untagged(self, request: Request) -> None:
         """Put a request without a tag into the bytes to send. Such requests are answered in their order.
@@ -234,6 +249,12 @@ class Session:
 
         :raises RemoteProtocolError: if no lockd says so. The session is then at its end: call ``receive_end``.
         """
+        latest = self._latest
+        if latest is not None and not self._incoming and latest.tag in self._asked.tagged:
+            reply = latest.expected_reply(data)
+            if reply is not None:
+                self._drop(latest)
+                return [Received(latest.tag, latest.request, reply, True, self._follow(latest, reply))]
         *lines, self._incoming = (self._incoming + data).split(b"\n")
         received: list[Received] = []
         for line in lines:

@@ -43,7 +43,7 @@ from ._renewal import Renewer
 from ._requests import Hello, Release, Renew
 from ._timing import ANSWER_TIMEOUT, RESTART_TIME
 from ._transport import Transport, connect
-from ._waiting import wait_for_signal
+from ._waiting import wait_for_signal, yields
 
 # In place of tags: of those that wait for something else than an answer.
 _GREETER, _SETTLER = "greeter", "settler"
@@ -228,16 +228,25 @@ class SharedSession:
         if pending.failure is not None:  # withdrawn
             return None
         if self._link.failure is None:
+            sent: int | None = 0
             if pending.tag is None:
                 descriptor, pending.descriptor = pending.descriptor, None
+                # First of all, because the daemon takes its time: what is done before it answers takes nobody longer.
+                sent = self._link.send_ahead(pending.request) if descriptor is None else 0
                 pending.tag = self._core.send(pending.request, descriptor, pending.began)
+                if sent:
+                    self._core.data_sent(sent)
                 # Nobody but the core refers to it from here on, so that it is closed when the request is answered.
                 descriptor = None
             self._waiting[pending.tag] = pending
-            if not self._link.flush():
+            if sent is None or not self._link.flush():
                 self._link.receive_rest()
             if self._link.failure is None:
-                return self._next_wait(pending)
+                wait = self._next_wait(pending)
+                # By now the answer is often there. To look once costs less than to wait, which takes a system call more
+                # and may have the CPU wake up from idling. But greenlets are to have their turn whenever one waits.
+                looks = sent and self._leader is pending and not yields()
+                return self._turn(pending) if looks else wait
         pending.unsent = True
         return None
 

@@ -16,6 +16,11 @@ import time
 _LONGEST_WAIT = 24 * 60 * 60.0
 
 
+def yields() -> bool:
+    """Whether waiting for a socket lets other greenlets run, because gevent has patched it. They count on that."""
+    return bool(select.poll.__module__ != "select")
+
+
 def wait_for_socket(polled: socket.socket, events: int, deadline: float | None) -> bool:
     """Waits until ``polled`` is ready for ``events``; says whether that was before ``deadline``."""
     poller = select.poll()

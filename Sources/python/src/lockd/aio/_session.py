@@ -272,13 +272,18 @@ class LoopSession:
 
     def _begin(self, pending: Pending) -> None:
         if self._link.failure is None:
+            sent: int | None = 0
             if pending.tag is None:
                 descriptor, pending.descriptor = pending.descriptor, None
+                # First of all, because the daemon takes its time meanwhile.
+                sent = self._link.send_ahead(pending.request) if descriptor is None else 0
                 pending.tag = self._core.send(pending.request, descriptor, pending.began)
+                if sent:
+                    self._core.data_sent(sent)
                 # Nobody but the core refers to it from here on, so that it is closed when the request is answered.
                 descriptor = None
             self._waiting[pending.tag] = pending
-            if not self._link.flush():
+            if sent is None or not self._link.flush():
                 self._link.receive_rest()
             if self._link.failure is None:
                 return
