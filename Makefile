@@ -132,7 +132,7 @@ sanitize-thread sanitize-address: sanitize-%: setup
 .PHONY: nightly
 nightly: ## run what takes too long for `make test`: sanitizers, long simulations, many restarts and crashes, fuzzing
 	@FUZZ_SECONDS=1800 SIMULATION_STEPS=1000000 LOCKD_CRASHES=300 \
-		Tests/Tools/steps.sh setup sanitize-thread sanitize-address simulate restarts test-crash fuzz
+		Tests/Tools/steps.sh setup api sanitize-thread sanitize-address simulate restarts test-crash fuzz
 
 ##### Check
 
@@ -147,6 +147,10 @@ lint: setup ## check whatever can be checked without running it: format, floors,
 	check $(environment)/ruff format --check $(ruff_flags) $(python_code); \
 	for code in $(typed_code); do check $(mypy) $$code; done; \
 	exit $$failed
+
+.PHONY: api
+api: setup ## compare the interface of the Swift libraries with that of the last release; BASELINE=COMMIT for another one
+	@Tests/Tools/api.sh
 
 .PHONY: format
 format: setup ## format the Swift and the Python code
