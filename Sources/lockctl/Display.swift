@@ -60,6 +60,12 @@ enum Users {
         guard let entry = getpwuid(user.value) else { return "\(user)" }
         return Readable.text(Array(String(cString: entry.pointee.pw_name).utf8))
     }
+
+    /// The number of a user who is named, or whose number that is.
+    static func number(of user: String) -> UserID? {
+        if let entry = getpwnam(user) { return UserID(entry.pointee.pw_uid) }
+        return UInt32(user).map { UserID($0) }
+    }
 }
 
 extension Reply.Holder {

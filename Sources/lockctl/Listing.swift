@@ -1,4 +1,3 @@
-import ArgumentParser
 import LockdClient
 import LockdModel
 import LockdWire
@@ -15,6 +14,33 @@ struct Listing {
             case .waiter(let line): line.name
             }
         }
+
+        var peer: Reply.Peer {
+            switch self {
+            case .lease(let line): line.peer
+            case .waiter(let line): line.peer
+            }
+        }
+
+        /// What the line is sorted by: smaller ones first.
+        fileprivate func key(_ order: Order) -> SortKey {
+            switch (order, self) {
+            case (.name, _): SortKey(number: 0, text: name.spelling)
+            case (.time, .lease(let line)): SortKey(number: -line.held.count)
+            case (.time, .waiter(let line)): SortKey(number: -line.waited.count)
+            case (.waiters, .lease(let line)): SortKey(number: -Int64(line.waiterCount), text: name.spelling)
+            case (.waiters, .waiter): SortKey(number: 1, text: name.spelling)
+            }
+        }
+    }
+
+    fileprivate struct SortKey: Comparable {
+        var number: Int64
+        var text = ""
+
+        static func < (left: SortKey, right: SortKey) -> Bool {
+            left.number == right.number ? left.text < right.text : left.number < right.number
+        }
     }
 
     private(set) var lines: [Line] = []
@@ -28,15 +54,27 @@ struct Listing {
         } while page.after != nil
     }
 
-    /// The lines by the names of their locks.
-    mutating func sortByName() {
-        // A stable order by name: within a lock the daemon's order is the queue's.
+    /// What the lines can be put in order by.
+    enum Order: String, CaseIterable {
+        /// By the names of the locks; of one lock, its leases and then its queue.
+        case name
+        /// Those first that are held, or waited for, the longest.
+        case time = "for"
+        /// The leases first for which most wait.
+        case waiters
+    }
+
+    /// Puts the lines in order; those that are alike stay as the daemon has them, where a lock's are in the order of its queue.
+    mutating func sort(by order: Order) {
         let sorted = lines.enumerated().sorted { left, right in
-            let (leftName, rightName) = (left.element.name.spelling, right.element.name.spelling)
-            return leftName == rightName ? left.offset < right.offset : leftName < rightName
+            let (leftKey, rightKey) = (left.element.key(order), right.element.key(order))
+            return leftKey == rightKey ? left.offset < right.offset : leftKey < rightKey
         }
         lines = sorted.map(\.element)
     }
+
+    /// Leaves what `isWanted`.
+    mutating func filter(_ isWanted: (Line) -> Bool) { lines = lines.filter(isWanted) }
 
     private mutating func readPage(_ connection: BlockingConnection) throws -> Cursor? {
         while true {
@@ -50,11 +88,13 @@ struct Listing {
         }
     }
 
-    /// A table for people.
+    static let header = [
+        "NAME", "STATE", "PID", "COMMAND", "USER", "UNIT", "FOR", "WAITERS", "NAMES", "TOKEN", "NOTE",
+    ]
+
+    /// A table for people, with all columns.
     var table: Table {
-        var table = Table(header: [
-            "NAME", "STATE", "PID", "COMMAND", "USER", "UNIT", "FOR", "WAITERS", "NAMES", "TOKEN", "NOTE",
-        ])
+        var table = Table(header: Self.header)
         for line in lines {
             switch line {
             case .lease(let lease):
@@ -75,19 +115,17 @@ struct Listing {
                 )
             }
         }
-        return table.without(empty: ["UNIT", "NAMES"])
+        return table
     }
 
     /// One object for each line, for programs.
-    var json: JSON {
-        .array(
-            lines.map { line in
-                switch line {
-                case .lease(let lease): Self.json(lease)
-                case .waiter(let waiter): Self.json(waiter)
-                }
+    var objects: [JSON] {
+        lines.map { line in
+            switch line {
+            case .lease(let lease): Self.json(lease)
+            case .waiter(let waiter): Self.json(waiter)
             }
-        )
+        }
     }
 
     /// What is said of a lease behind its state, if it is not exclusive.
@@ -159,87 +197,5 @@ struct Listing {
             ("uid", .integer(peer.user?.value)), ("user", .text(peer.user.map(Users.name))),
             ("unit", .text(peer.unit?.display)), ("session", .integer(peer.session?.value)),
         ]
-    }
-}
-
-/// `lockctl ls`: who holds what, who waits.
-struct List: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "ls",
-        abstract: "List leases and the requests that wait for them."
-    )
-
-    @OptionGroup var daemon: DaemonOptions
-
-    @Flag(help: "One JSON array, an object for each lease and each waiting request.")
-    var json = false
-
-    @Argument(help: "Only locks whose names begin so.", transform: lockName)
-    var prefix: LockName?
-
-    func run() throws {
-        try reportingFailures {
-            var listing = try Listing(from: daemon.connect().connection) { .list(prefix: prefix, $0) }
-            listing.sortByName()
-            if json {
-                print(listing.json.line)
-            } else {
-                listing.table.lines.forEach { print($0) }
-            }
-        }
-    }
-}
-
-/// `lockctl show`: everything about one lock.
-struct Show: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Show who holds a lock, and who waits for it in which order."
-    )
-
-    @OptionGroup var daemon: DaemonOptions
-
-    @Flag(help: "One JSON array, an object for the lease and each waiting request; empty if the lock is free.")
-    var json = false
-
-    @Argument(help: "The lock.", transform: lockName)
-    var name: LockName
-
-    func run() throws {
-        try reportingFailures {
-            let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
-            if json { return print(listing.json.line) }
-            if listing.lines.isEmpty { print("\(name.display) is free") }
-            for line in listing.lines {
-                switch line {
-                case .lease(let lease): describe(lease)
-                case .waiter(let waiter): describe(waiter)
-                }
-            }
-        }
-    }
-
-    private func describe(_ lease: Reply.LeaseLine) {
-        print("\(lease.name.display) is held by \(lease.peer.display) for \(lease.held.display)")
-        print("  token    \(lease.token)")
-        if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
-        if let timeToLive = lease.timeToLive {
-            print("  ttl      \(timeToLive), \(lease.left?.display ?? "?") left")
-        }
-        if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
-        if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
-        if let owner = lease.owner { print("  owner    \(owner.display)") }
-        if let client = lease.client { print("  client   \(client.display)") }
-        if let note = lease.note { print("  note     \(note.display)") }
-        print("  waiters  \(lease.waiterCount)")
-    }
-
-    private func describe(_ waiter: Reply.WaiterLine) {
-        let left = waiter.left.map { ", \($0.display) left" } ?? ""
-        let note = waiter.note.map { ": \($0.display)" } ?? ""
-        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
-        let mode = Listing.words(waiter.holderLimit)
-        print(
-            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
-        )
     }
 }

@@ -12,14 +12,17 @@ struct Lockctl: ParsableCommand {
               lockctl run reports/nightly -- make report     wait for the lease, run, release
               lockctl run -n backup -- ./backup.sh           only if it is free; exits with 75 if not
               lockctl run src dst -- rsync src/ dst/         both leases at once, or none
+              lockctl once backup -- ./backup.sh             for cron: nothing if it is being done already
               lockctl acquire --pid $$ reports/nightly       for the rest of a script; prints the token
               lockctl ls                                     who holds what, who waits
+              lockctl why reports/nightly                    in sentences: what is in the way
               lockctl watch reports/                         what happens, as it happens
             """,
         version: "lockctl \(LockdVersion.current)",
         subcommands: [
-            Run.self, Acquire.self, Release.self, Renew.self, List.self, Show.self, History.self, Watch.self,
-            Revoke.self, Ping.self,
+            Run.self, Once.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self, Why.self,
+            Tree.self,
+            History.self, Watch.self, Stats.self, Revoke.self, Ping.self, Version.self,
         ]
     )
 
@@ -31,7 +34,7 @@ struct Lockctl: ParsableCommand {
     /// ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
     /// Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
     static func prepared(_ arguments: [String]) -> [String] {
-        guard arguments.first == "run", let terminator = arguments.firstIndex(of: "--") else {
+        guard ["run", "once"].contains(arguments.first), let terminator = arguments.firstIndex(of: "--") else {
             return arguments
         }
         return arguments[..<terminator] + ["--command"] + arguments[(terminator + 1)...].map { ":" + $0 }

@@ -55,8 +55,7 @@ struct Run: ParsableCommand {
         try reportingFailures {
             let names = try lockNames(names)
             let (connection, welcome) = try daemon.begin()
-            let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
-            let note = Text(cutting: note ?? program, limit: Text.longLimit)
+            let note = CommandUnderLease.note(note, for: command)
             let token = try options.acquire(options.terms(for: names, note: note, of: welcome), on: connection)
             let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
             throw ExitCode(code)
@@ -69,6 +68,12 @@ struct CommandUnderLease {
     let connection: ResumingConnection
     let names: LockNames
     let token: FencingToken
+
+    /// What others see about the lease: `note`, or else the command's name.
+    static func note(_ note: String?, for command: [String]) -> Text? {
+        let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
+        return Text(cutting: note ?? program, limit: Text.longLimit)
+    }
 
     /// Runs the command, passes signals on to it, and returns the exit code for this process when it has ended and the lease is released.
     func run(_ command: [String]) throws -> Int32 {

@@ -19,6 +19,14 @@ struct Table {
         return table
     }
 
+    /// The table with these columns, in this order.
+    func only(_ columns: [String]) -> Table {
+        let kept = columns.compactMap { rows[0].firstIndex(of: $0) }
+        var table = self
+        table.rows = rows.map { row in kept.map { row[$0] } }
+        return table
+    }
+
     /// The table, two spaces between columns, no space at a line's end.
     var lines: [String] {
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }

@@ -20,7 +20,9 @@ struct WaitReport {
     mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
         let line = Self.line(names, position, on, holder, waiterCount, at: .now())
         if isOnTerminal {
-            Self.write(Self.clear + Self.cut("lockctl: \(line)", columns: Self.columns))
+            Self.write(
+                Self.clear + Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
+            )
             hasLine = true
         } else {
             complain(line)
@@ -53,29 +55,6 @@ struct WaitReport {
         let place = position == 1 ? "next" : "\(position - 1) ahead"
         let queue = waiterCount == 1 ? place : "\(place), \(waiterCount) waiting"
         return "waiting for \(names.display): \(what)\(who); \(queue)"
-    }
-
-    /// The beginning of `line` that fits, so that it is one line on the screen.
-    ///
-    /// What is not ASCII may be as wide as two columns.
-    static func cut(_ line: String, columns: Int) -> String {
-        func width(_ text: some Sequence<Character>) -> Int { text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) } }
-        // In the last column the cursor would go to the next line.
-        if width(line) < columns { return line }
-        var kept = ""
-        var left = columns - 2
-        for character in line {
-            left -= width(CollectionOfOne(character))
-            if left < 0 { break }
-            kept.append(character)
-        }
-        return kept + "…"
-    }
-
-    private static var columns: Int {
-        var size = winsize()
-        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
     }
 
     private static func write(_ text: String) {

@@ -153,7 +153,7 @@ import Testing
         ("abc", 1, "…"),
     ])
     func linesAreCutToTheScreen(line: String, columns: Int, expected: String) {
-        #expect(WaitReport.cut(line, columns: columns) == expected)
+        #expect(Terminal.cut(line, columns: columns) == expected)
     }
 
     @Test func dateIsSaidOfWhatIsLongAgo() {

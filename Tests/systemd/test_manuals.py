@@ -11,7 +11,9 @@ import pytest
 from box import ROOT
 
 MANUALS = sorted((ROOT / "docs/man").iterdir())
-SUBCOMMANDS = ["run", "acquire", "release", "renew", "ls", "show", "history", "watch", "revoke", "ping"]
+SUBCOMMANDS = [
+    "run", "once", "acquire", "release", "renew", "wait", "ls", "show", "why", "tree", "history", "watch", "stats", "revoke", "ping", "version",
+]  # fmt: skip
 
 
 def program(name: str) -> Path:

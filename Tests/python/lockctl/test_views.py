@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import pwd
 import re
+import struct
+import subprocess
+import termios
 
 import pytest
+from binaries import binary
 
 from .conftest import Daemon
 
@@ -185,3 +191,88 @@ def test_ping_of_an_absent_daemon_exits_with_69(daemon: Daemon) -> None:
     result = daemon.lockctl("ping")
     assert result.returncode == 69
     assert f'start it with "lockd --socket {daemon.socket}"' in result.stderr
+
+
+def test_ls_leaves_what_is_asked_for(daemon: Daemon) -> None:
+    user = pwd.getpwuid(os.getuid()).pw_name
+    with daemon.connect() as holder:
+        holder.ask("ACQUIRE a")
+        for of in (user, str(os.getuid())):
+            assert len(json.loads(daemon.lockctl("ls", "--json", "--of", of).stdout)) == 1
+        assert json.loads(daemon.lockctl("ls", "--json", "--of", "4242").stdout) == []
+        assert json.loads(daemon.lockctl("ls", "--json", "--unit", "no.service").stdout) == []
+        unit = json.loads(daemon.lockctl("ls", "--json").stdout)[0]["unit"]
+        if unit is not None:
+            assert len(json.loads(daemon.lockctl("ls", "--json", "--unit", unit).stdout)) == 1
+
+
+def test_ls_sorts_by_what_is_asked_for(daemon: Daemon) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [line.split()[0] for line in daemon.lockctl("ls", *arguments).stdout.splitlines()[1:]]
+
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        for name in "bca":
+            holder.ask(f"ACQUIRE {name}")
+        waiter.send("#1 ACQUIRE c", "#2 ACQUIRE c", "#3 ACQUIRE a")
+        daemon.wait_until_listed("a", 2)
+        assert names() == ["a", "a", "b", "c", "c", "c"]
+        assert names("--sort", "waiters") == ["c", "a", "b", "a", "c", "c"]
+        longest_first = json.loads(daemon.lockctl("ls", "--json", "--sort", "for").stdout)
+    times = [line.get("held_ms", line.get("waited_ms")) for line in longest_first]
+    assert times == sorted(times, reverse=True)
+
+
+def test_ls_has_the_columns_that_are_asked_for(daemon: Daemon) -> None:
+    with daemon.connect() as holder:
+        token = holder.acquire("a", "note=n")
+        ran = daemon.lockctl("ls", "--columns", "token,name,note")
+    assert ran.stdout == f"TOKEN             NAME  NOTE\n{token}  a     n\n"
+
+
+def test_ls_has_an_object_on_each_line(daemon: Daemon) -> None:
+    with daemon.connect() as holder:
+        for name in ("a", "b"):
+            holder.ask(f"ACQUIRE {name}")
+        lines = daemon.lockctl("ls", "--json-lines").stdout.splitlines()
+        listed = json.loads(daemon.lockctl("ls", "--json").stdout)
+    assert [json.loads(line)["name"] for line in lines] == ["a", "b"]
+    assert [json.loads(line).keys() for line in lines] == [line.keys() for line in listed]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--columns", "name,nothing"], 'there is no column "nothing"; there are name, state, pid, '),
+        (["--of", "nobody-at-all"], 'there is no user "nobody-at-all"'),
+        (["--sort", "size"], "'size'"),
+        (["--json", "--json-lines"], "--json and --json-lines exclude each other"),
+    ],
+)
+def test_ls_names_what_it_does_not_know(daemon: Daemon, arguments: list[str], expected: str) -> None:
+    ran = daemon.lockctl("ls", *arguments)
+    assert ran.returncode == 64
+    assert expected in ran.stderr
+
+
+def test_ls_is_as_wide_as_its_terminal(daemon: Daemon) -> None:
+    with daemon.connect() as holder:
+        holder.ask(f"ACQUIRE {'n' * 100}")
+        for arguments, widths in (([], {60}), (["--wide"], set[int]())):
+            ours, theirs = pty.openpty()
+            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+            process = subprocess.run(
+                [binary("lockctl"), "ls", *arguments],
+                env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
+                stdout=theirs,
+                check=True,
+            )
+            assert process.returncode == 0
+            os.close(theirs)
+            lines = os.read(ours, 65536).decode().splitlines()
+            os.close(ours)
+            assert len(lines) == 2
+            if widths:
+                assert max(map(len, lines)) <= 60
+                assert lines[1].endswith("…")
+            else:
+                assert min(map(len, lines)) > 60

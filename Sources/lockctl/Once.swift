@@ -1,0 +1,60 @@
+import ArgumentParser
+import Glibc
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// `lockctl once`: a command, unless it is being done already.
+struct Once: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run a command while holding a lease, or nothing if somebody else does or is about to.",
+        usage: "lockctl once [--note <text>] [--verbose] <name> … -- <command> [<argument> …]",
+        discussion: """
+            For cron and timers, whose next run is to be skipped while the one before goes on: if the lock is held, or somebody waits for it, it exits with 0 at once, and says so \
+            on a terminal only. Otherwise it is like lockctl run -n, with the same exit codes.
+            """
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Option(
+        help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
+    )
+    var note: String?
+
+    @Flag(name: .shortAndLong, help: "Say that nothing is done, also where stderr is no terminal.")
+    var verbose = false
+
+    @Argument(help: "The locks.", transform: lockName)
+    var names: [LockName]
+
+    /// The command and its arguments; see ``Lockctl/prepared(_:)``.
+    @Option(name: .customLong("command"), parsing: .remaining, help: .hidden, transform: { String($0.dropFirst()) })
+    var command: [String] = []
+
+    func validate() throws {
+        _ = try lockNames(names)
+        try checkNote(note)
+        if command.isEmpty { throw ValidationError("the command is missing: lockctl once <name> … -- <command> …") }
+    }
+
+    func run() throws {
+        try reportingFailures {
+            let names = try lockNames(names)
+            let (connection, _) = try daemon.begin()
+            let note = CommandUnderLease.note(note, for: command)
+            switch try connection.ask(.acquire(AcquireTerms(names: names, wait: .none, note: note))) {
+            case .granted(_, let token, _, _):
+                let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
+                throw ExitCode(code)
+            case .busy(_, let holder, let waiterCount):
+                guard verbose || isatty(STDERR_FILENO) == 1 else { return }
+                complain(
+                    "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))"
+                )
+            case .error(let error): throw Refused(error)
+            case let reply: throw Unexpected(reply)
+            }
+        }
+    }
+}

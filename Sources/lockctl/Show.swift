@@ -1,0 +1,58 @@
+import ArgumentParser
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// `lockctl show`: everything about one lock.
+struct Show: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show who holds a lock, and who waits for it in which order."
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Flag(help: "One JSON array, an object for the lease and each waiting request; empty if the lock is free.")
+    var json = false
+
+    @Argument(help: "The lock.", transform: lockName)
+    var name: LockName
+
+    func run() throws {
+        try reportingFailures {
+            let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
+            if json { return print(JSON.array(listing.objects).line) }
+            if listing.lines.isEmpty { print("\(name.display) is free") }
+            for line in listing.lines {
+                switch line {
+                case .lease(let lease): describe(lease)
+                case .waiter(let waiter): describe(waiter)
+                }
+            }
+        }
+    }
+
+    private func describe(_ lease: Reply.LeaseLine) {
+        print("\(lease.name.display) is held by \(lease.peer.display) for \(lease.held.display)")
+        print("  token    \(lease.token)")
+        if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
+        if let timeToLive = lease.timeToLive {
+            print("  ttl      \(timeToLive), \(lease.left?.display ?? "?") left")
+        }
+        if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
+        if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
+        if let owner = lease.owner { print("  owner    \(owner.display)") }
+        if let client = lease.client { print("  client   \(client.display)") }
+        if let note = lease.note { print("  note     \(note.display)") }
+        print("  waiters  \(lease.waiterCount)")
+    }
+
+    private func describe(_ waiter: Reply.WaiterLine) {
+        let left = waiter.left.map { ", \($0.display) left" } ?? ""
+        let note = waiter.note.map { ": \($0.display)" } ?? ""
+        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
+        let mode = Listing.words(waiter.holderLimit)
+        print(
+            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
+        )
+    }
+}

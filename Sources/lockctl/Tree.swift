@@ -1,0 +1,101 @@
+import ArgumentParser
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// `lockctl tree`: who waits for whom.
+struct Tree: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract:
+            "Show who waits for whom: each lock with its holders, and below them those who wait, with what they hold themselves.",
+        discussion: """
+            A lock whose holders wait for another one stands below that. The listing that it is taken from is read in pages, so on a busy daemon it is as of several \
+            instants.
+            """
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Flag(help: "Also locks that nobody waits for.")
+    var all = false
+
+    @Argument(help: "Only what waits for locks whose names begin so.", transform: lockName)
+    var prefix: LockName?
+
+    func run() throws {
+        try reportingFailures {
+            let standing = Standing(try Listing(from: daemon.connect().connection) { .list(prefix: nil, $0) })
+            let lines = TreeDrawing(standing, showsAll: all).lines(from: prefix)
+            if lines.isEmpty { print(all ? "nobody holds or waits for anything" : "nobody waits for anything") }
+            lines.forEach { print($0) }
+        }
+    }
+}
+
+/// The lines of a tree.
+struct TreeDrawing {
+    private let standing: Standing
+    private let showsAll: Bool
+
+    init(_ standing: Standing, showsAll: Bool) {
+        self.standing = standing
+        self.showsAll = showsAll
+    }
+
+    /// What hangs below a line.
+    private struct Node {
+        let text: String
+        var children: [Node] = []
+    }
+
+    func lines(from prefix: LockName?) -> [String] {
+        let names = standing.names.filter { name in prefix.map { name.begins($0) } ?? true }
+        var seen: Set<LockName> = []
+        // First those that wait for nothing themselves, then what is left, as it is where some wait for each other.
+        let roots = names.filter { !isBelow($0) } + names
+        let nodes = roots.compactMap { node(of: $0, &seen) }
+        return nodes.flatMap { draw($0, "", "") }
+    }
+
+    /// Whether some holder of the lock waits for another one, so that it is shown there.
+    private func isBelow(_ name: LockName) -> Bool {
+        (standing.leases[name] ?? []).contains { !standing.waits(of: $0.peer).isEmpty }
+    }
+
+    /// The lock with all that waits for it; nothing if it was shown before, or has nobody that waits.
+    private func node(of name: LockName, _ seen: inout Set<LockName>) -> Node? {
+        let waiters = standing.waiters[name] ?? []
+        guard showsAll || !waiters.isEmpty, seen.insert(name).inserted else { return nil }
+        var node = Node(text: name.display)
+        for lease in standing.leases[name] ?? [] {
+            let note = lease.note.map { ": \($0.display)" } ?? ""
+            let mode = Listing.words(lease.holderLimit)
+            node.children.append(Node(text: "held by \(lease.peer.display) for \(lease.held.display)\(mode)\(note)"))
+        }
+        for waiter in waiters {
+            let note = waiter.note.map { ": \($0.display)" } ?? ""
+            var child = Node(
+                text: "#\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(note)"
+            )
+            for lease in standing.leases(of: waiter.peer) {
+                if let held = self.node(of: lease.name, &seen) { child.children.append(held) }
+            }
+            node.children.append(child)
+        }
+        return node
+    }
+
+    private func draw(_ node: Node, _ first: String, _ rest: String) -> [String] {
+        var lines = [first + node.text]
+        for (index, child) in node.children.enumerated() {
+            let isLast = index == node.children.count - 1
+            lines += draw(child, rest + (isLast ? "└─ " : "├─ "), rest + (isLast ? "   " : "│  "))
+        }
+        return lines
+    }
+}
+
+extension LockName {
+    /// Whether it begins with the bytes of `prefix`.
+    fileprivate func begins(_ prefix: LockName) -> Bool { bytes.starts(with: prefix.bytes) }
+}

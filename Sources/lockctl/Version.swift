@@ -1,0 +1,35 @@
+import ArgumentParser
+import LockdClient
+import LockdModel
+import LockdWire
+
+/// `lockctl version`: of this program and of the daemon that runs.
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Show the version of lockctl and of the daemon that runs.",
+        discussion: "Exits with 69 if the daemon cannot be reached."
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Flag(help: "One JSON object.")
+    var json = false
+
+    func run() throws {
+        if !json { print("lockctl \(LockdVersion.current)") }
+        try reportingFailures {
+            let (_, welcome, path) = try daemon.connect()
+            if json {
+                print(
+                    JSON.object([
+                        ("lockctl", .string(LockdVersion.current)), ("lockd", .string("\(welcome.daemonVersion)")),
+                        ("pid", .integer(welcome.process.value)), ("socket", .string(path)),
+                        ("features", .array(welcome.features.sorted().map { .string($0) })),
+                    ]).line
+                )
+            } else {
+                print("lockd   \(welcome.daemonVersion) (pid \(welcome.process)) at \(path)")
+            }
+        }
+    }
+}

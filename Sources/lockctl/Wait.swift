@@ -1,0 +1,86 @@
+import ArgumentParser
+import Glibc
+import LockdClient
+import LockdModel
+import LockdWire
+
+// The wire's own, not the one that the Swift library shows to programs.
+import enum LockdWire.WatchEvent
+
+/// `lockctl wait`: until nobody holds a lock.
+struct Wait: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Wait until nobody holds a lock, without acquiring it.",
+        discussion: """
+            It takes no place in the queue: by the time it returns, somebody else may hold the lock. To have it, use lockctl run or lockctl acquire. Exits with 75 if \
+            the time is up. It watches the lock; a user may watch with 64 sessions at a time.
+            """
+    )
+
+    @OptionGroup var daemon: DaemonOptions
+
+    @Option(
+        name: [.customShort("w"), .customLong("wait")],
+        help: ArgumentHelp("Wait so long at the most, then exit with 75: 250ms, 10s, 5m.", valueName: "duration"),
+        transform: duration
+    )
+    var timeout: Milliseconds?
+
+    @Argument(help: "The lock.", transform: lockName)
+    var name: LockName
+
+    func run() throws {
+        try reportingFailures {
+            let clock = ContinuousClock()
+            let deadline = timeout.map { clock.now + .milliseconds($0.count) }
+            let (connection, _) = try daemon.begin()
+            try watch(on: connection)
+            var holder = try currentHolder()
+            while let known = holder {
+                let left = deadline.map { max(0, ($0 - clock.now) / .milliseconds(1)) }
+                if left == 0 {
+                    complain("\(name.display) is held still, by \(known)")
+                    throw Ending.notAcquired
+                }
+                guard try hasChanged(on: connection, within: left) else { continue }
+                holder = try currentHolder()
+            }
+        }
+    }
+
+    private func watch(on connection: ResumingConnection) throws {
+        switch try connection.ask(.watch(prefix: name)) {
+        case .watching: break
+        case .error(let error): throw Refused(error)
+        case let reply: throw Unexpected(reply)
+        }
+    }
+
+    /// Who holds the lock; `nil` if nobody does.
+    private func currentHolder() throws -> String? {
+        // On a connection of its own: what comes in several lines does not go with events in between.
+        let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
+        for case .lease(let lease) in listing.lines { return "\(lease.peer.display) for \(lease.held.display)" }
+        return nil
+    }
+
+    /// Waits, so many milliseconds at the most, for news of the lock; returns whether it is worth looking.
+    private func hasChanged(on connection: ResumingConnection, within milliseconds: Double?) throws -> Bool {
+        let limits = [milliseconds.map { CInt(clamping: Int($0.rounded(.up))) }, connection.patience].compactMap(\.self)
+        let patience = limits.filter { $0 >= 0 }.min() ?? -1
+        var socket = pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0)
+        poll(&socket, 1, patience)
+        var hasChanged = false
+        for news in try connection.proceed() {
+            switch news {
+            case .aside(.watched(.over(let names, _, _, _, _, _))): hasChanged = hasChanged || names.contains(name)
+            case .aside(.watched(.missed)): hasChanged = true
+            case .forgotten:
+                try watch(on: connection)
+                hasChanged = true
+            case .welcome, .aside, .answer: break
+            }
+        }
+        return hasChanged
+    }
+}
