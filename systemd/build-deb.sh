@@ -35,6 +35,10 @@ cp -r systemd/debian "$stage"
 cp .build/release/lockd .build/release/lockctl CHANGELOG.md systemd/lockd.conf "$stage"
 cp README.md docs/clients.md docs/guarantees.md docs/operating.md docs/protocol.md "$stage/docs"
 cp docs/man/* "$stage/man"
+for script in bash/lockctl zsh/_lockctl fish/lockctl.fish; do
+    mkdir -p "$stage/$(dirname "$script")"
+    .build/release/lockctl --generate-completion-script "$(dirname "$script")" >"$stage/$script"
+done
 for file in systemd/lockd.*; do
     case $file in
         *.service | *.socket | *.sysusers | *.tmpfiles) cp "$file" "$stage/debian/" ;;

@@ -46,7 +46,7 @@ struct Acquire: ParsableCommand {
     @Option(help: ArgumentHelp("What others see about the lease.", valueName: "text"))
     var note: String?
 
-    @Argument(help: "The locks.", transform: lockName)
+    @Argument(help: "The locks.", completion: Completing.lockNames, transform: lockName)
     var names: [LockName]
 
     func validate() throws {
@@ -99,7 +99,7 @@ struct Release: ParsableCommand {
     @Option(help: ArgumentHelp("The token that lockctl acquire has printed.", valueName: "number"))
     var token: UInt64
 
-    @Argument(help: "Any lock of the lease.", transform: lockName)
+    @Argument(help: "Any lock of the lease.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func run() throws {
@@ -129,7 +129,7 @@ struct Renew: ParsableCommand {
     @Option(help: ArgumentHelp("The ttl from now on: 30s, 5m.", valueName: "duration"), transform: duration)
     var ttl: Milliseconds?
 
-    @Argument(help: "Any lock of the lease.", transform: lockName)
+    @Argument(help: "Any lock of the lease.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func validate() throws {

@@ -7,7 +7,8 @@ import LockdWire
 /// Which daemon is meant.
 struct DaemonOptions: ParsableArguments {
     @Option(
-        help: ArgumentHelp("The daemon's socket (default: $LOCKD_SOCKET or /run/lockd/lockd.sock).", valueName: "path")
+        help: ArgumentHelp("The daemon's socket (default: $LOCKD_SOCKET or /run/lockd/lockd.sock).", valueName: "path"),
+        completion: .file()
     )
     var socket: String?
 

@@ -15,7 +15,7 @@ struct History: ParsableCommand {
     @Flag(help: "One JSON array, an object for each lease.")
     var json = false
 
-    @Argument(help: "The lock.", transform: lockName)
+    @Argument(help: "The lock.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func run() throws {

@@ -39,7 +39,7 @@ struct List: ParsableCommand {
     @Flag(help: "Whole lines, also where they are wider than the terminal.")
     var wide = false
 
-    @Argument(help: "Only locks whose names begin so.", transform: lockName)
+    @Argument(help: "Only locks whose names begin so.", completion: Completing.lockNames, transform: lockName)
     var prefix: LockName?
 
     func validate() throws {

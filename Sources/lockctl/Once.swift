@@ -25,7 +25,7 @@ struct Once: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say that nothing is done, also where stderr is no terminal.")
     var verbose = false
 
-    @Argument(help: "The locks.", transform: lockName)
+    @Argument(help: "The locks.", completion: Completing.lockNames, transform: lockName)
     var names: [LockName]
 
     /// The command and its arguments; see ``Lockctl/prepared(_:)``.

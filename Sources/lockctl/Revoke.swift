@@ -21,7 +21,7 @@ struct Revoke: ParsableCommand {
     @Option(help: ArgumentHelp("Tell the holder why (at most \(Text.longLimit) bytes).", valueName: "text"))
     var reason: String?
 
-    @Argument(help: "The lock.", transform: lockName)
+    @Argument(help: "The lock.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func validate() throws {

@@ -38,7 +38,7 @@ struct Run: ParsableCommand {
     )
     var note: String?
 
-    @Argument(help: "The locks.", transform: lockName)
+    @Argument(help: "The locks.", completion: Completing.lockNames, transform: lockName)
     var names: [LockName]
 
     /// The command and its arguments; see ``Lockctl/prepared(_:)``.

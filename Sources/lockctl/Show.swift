@@ -14,7 +14,7 @@ struct Show: ParsableCommand {
     @Flag(help: "One JSON array, an object for the lease and each waiting request; empty if the lock is free.")
     var json = false
 
-    @Argument(help: "The lock.", transform: lockName)
+    @Argument(help: "The lock.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func run() throws {

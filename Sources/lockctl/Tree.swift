@@ -19,7 +19,11 @@ struct Tree: ParsableCommand {
     @Flag(help: "Also locks that nobody waits for.")
     var all = false
 
-    @Argument(help: "Only what waits for locks whose names begin so.", transform: lockName)
+    @Argument(
+        help: "Only what waits for locks whose names begin so.",
+        completion: Completing.lockNames,
+        transform: lockName
+    )
     var prefix: LockName?
 
     func run() throws {

@@ -26,7 +26,7 @@ struct Wait: ParsableCommand {
     )
     var timeout: Milliseconds?
 
-    @Argument(help: "The lock.", transform: lockName)
+    @Argument(help: "The lock.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func run() throws {

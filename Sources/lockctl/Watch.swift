@@ -18,7 +18,7 @@ struct Watch: ParsableCommand {
     @Flag(help: "A JSON object a line.")
     var json = false
 
-    @Argument(help: "Only locks whose names begin so.", transform: lockName)
+    @Argument(help: "Only locks whose names begin so.", completion: Completing.lockNames, transform: lockName)
     var prefix: LockName?
 
     func run() throws {

@@ -16,7 +16,7 @@ struct Why: ParsableCommand {
     @Flag(help: "One JSON array, an object for each sentence.")
     var json = false
 
-    @Argument(help: "The lock.", transform: lockName)
+    @Argument(help: "The lock.", completion: Completing.lockNames, transform: lockName)
     var name: LockName
 
     func run() throws {

@@ -181,3 +181,12 @@ def test_upgrade_keeps_stopped_what_was_stopped(installed: Box, successor: Path)
     installed.install(successor)
 
     assert [installed.state(unit) for unit in UNITS] == ["inactive", "inactive"]
+
+
+def test_shells_find_what_completes_lockctl(installed: Box) -> None:
+    for path in (
+        "bash-completion/completions/lockctl",
+        "zsh/vendor-completions/_lockctl",
+        "fish/vendor_completions.d/lockctl.fish",
+    ):
+        assert "lockctl" in installed.read(f"/usr/share/{path}")
