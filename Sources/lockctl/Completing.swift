@@ -5,7 +5,7 @@ import LockdWire
 
 /// What a shell completes an argument with.
 enum Completing {
-    /// The names of locks that are held or waited for now.
+    /// The names of locks that are held or waited for at present.
     static var lockNames: CompletionKind {
         .custom { words, _, beginning in names(beginning: beginning, in: words) }
     }

@@ -58,8 +58,8 @@ def test_user_who_may_not_connect(daemon: Daemon) -> None:
     directory = pathlib.Path("/tmp") / f"lockd-doctor-{os.getpid()}"
     directory.mkdir(mode=0o755)
     try:
-        with Daemon(directory, "--socket", directory / "s", "--state-dir", directory / "state", umask=0o077) as own:
-            own.socket = directory / "s"
+        own = Daemon(directory)
+        with own:
             own.socket.chmod(0o660)
             os.chown(own.socket, 0, 1)
             access = findings(own, code=1, user=2)["access"]
@@ -71,7 +71,8 @@ def test_user_who_may_not_connect(daemon: Daemon) -> None:
 
 
 def test_limit_that_is_nearly_met(tmp_path: pathlib.Path) -> None:
-    with Daemon(tmp_path, config="limits:\n  leases: 10\n") as daemon, daemon.connect() as holder:
+    daemon = Daemon(tmp_path, config="limits:\n  leases: 10\n")
+    with daemon, daemon.connect() as holder:
         for number in range(9):
             holder.ask(f"ACQUIRE n{number}")
         leases = findings(daemon)["leases"]
