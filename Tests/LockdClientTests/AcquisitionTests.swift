@@ -4,7 +4,7 @@ import Testing
 @testable import LockdClient
 
 /// Acquiring step by step, at the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct AcquisitionTests {
+@Suite(.timeLimit(.minutes(5))) struct AcquisitionTests {
     private let daemon: Daemon
     private let client: LockdClient
 

@@ -21,7 +21,7 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
 }
 
 /// Clients for threads, with the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct BlockingTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockingTests {
     private let daemon: Daemon
     private let client: BlockingLockdClient
 

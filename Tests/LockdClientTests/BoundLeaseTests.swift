@@ -7,7 +7,7 @@ import Testing
 @testable import LockdClient
 
 /// Leases that live as long as a process or a pipe, granted by the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct BoundLeaseTests {
+@Suite(.timeLimit(.minutes(5))) struct BoundLeaseTests {
     private let daemon: Daemon
     private let client: LockdClient
 

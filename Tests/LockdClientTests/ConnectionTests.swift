@@ -8,7 +8,7 @@ import Testing
 @testable import LockdClient
 
 /// The connection of a client: shared, full, closed, dropped, inherited.
-@Suite(.timeLimit(.minutes(1))) struct ConnectionTests {
+@Suite(.timeLimit(.minutes(5))) struct ConnectionTests {
     private let daemon: Daemon
     private let client: LockdClient
 

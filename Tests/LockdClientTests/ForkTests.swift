@@ -6,7 +6,7 @@ import Testing
 @testable import LockdClient
 
 /// What a forked child can do with its parent's client: nothing.
-@Suite(.timeLimit(.minutes(1))) struct ForkTests {
+@Suite(.timeLimit(.minutes(5))) struct ForkTests {
     private let daemon: Daemon
 
     init() throws {

@@ -6,7 +6,7 @@ import Testing
 @testable import LockdClient
 
 /// What the real daemon remembers of a lock.
-@Suite(.timeLimit(.minutes(1))) struct HistoryTests {
+@Suite(.timeLimit(.minutes(5))) struct HistoryTests {
     private let daemon: Daemon
     private let client: LockdClient
 

@@ -8,7 +8,7 @@ import Testing
 @testable import LockdClientServiceLifecycle
 
 /// Services that hold a lease while their group runs, with real groups and the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct LeaseServiceTests {
+@Suite(.timeLimit(.minutes(5))) struct LeaseServiceTests {
     private let daemon: Daemon
     private let client: LockdClient
 

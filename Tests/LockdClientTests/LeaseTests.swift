@@ -6,7 +6,7 @@ import Testing
 @testable import LockdClient
 
 /// Leases of one client, granted by the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct LeaseTests {
+@Suite(.timeLimit(.minutes(5))) struct LeaseTests {
     private let daemon: Daemon
     private let client: LockdClient
 

@@ -7,7 +7,7 @@ import Testing
 @testable import LockdClient
 
 /// How leases are lost, and kept.
-@Suite(.timeLimit(.minutes(1))) struct LossTests {
+@Suite(.timeLimit(.minutes(5))) struct LossTests {
     private let daemon: Daemon
     private let client: LockdClient
 

@@ -6,7 +6,7 @@ import Testing
 @testable import LockdClient
 
 /// The daemon ends, however it ends, and another one goes on.
-@Suite(.timeLimit(.minutes(1))) struct RestartTests {
+@Suite(.timeLimit(.minutes(5))) struct RestartTests {
     private let daemon: Daemon
     private let client: LockdClient
 

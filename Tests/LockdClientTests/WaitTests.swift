@@ -6,7 +6,7 @@ import Testing
 @testable import LockdClient
 
 /// Waits at the real daemon: how they go, and those that would go on for ever.
-@Suite(.timeLimit(.minutes(1))) struct WaitTests {
+@Suite(.timeLimit(.minutes(5))) struct WaitTests {
     private let daemon: Daemon
     private let client: LockdClient
 

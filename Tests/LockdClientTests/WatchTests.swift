@@ -9,7 +9,7 @@ import enum LockdClient.WatchEvent
 @testable import LockdClient
 
 /// Watching the real daemon.
-@Suite(.timeLimit(.minutes(1))) struct WatchTests {
+@Suite(.timeLimit(.minutes(5))) struct WatchTests {
     private let daemon: Daemon
     private let client: LockdClient
 
