@@ -205,15 +205,14 @@ class TestFileLock:
         with ThreadPoolExecutor(1) as pool:
             releasing: list[Future[None]] = []
 
-            def look(lease: lockd.Lease) -> bool:
+            def look(lease: lockd.Lease) -> None:
                 # The other thread releases while this one counts.
                 if not releasing:
                     releasing.append(pool.submit(lock.release))
                     wait_until(lambda: len(mutex.threads) == 2, "another thread at the mutex")
-                return False
 
             mutex.threads.clear()
-            monkeypatch.setattr(lockd.Lease, "lost", property(look))
+            monkeypatch.setattr(lockd.Lease, "_look", look)
             lock.acquire()
             releasing[0].result()
             monkeypatch.undo()

@@ -96,7 +96,7 @@ class LeaseLost(LockdError):
 
 
 class NotHeld(LockdError, RuntimeError):
-    """There is no lease to release or renew: this process, this thread, or nobody by that token, holds one.
+    """There is no lease to release or renew: this process, thread or task, or nobody by that token, holds one.
 
     A process that was forked while its parent held the lease holds none.
     """
@@ -107,7 +107,7 @@ class NotHeld(LockdError, RuntimeError):
         self.name = name
         #: The token that was given, if one was.
         self.token = token
-        #: Who holds none, if no token was given: this ``process``, or this ``thread``.
+        #: Who holds none, if no token was given: this ``process``, ``thread`` or ``task``.
         self.who = who
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from ._errors import LeaseLost
 from ._held import HeldLease
 from ._holders import AbandonedLease
 
@@ -14,6 +15,8 @@ class GrantedLease:
     def __init__(self, held: HeldLease) -> None:
         self._held = held
         self._since = time.monotonic()
+        # How often it is to be released. Only a reentrant lock acquires one more than once.
+        self._depth = 1
 
     @property
     def name(self) -> bytes:
@@ -47,3 +50,11 @@ class GrantedLease:
     def since(self) -> float:
         """When this process learned of the grant, by ``time.monotonic()``. The daemon granted it a little earlier."""
         return self._since
+
+    def _look(self) -> None:
+        """Take note of a loss of which word has arrived."""
+
+    def _raise_loss(self) -> None:
+        loss = self._held.loss
+        if loss is not None:
+            raise LeaseLost(self.name, self.token, loss.reason, loss.detail, self.names)

@@ -6,7 +6,7 @@ import os
 import threading
 
 from ._client import Client
-from ._errors import DaemonUnavailable, LeaseLost, NotHeld, show_names
+from ._errors import DaemonUnavailable, NotHeld, show_names
 from ._granted import GrantedLease
 from ._held import BOUND_LOSS, HeldLease
 from ._session import SharedSession
@@ -24,8 +24,6 @@ class Lease(GrantedLease):
         super().__init__(held)
         self._session = session
         self._thread = threading.get_ident()
-        # How often it is to be released. Only an RLock acquires one more than once.
-        self._depth = 1
 
     @property
     def bound(self) -> bool:
@@ -44,12 +42,15 @@ class Lease(GrantedLease):
         """
         if self._session.pid != os.getpid():
             return True
-        if self._held.loss is None:
-            self._session.look()
+        self._look()
         return self._held.loss is not None
 
     def __repr__(self) -> str:
         return f"<lockd.Lease of {show_names(self.names)} token={self.token}>"
+
+    def _look(self) -> None:
+        if self._held.loss is None:
+            self._session.look()
 
     def _release(self) -> None:
         try:
@@ -59,11 +60,6 @@ class Lease(GrantedLease):
                 raise
             self._release_anew()
         self._raise_loss()
-
-    def _raise_loss(self) -> None:
-        loss = self._held.loss
-        if loss is not None:
-            raise LeaseLost(self.name, self.token, loss.reason, loss.detail, self.names)
 
     def _release_anew(self) -> None:
         """Release a bound lease that has outlived its session, in another one."""

@@ -81,7 +81,11 @@ def run_once_per_host(
             beat = celery.beat.EmbeddedService(app, thread=True)
             beat.start()
 
-        task = lockd.run_once_per_host("beat", start, lambda: beat.stop())
+        def stop():
+            beat.service.stop()
+            beat.join()  # beat.stop() would wait for ever for one that has failed
+
+        task = lockd.run_once_per_host("beat", start, stop)
         celery.signals.worker_ready.connect(lambda **_: task.start(), weak=False)
         celery.signals.worker_shutdown.connect(lambda **_: task.close(), weak=False)
 

@@ -7,9 +7,10 @@ import threading
 from ._errors import NotHeld
 from ._lease import Lease
 from ._lock import Lock
+from ._reentrance import Reentrance
 
 
-class RLock(Lock):
+class RLock(Lock, Reentrance[Lease]):
     """A reentrant lock that works between all processes of a machine, with the API of ``threading.RLock``.
 
     The thread that holds it (with gevent, the greenlet) may acquire it again, which asks nothing of the daemon, and
@@ -59,28 +60,9 @@ class RLock(Lock):
         return super()._acquire(wait) if lease is None else lease
 
     def _own(self) -> Lease | None:
-        """The lease that may be acquired again from here."""
         thread = threading.get_ident()
         own = [lease for lease in self._acquired() if lease._thread == thread]
         return own[-1] if own else None
-
-    def _reenter(self) -> Lease | None:
-        lease = self._own()
-        if lease is not None:
-            if lease.lost:
-                lease._raise_loss()
-            lease._depth += 1
-        return lease
-
-    def _leave(self, entirely: bool = False) -> Lease | None:
-        """Count a release, or all that are missing; return the lease if that was the last."""
-        lease = self._own()
-        if lease is None:
-            raise self._not_held()
-        if lease._depth > 1 and not entirely:
-            lease._depth -= 1
-            return None
-        return lease
 
     def _not_held(self) -> NotHeld:
         return NotHeld(self.name, who="thread")

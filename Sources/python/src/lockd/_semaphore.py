@@ -10,7 +10,7 @@ from ._binding import BindTo
 from ._client import Client
 from ._errors import LockdError, ReleasedTooOften
 from ._lock import Lock
-from ._terms import Owner, wait_time
+from ._terms import Owner, is_full, semaphore_wait_time
 
 
 class Semaphore(Lock):
@@ -84,9 +84,7 @@ class Semaphore(Lock):
 
         It raises what ``Lock.acquire`` raises besides, and then no lease comes of it either.
         """
-        if not blocking and timeout is not None:
-            raise ValueError("can't specify timeout for non-blocking acquire")
-        return self._acquire(wait_time(blocking, -1 if timeout is None else max(timeout, 0.0))) is not None
+        return self._acquire(semaphore_wait_time(blocking, timeout)) is not None
 
     def release(self, n: int = 1) -> None:
         """Release ``n`` leases that this process has acquired: the latest of the calling thread, else of any.
@@ -119,10 +117,8 @@ class Semaphore(Lock):
 
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
         """
-        lines = Client(socket=self._path, connect_timeout=self._connect_timeout).show(self.name)
-        leases = [line for line in lines if isinstance(line, replies.LeaseLine)]
-        limits = [line.holder_limit for line in leases if line.holder_limit is not None]
-        return len(leases) < len(lines) or len(leases) >= min([self._value, *limits])
+        client = Client(socket=self._path, connect_timeout=self._connect_timeout)
+        return is_full(client.show(self.name), self._value)
 
     def _not_held(self) -> ReleasedTooOften:
         return ReleasedTooOften(self.name)

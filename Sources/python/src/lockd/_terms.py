@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Sequence
 from typing import Callable, Union
 
 from . import _grammar as grammar
@@ -146,6 +147,20 @@ def wait_time(blocking: bool, timeout: float) -> float | None:
     if not blocking:
         return 0.0
     return None if timeout * 1000 > grammar.DURATION_LIMIT else timeout
+
+
+def semaphore_wait_time(blocking: bool, timeout: float | None) -> float | None:
+    """How long to wait, ``None`` for ever, with the errors of ``threading.Semaphore`` for what makes no sense."""
+    if not blocking and timeout is not None:
+        raise ValueError("can't specify timeout for non-blocking acquire")
+    return wait_time(blocking, -1 if timeout is None else max(timeout, 0.0))
+
+
+def is_full(lines: Sequence[replies.LeaseLine | replies.WaiterLine], value: int) -> bool:
+    """Whether one more who holds it with a limit of ``value`` would have to wait; ``lines`` are those of its name."""
+    leases = [line for line in lines if isinstance(line, replies.LeaseLine)]
+    limits = [line.holder_limit for line in leases if line.holder_limit is not None]
+    return len(leases) < len(lines) or len(leases) >= min([value, *limits])
 
 
 def _check_owner(owner: str | bytes) -> bytes:

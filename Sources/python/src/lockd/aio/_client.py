@@ -6,7 +6,7 @@ import functools
 import os
 import time
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from types import TracebackType
 from typing import Any, Callable
 
@@ -99,7 +99,7 @@ class Client:
     async def show(self, name: str | bytes) -> list[LeaseLine | WaiterLine]:
         """The lease on a name, then its waiters in the order of their turn. Empty if nobody holds it."""
         checked = grammar.check_name(name)
-        return [line async for line in self._pages(lambda after: Show(checked, after=after))]
+        return [line async for line in pages(self._ask, lambda after: Show(checked, after=after))]
 
     async def history(self, name: str | bytes) -> tuple[Hold, ...]:
         """The last leases on a name that have ended, the latest first. The daemon remembers 16 of a name at most.
@@ -162,19 +162,6 @@ class Client:
             endpoint = self._endpoint = Endpoint(self._path)
         return endpoint
 
-    async def _pages(self, make_request: Callable[[str | None], Request]) -> AsyncIterator[LeaseLine | WaiterLine]:
-        after: str | None = None
-        while True:
-            page = functools.partial(make_request, after)
-            after = None
-            for line in await self._ask(page):
-                if isinstance(line, (LeaseLine, WaiterLine)):
-                    yield line
-                elif isinstance(line, End):
-                    after = line.next
-            if after is None:
-                return
-
     async def _ask(self, make_request: Callable[[], Request]) -> list[Reply]:
         return await ask(self._here(), make_request, self._connect_timeout)
 
@@ -185,7 +172,7 @@ class Client:
         What is held or waiting throughout the listing is in it; what comes or goes meanwhile may be.
         """
         checked = None if prefix is None else grammar.check_name(prefix)
-        return self._pages(lambda after: List(checked, after=after))
+        return pages(self._ask, lambda after: List(checked, after=after))
 
 
 async def ask(endpoint: Endpoint, make_request: Callable[[], Request], connect_timeout: float) -> list[Reply]:
@@ -198,3 +185,21 @@ async def ask(endpoint: Endpoint, make_request: Callable[[], Request], connect_t
         patience=patience,
         connect_timeout=connect_timeout,
     )
+
+
+async def pages(
+    ask_here: Callable[[Callable[[], Request]], Awaitable[list[Reply]]],
+    make_request: Callable[[str | None], Request],
+) -> AsyncIterator[LeaseLine | WaiterLine]:
+    """The lines of a listing that the daemon answers page by page."""
+    after: str | None = None
+    while True:
+        page = functools.partial(make_request, after)
+        after = None
+        for line in await ask_here(page):
+            if isinstance(line, (LeaseLine, WaiterLine)):
+                yield line
+            elif isinstance(line, End):
+                after = line.next
+        if after is None:
+            return

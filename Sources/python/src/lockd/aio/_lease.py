@@ -66,8 +66,7 @@ class Lease(GrantedLease):
             if not (self._held.bound and self._session.ended):
                 raise
             await self._release_anew()
-        if self._held.loss is not None:
-            raise self._lost._error()
+        self._raise_loss()
 
     async def _release_anew(self) -> None:
         """Release a bound lease that has outlived its session, in the one that the loop's locks share."""

@@ -16,7 +16,7 @@ from .. import _replies as replies
 from .._binding import BindTo
 from .._discovery import socket_path
 from .._errors import BindingEnded, LockdError, NotHeld, RequestRefused, show_names
-from .._requests import Acquire, Show
+from .._requests import Acquire, Request, Show
 from .._terms import LockTerms, Owner, wait_time
 from .._timing import ANSWER_TIMEOUT
 from ._client import CONNECT_TIMEOUT, Client, ask
@@ -64,6 +64,9 @@ class Lock:
 
     A loop that something blocks hears of no loss and renews nothing meanwhile.
     """
+
+    # Whether what a task lost is still to be released after it has acquired the lock once more.
+    _remembers_losses = False
 
     def __init__(
         self,
@@ -180,11 +183,7 @@ class Lock:
         :raises DaemonUnavailable: if the daemon does not answer for five seconds, or has gone and does not come back
             within a minute. When it does, the lease ends.
         """
-        lease = self._current()
-        if lease is None:
-            raise NotHeld(self.name)
-        self._leases.remove(lease)
-        await lease._release()
+        await self._take()._release()
 
     async def locked(self) -> bool:
         """Whether anybody holds the lock, or one of its names, in this process or another. The daemon is asked.
@@ -194,7 +193,7 @@ class Lock:
         :raises DaemonUnavailable: if the daemon cannot be reached or does not answer.
         """
         for name in self.names:
-            lines = await ask(self._endpoint(), partial(Show, name, limit=1), self._connect_timeout)
+            lines = await self._ask(partial(Show, name, limit=1))
             if isinstance(lines[0], replies.LeaseLine):
                 return True
         return False
@@ -226,13 +225,17 @@ class Lock:
         lease = self._current()
         held = "unlocked" if lease is None else "locked"
         token = "" if lease is None else f" token={lease.token}"
-        return f"<{held} lockd.aio.Lock object {show_names(self.names)}{token} at {id(self):#x}>"
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        return f"<{held} {kind} object {show_names(self.names)}{token} at {id(self):#x}>"
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leases": []}
 
     def _endpoint(self) -> Endpoint:
         return common_endpoint(self._path) if self._client is None else self._client._here()
+
+    async def _ask(self, make_request: Callable[[], Request]) -> list[replies.Reply]:
+        return await ask(self._endpoint(), make_request, self._connect_timeout)
 
     async def _acquire(self, wait: float | None) -> Lease | None:
         end = None if wait is None else time.monotonic() + wait
@@ -272,7 +275,8 @@ class Lock:
         for other in list(self._leases):
             # What a parent or a loop that is gone held, what was given back, and what this task lost and did not come
             # back to. And what was bound and has ended without a word, as it must have if nobody else can hold it.
-            forgotten = other._task == lease._task and other._held.loss is not None
+            lost = other._task == lease._task and other._held.loss is not None
+            forgotten = lost and not self._remembers_losses
             gone = other._session.pid != session.pid or other._session.loop.is_closed()
             ended = other.bound and self._terms.exclusive
             if gone or other._held.released or forgotten or ended:
@@ -280,21 +284,45 @@ class Lock:
         self._leases.append(lease)
         return lease
 
+    def _take(self) -> Lease:
+        """The lease to release, which is nobody else's to release from now on."""
+        lease = self._current()
+        if lease is None:
+            raise self._not_held()
+        self._leases.remove(lease)
+        return lease
+
+    def _not_held(self) -> NotHeld:
+        return NotHeld(self.name)
+
     def _current(self) -> Lease | None:
         """The lease to speak of: the running task's own, else one that is held, else one that is lost.
 
         A task that lost its lease would otherwise release the one that another task was granted since.
         """
+        own = self._own()
+        if own is not None:
+            return own
+        leases = self._acquired()
+        held = [lease for lease in leases if lease._held.loss is None]
+        best = held or leases
+        return best[-1] if best else None
+
+    def _own(self) -> Lease | None:
+        """The latest lease that the running task has acquired and not released, lost or not."""
+        leases = self._acquired()
+        task = asyncio.current_task() if leases else None
+        own = [lease for lease in leases if task is not None and lease._task is not None and lease._task() is task]
+        return own[-1] if own else None
+
+    def _acquired(self) -> list[Lease]:
+        """What the running loop has acquired and not released, lost or not, the oldest first."""
         try:
-            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            loop = asyncio.get_running_loop()
         except RuntimeError:
-            return None
-        leases = [
+            return []
+        return [
             lease
             for lease in self._leases
             if lease._session.pid == os.getpid() and lease._session.loop is loop and not lease._held.released
         ]
-        own = [lease for lease in leases if task is not None and lease._task is not None and lease._task() is task]
-        held = [lease for lease in leases if lease._held.loss is None]
-        best = own or held or leases
-        return best[-1] if best else None
