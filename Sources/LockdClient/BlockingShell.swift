@@ -212,6 +212,9 @@ final class BlockingShell: Sendable {
             return (.lead(nextStep(until: deadline, &state)), [])
         }
         if state.core.awaitsWritability, let connection = state.connection {
+            // It does not sleep until it is woken, so nobody is to think that it could lead.
+            caller.sleeper = nil
+            state.callers[id] = caller
             return (.awaitRoom(connection.id, connection.transport), [])
         }
         let sleeper = caller.sleeper ?? Sleeper()
@@ -226,7 +229,9 @@ final class BlockingShell: Sendable {
         if let attempt = state.attempt.take() { return .connect(attempt) }
         guard let wakeUp = state.wakeUp else { preconditionFailure("somebody waits, and nobody has tried to connect") }
         let next = [state.core.nextInstant, deadline].compactMap(\.self).min()
-        if next == nil, !state.core.awaitsWritability, let connection = state.connection { return .receive(connection) }
+        // While the session is still to be named or resumed, what others ask for may set a time to give up.
+        let isForAnswersOnly = next == nil && state.core.isHeardOut && !state.core.awaitsWritability
+        if isForAnswersOnly, let connection = state.connection { return .receive(connection) }
         state.leaderSleep = next ?? .distantFuture
         return .await(state.connection, isFull: state.core.awaitsWritability, until: next, wakeUp)
     }

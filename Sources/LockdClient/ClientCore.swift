@@ -101,6 +101,14 @@ struct ClientCore: Sendable {
     /// Whether nothing can be asked for any more.
     var isClosed: Bool { closers != nil || connection == .closed }
 
+    /// Whether the daemon has said which session this is, so that nothing but what it says changes when something is to be done next.
+    var isHeardOut: Bool {
+        switch connection {
+        case .connected, .closing: true
+        case .none, .connecting, .greeting, .resuming, .detached, .closed: false
+        }
+    }
+
     /// Whether the daemon is asked to end the session, and has not said that it has.
     var isClosing: Bool { if case .closing = connection { true } else { false } }
 

@@ -27,7 +27,7 @@ final class Transport: Sendable {
         do throws(ConnectFailure) {
             var result: CInt
             repeat {
-                if let deadline { _ = try ConnectFailure.check(path, limitSending(socket, until: deadline)) }
+                if let deadline { try limitSending(socket, path, until: deadline) }
                 result = cunix_connect(socket, path, path.utf8.count)
             } while result == -1 && System.errorNumber == System.ErrorNumber.interrupted
             _ = try ConnectFailure.check(path, result)
@@ -40,9 +40,16 @@ final class Transport: Sendable {
         }
     }
 
-    /// Signals do not prolong it: what is left of the time is set anew, and is never zero, which would mean for ever.
-    private static func limitSending(_ socket: CInt, until deadline: MonotonicInstant) -> CInt {
-        cunix_limit_sending(socket, max(1, (deadline - .now()).count))
+    /// Signals do not prolong it: what is left of the time is set anew.
+    private static func limitSending(
+        _ socket: CInt,
+        _ path: String,
+        until deadline: MonotonicInstant
+    ) throws(ConnectFailure) {
+        let left = deadline - .now()
+        // Zero would mean for ever.
+        if left.count <= 0 { throw ConnectFailure(path: path, number: System.ErrorNumber.tryAgain) }
+        _ = try ConnectFailure.check(path, cunix_limit_sending(socket, left.count))
     }
 
     /// Writes as many bytes of `message` as the socket takes, and with the first of them its descriptor; returns how many, or `nil` if it takes none any more.

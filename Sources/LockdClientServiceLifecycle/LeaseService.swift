@@ -80,8 +80,8 @@ public struct LeaseService: Service {
     /// - Throws: what the work throws; `LockdClientError` if the lock cannot be acquired, or is lost; `CancellationError` if the task was cancelled.
     public func run() async throws {
         guard let lease = try await acquire() else { return }
-        if Task.isShuttingDownGracefully { return try await lease.release() }
-        try await lease.whileHeld(onLoss: .cancelBody, patience: .seconds(2), work)
+        let isTooLate = Task.isShuttingDownGracefully
+        try await lease.whileHeld(onLoss: .cancelBody, patience: .seconds(2), isTooLate ? { _ in } : work)
     }
 
     /// Returns `nil` if a graceful shutdown comes first.

@@ -1,3 +1,5 @@
+import CLinux
+import CUnix
 import Foundation
 import LockdModel
 import LockdWire
@@ -119,6 +121,13 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         let error = #expect(throws: LockdClientError.self) { try client.acquire("a") }
         #expect(error?.code == .daemonUnavailable)
         #expect(error?.message.contains("none.sock") == true)
+    }
+
+    private func listeningSocket(at path: String) throws -> CInt {
+        let listener = cunix_stream_socket(false)
+        try #require(clinux_bind_unix(listener, path, path.utf8.count) == 0)
+        try #require(listen(listener, 16) == 0)
+        return listener
     }
 
     // MARK: While others wait
@@ -338,6 +347,26 @@ func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result)
         try daemon.start()
         try lease.release()
         #expect(try daemon.show("b") == [])
+    }
+
+    @Test func nobodyWaitsForADaemonThatIsOnlyAListeningSocket() async throws {
+        let lease = try client.acquire("a")
+        daemon.end()
+        // As a socket unit does it whose daemon does not come up: connections are accepted, and nothing is said on them.
+        unlink(daemon.socket)
+        let listener = try listeningSocket(at: daemon.socket)
+        let releasing = Task { try await onThread { try lease.release() } }
+        let waiting = Task { [client] in try await onThread { try client.acquire("b").token } }
+        let clock = ContinuousClock()
+        let start = clock.now
+        let error = try await onThread { [client] in #expect(throws: LockdClientError.self) { try client.ping() } }
+        #expect(error?.code == .daemonUnavailable)
+        #expect(clock.now - start >= .seconds(2))
+        try await onThread { [client] in client.close() }
+        let closed = await #expect(throws: LockdClientError.self) { try await waiting.value }
+        #expect(closed?.code == .closed)
+        _ = await releasing.result
+        close(listener)
     }
 
     @Test func leaseWithATimeToLiveIsRenewedByTheNextDaemonToo() async throws {
