@@ -74,10 +74,14 @@ int cunix_connect(int socket, const char *path, size_t length) {
     return connect(socket, (struct sockaddr *)&address, address_length);
 }
 
-int cunix_limit_sending(int socket, int64_t milliseconds) {
+static int limit_waiting(int socket, int option, int64_t milliseconds) {
     struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
-    return setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+    return setsockopt(socket, SOL_SOCKET, option, &time, sizeof time);
 }
+
+int cunix_limit_sending(int socket, int64_t milliseconds) { return limit_waiting(socket, SO_SNDTIMEO, milliseconds); }
+
+int cunix_limit_receiving(int socket, int64_t milliseconds) { return limit_waiting(socket, SO_RCVTIMEO, milliseconds); }
 
 ssize_t cunix_send(int socket, const void *bytes, size_t length, const int *descriptors, size_t descriptor_count,
                    bool waits) {

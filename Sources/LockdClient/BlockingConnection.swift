@@ -1,4 +1,5 @@
 import CUnix
+package import LockdModel
 package import LockdWire
 
 /// A connection whose caller's own thread writes the request and reads the reply: for command-line tools.
@@ -22,6 +23,8 @@ package final class BlockingConnection {
     package enum Failure: Error, CustomStringConvertible {
         /// The daemon has closed it.
         case closed
+        /// It accepts connections, and does not answer in time.
+        case silent
         /// The system refused to read or write.
         case system(CInt)
         /// What came is not of this protocol.
@@ -31,6 +34,7 @@ package final class BlockingConnection {
         package var description: String {
             switch self {
             case .closed: "lockd has closed the connection"
+            case .silent: "what listens at lockd's socket accepts connections and does not answer"
             case .system(let number): "the connection to lockd is broken: \(System.message(of: number))"
             case .malformed(let reply): "\(reply)"
             }
@@ -39,12 +43,16 @@ package final class BlockingConnection {
 
     /// Connects to the daemon at `path`.
     ///
-    /// Blocks while the daemon's backlog is full.
+    /// Blocks while the daemon's backlog is full; with `patience`, so long at the most, and so long for each answer.
     ///
     /// - Throws: ``ConnectFailure``.
-    package init(path: String) throws {
+    package init(path: String, patience: Milliseconds? = nil) throws {
         descriptor = try ConnectFailure.check(path, cunix_stream_socket(false))
         do {
+            if let patience {
+                _ = try ConnectFailure.check(path, cunix_limit_sending(descriptor, max(1, patience.count)))
+                _ = try ConnectFailure.check(path, cunix_limit_receiving(descriptor, max(1, patience.count)))
+            }
             let result = System.retryingOnInterrupt { Int(cunix_connect(descriptor, path, path.utf8.count)) }
             _ = try ConnectFailure.check(path, CInt(result))
         } catch {
@@ -85,7 +93,11 @@ package final class BlockingConnection {
             if count == 0 { throw Failure.closed }
             if count == -1 {
                 let error = System.errorNumber
-                throw error == System.ErrorNumber.connectionReset ? Failure.closed : Failure.system(error)
+                switch error {
+                case System.ErrorNumber.connectionReset: throw Failure.closed
+                case System.ErrorNumber.tryAgain: throw Failure.silent
+                default: throw Failure.system(error)
+                }
             }
             buffer[..<count].withUnsafeBytes { framer.append($0) }
         }

@@ -13,15 +13,20 @@ enum Completing {
     /// How many a shell is given at most: a page of the daemon's listing.
     private static let limit = ProtocolLimits.pageLineCount
 
+    /// How long somebody who completes a word waits for a daemon that does not answer.
+    private static let patience = Milliseconds(500)
+
     /// Names that begin so, of the daemon that the words before say; none if it cannot be asked.
     ///
     /// Only those that a shell takes as they are: others would have to be quoted, each shell in its own way.
     private static func names(beginning: String, in words: [String]) -> [String] {
         var daemon = DaemonOptions()
         daemon.user = words.contains("--user")
-        daemon.socket = words.firstIndex(of: "--socket").flatMap { words.dropFirst($0 + 1).first }
+        let joined = words.last { $0.hasPrefix("--socket=") }?.dropFirst("--socket=".count)
+        daemon.socket =
+            joined.map(String.init) ?? words.firstIndex(of: "--socket").flatMap { words.dropFirst($0 + 1).first }
         let page = Request.Page(lineLimit: limit)
-        guard let connection = try? daemon.connect().connection else { return [] }
+        guard let connection = try? daemon.connect(patience: Self.patience).connection else { return [] }
         connection.send(.list(prefix: try? LockName(beginning), page))
         var names: [String] = []
         while let reply = try? connection.receive() {

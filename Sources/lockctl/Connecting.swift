@@ -18,9 +18,13 @@ struct DaemonOptions: ParsableArguments {
     private static let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
 
     /// Connects and greets.
-    func connect() throws -> (connection: BlockingConnection, welcome: Reply.Welcome, path: String) {
+    ///
+    /// With `patience`, no longer than that is waited for anything that the daemon is to say.
+    func connect(
+        patience: Milliseconds? = nil
+    ) throws -> (connection: BlockingConnection, welcome: Reply.Welcome, path: String) {
         let path = try SocketPath.find(argument: socket, user: user)
-        let connection = try BlockingConnection(path: path)
+        let connection = try BlockingConnection(path: path, patience: patience)
         switch try connection.ask(.hello(Request.Hello(client: Self.client))) {
         case .welcome(let welcome): return (connection, welcome, path)
         case .error(let error): throw Refused(error)

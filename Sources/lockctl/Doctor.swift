@@ -13,6 +13,9 @@ struct Doctor: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
+    /// How long a daemon may take to answer.
+    private static let patience = Milliseconds.seconds(5)
+
     @Flag(help: "One JSON array, an object for each finding.")
     var json = false
 
@@ -21,7 +24,7 @@ struct Doctor: ParsableCommand {
         try reportingFailures {
             let path = try SocketPath.find(argument: daemon.socket, user: daemon.user)
             let examination = Examination(path: path, isUsersOwn: daemon.user)
-            findings = examination.findings { try daemon.connect() }
+            findings = examination.findings { try daemon.connect(patience: Self.patience) }
         }
         if json {
             print(JSON.array(findings.map(\.json)).line)
@@ -148,6 +151,9 @@ struct Examination {
             let text = "\(user) is in the group \(name), but this login is older than that"
             return Finding("access", .wrong, text, remedy: "log out and in again, or: newgrp \(name)")
         }
+        guard status.st_mode & S_IWGRP != 0, status.st_gid != 0 else {
+            return Finding("access", .wrong, "\(user) may not connect to \(path)", remedy: "ls -l \(path)")
+        }
         let text = "\(user) may not connect: the socket is for root and the group \(name)"
         return Finding(
             "access",
@@ -188,10 +194,11 @@ struct Examination {
         }
     }
 
-    /// Everything that has a limit, and how much of it is used.
+    /// What all users together may have, and how much of it there is. What each may have is less; who has it all is told so by the errors of its programs.
     private func limits(_ statistics: [String: String]) -> [Finding] {
-        ["sessions", "leases", "waiters", "watchers"].compactMap { key in
-            guard let used = statistics[key].flatMap(Int.init), let limit = statistics["\(key)-limit"].flatMap(Int.init)
+        let counted = ["sessions", "leases", "waiters"].map { ($0, $0, "\($0)-limit") }
+        return (counted + [("log", "log-bytes", "log-limit-bytes")]).compactMap { key, gauge, bound in
+            guard let used = statistics[gauge].flatMap(Int.init), let limit = statistics[bound].flatMap(Int.init)
             else {
                 return nil
             }

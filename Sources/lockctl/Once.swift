@@ -44,7 +44,8 @@ struct Once: ParsableCommand {
             let (connection, _) = try daemon.begin()
             let note = CommandUnderLease.note(note, for: command)
             switch try connection.ask(.acquire(AcquireTerms(names: names, wait: .none, note: note))) {
-            case .granted(_, let token, _, _):
+            case .granted(_, let token, _, let predecessor):
+                if case .abandoned(let abandonment) = predecessor { complain(names.sentence(of: abandonment)) }
                 let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
                 throw ExitCode(code)
             case .busy(_, let holder, let waiterCount):

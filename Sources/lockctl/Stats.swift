@@ -32,7 +32,7 @@ struct Stats: ParsableCommand {
         var statistics: [(key: String, value: String)] = []
         while true {
             switch try connection.receive() {
-            case .statistic(let key, let value): statistics.append((Readable.text(Array(key.utf8)), value))
+            case .statistic(let key, let value): statistics.append((key, value))
             case .end: return statistics
             case .error(let error): throw Refused(error)
             case let reply: throw Unexpected(reply)
@@ -42,6 +42,6 @@ struct Stats: ParsableCommand {
 
     /// Numbers as numbers, everything else as it is spelled.
     private static func json(_ value: String) -> JSON {
-        Int64(value) == nil ? .string(Readable.text(Array(value.utf8))) : .number(value)
+        Int64(value).map { .integer($0) } ?? .string(value)
     }
 }

@@ -9,7 +9,7 @@ struct Tree: ParsableCommand {
         abstract:
             "Show who waits for whom: each lock with its holders, and below them those who wait, with what they hold themselves.",
         discussion: """
-            A lock whose holders wait for another one stands below that. The listing that it is taken from is read in pages, so on a busy daemon it is as of several \
+            A lock whose holders wait for another one stands below that; what those who wait hold is shown if somebody waits for it, or with --all. The listing that it is taken from is read in pages, so on a busy daemon it is as of several \
             instants.
             """
     )
@@ -57,8 +57,11 @@ struct TreeDrawing {
         var seen: Set<LockName> = []
         // First those that wait for nothing themselves, then what is left, as it is where some wait for each other.
         let roots = names.filter { !isBelow($0) } + names
-        let nodes = roots.compactMap { node(of: $0, &seen) }
-        return nodes.flatMap { draw($0, "", "") }
+        var lines: [String] = []
+        for root in roots {
+            if let node = node(of: root, depth: 0, &seen) { draw(node, "", "", &lines) }
+        }
+        return lines
     }
 
     /// Whether some holder of the lock waits for another one, so that it is shown there.
@@ -67,7 +70,10 @@ struct TreeDrawing {
     }
 
     /// The lock with all that waits for it; nothing if it was shown before, or has nobody that waits.
-    private func node(of name: LockName, _ seen: inout Set<LockName>) -> Node? {
+    ///
+    /// What is deeper than ``deepest`` comes as a tree of its own, so that nobody can make this one as deep as there are locks.
+    private func node(of name: LockName, depth: Int, _ seen: inout Set<LockName>) -> Node? {
+        if depth > Self.deepest { return nil }
         let waiters = standing.waiters[name] ?? []
         guard showsAll || !waiters.isEmpty, seen.insert(name).inserted else { return nil }
         var node = Node(text: name.display)
@@ -82,20 +88,21 @@ struct TreeDrawing {
                 text: "#\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(note)"
             )
             for lease in standing.leases(of: waiter.peer) {
-                if let held = self.node(of: lease.name, &seen) { child.children.append(held) }
+                if let held = self.node(of: lease.name, depth: depth + 1, &seen) { child.children.append(held) }
             }
             node.children.append(child)
         }
         return node
     }
 
-    private func draw(_ node: Node, _ first: String, _ rest: String) -> [String] {
-        var lines = [first + node.text]
+    private static let deepest = 20
+
+    private func draw(_ node: Node, _ first: String, _ rest: String, _ lines: inout [String]) {
+        lines.append(first + node.text)
         for (index, child) in node.children.enumerated() {
             let isLast = index == node.children.count - 1
-            lines += draw(child, rest + (isLast ? "└─ " : "├─ "), rest + (isLast ? "   " : "│  "))
+            draw(child, rest + (isLast ? "└─ " : "├─ "), rest + (isLast ? "   " : "│  "), &lines)
         }
-        return lines
     }
 }
 

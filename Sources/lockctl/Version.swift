@@ -18,7 +18,7 @@ struct Version: ParsableCommand {
     func run() throws {
         if !json { print("lockctl \(LockdVersion.current)") }
         try reportingFailures {
-            let (_, welcome, path) = try daemon.connect()
+            let (_, welcome, path) = try daemon.connect(patience: .seconds(5))
             if json {
                 print(
                     JSON.object([

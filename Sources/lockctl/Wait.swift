@@ -35,15 +35,17 @@ struct Wait: ParsableCommand {
             let deadline = timeout.map { clock.now + .milliseconds($0.count) }
             let (connection, _) = try daemon.begin()
             try watch(on: connection)
-            var holder = try currentHolder()
+            var holder = try currentHolder(within: timeout)
             while let known = holder {
-                let left = deadline.map { max(0, ($0 - clock.now) / .milliseconds(1)) }
-                if left == 0 {
+                let left = deadline.map {
+                    Milliseconds(Int64(max(0, ($0 - clock.now) / .milliseconds(1)).rounded(.up)))
+                }
+                if left?.count == 0 {
                     complain("\(name.display) is held still, by \(known)")
                     throw Ending.notAcquired
                 }
                 guard try hasChanged(on: connection, within: left) else { continue }
-                holder = try currentHolder()
+                holder = try currentHolder(within: left)
             }
         }
     }
@@ -57,16 +59,16 @@ struct Wait: ParsableCommand {
     }
 
     /// Who holds the lock; `nil` if nobody does.
-    private func currentHolder() throws -> String? {
+    private func currentHolder(within patience: Milliseconds?) throws -> String? {
         // On a connection of its own: what comes in several lines does not go with events in between.
-        let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
+        let listing = try Listing(from: daemon.connect(patience: patience).connection) { .show(name, $0) }
         for case .lease(let lease) in listing.lines { return "\(lease.peer.display) for \(lease.held.display)" }
         return nil
     }
 
     /// Waits, so many milliseconds at the most, for news of the lock; returns whether it is worth looking.
-    private func hasChanged(on connection: ResumingConnection, within milliseconds: Double?) throws -> Bool {
-        let limits = [milliseconds.map { CInt(clamping: Int($0.rounded(.up))) }, connection.patience].compactMap(\.self)
+    private func hasChanged(on connection: ResumingConnection, within left: Milliseconds?) throws -> Bool {
+        let limits = [left.map { CInt(clamping: $0.count) }, connection.patience].compactMap(\.self)
         let patience = limits.filter { $0 >= 0 }.min() ?? -1
         var socket = pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0)
         poll(&socket, 1, patience)

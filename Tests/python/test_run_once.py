@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable
@@ -384,3 +385,23 @@ def test_work_whose_lease_is_lost_says_so(daemon: Daemon, name: str) -> None:
         raise ZeroDivisionError
     with work as is_mine:
         assert is_mine
+
+
+def test_stopping_is_heard_while_a_daemon_is_only_a_listening_socket(own_daemon: Daemon, name: str) -> None:
+    with lockd.Lock(name):
+        waiting = Task(name)
+        waiting.task.start()
+        own_daemon.await_waiters(name, 1)
+        own_daemon.kill()
+        os.unlink(own_daemon.socket)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(own_daemon.socket)
+            listener.listen(8)
+            connection, _ = listener.accept()
+            with connection:
+                assert connection.recv(100).startswith(b"#")
+                assert waiting.task.stop()
+                wait_until(lambda: "lockd-once" not in {thread.name for thread in threading.enumerate()}, "its end")
+        os.unlink(own_daemon.socket)
+        own_daemon.start()
+    assert waiting.started.acquire(timeout=0) is False

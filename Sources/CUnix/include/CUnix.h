@@ -28,6 +28,9 @@ int cunix_connect(int socket, const char *path, size_t length);
 // Makes connect(2) and what is sent give up with EAGAIN after so many milliseconds.
 int cunix_limit_sending(int socket, int64_t milliseconds);
 
+// The same for what is received.
+int cunix_limit_receiving(int socket, int64_t milliseconds);
+
 // Whether what is done with the socket blocks from now on.
 int cunix_set_blocking(int socket, bool blocks);
 

@@ -86,3 +86,11 @@ def test_damaged_record_that_was_put_aside(daemon: Daemon) -> None:
     record = findings(daemon)["record"]
     assert record["verdict"] == "warning"
     assert "leases may have been lost" in record["text"]
+
+
+def test_daemon_that_does_not_answer(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(f"{tmp_path}/silent.sock")
+        silent.listen(1)
+        found = findings(daemon, "--socket", f"{tmp_path}/silent.sock", code=1)
+    assert found["daemon"]["text"] == "what listens at lockd's socket accepts connections and does not answer"

@@ -40,6 +40,15 @@ def test_once_does_nothing_if_somebody_is_about_to(daemon: Daemon) -> None:
     )
 
 
+def test_once_says_that_the_run_before_did_not_end_well(daemon: Daemon) -> None:
+    with daemon.connect() as holder:
+        holder.ask("ACQUIRE a note=half")
+    wait_until(lambda: daemon.statistics()["leases"] == "0", "the end of the lease")
+    ran = daemon.lockctl("once", "a", "--", "true")
+    assert ran.returncode == 0
+    assert "the holder before ended without releasing its lease" in ran.stderr
+
+
 def test_once_needs_a_command(daemon: Daemon) -> None:
     ran = daemon.lockctl("once", "a")
     assert ran.returncode == 64
@@ -85,6 +94,21 @@ def test_wait_has_an_end(daemon: Daemon) -> None:
         ran = daemon.lockctl("wait", "-w", "50ms", "a")
     assert ran.returncode == 75
     assert ran.stderr.startswith("lockctl: a is held still, by ")
+
+
+def test_wait_keeps_its_time_while_the_daemon_hangs(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as other:
+        token = holder.acquire("a")
+        waiting = daemon.start("wait", "-w", "1s", "a")
+        wait_until(lambda: daemon.statistics()["watchers"] == "1", "lockctl watches")
+        other.acquire("ab")
+        holder.send(f"RELEASE a token={token}", "ACQUIRE a")
+        daemon.process.send_signal(signal.SIGSTOP)
+        code = waiting.wait(timeout=30)
+        waiting.communicate()
+        daemon.process.send_signal(signal.SIGCONT)
+    # Whether it had looked before the daemon hung is chance.
+    assert code in (0, 69, 75)
 
 
 def test_wait_outlives_the_daemon(daemon: Daemon) -> None:

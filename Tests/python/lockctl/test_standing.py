@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+
+from daemon.processes import wait_until
 
 from .conftest import Daemon
 
@@ -117,3 +120,19 @@ def test_tree_of_those_who_wait_for_each_other_ends(daemon: Daemon) -> None:
             "      ├─ held by PROCESS for TIME",
             "      └─ #1 PROCESS waits for TIME",
         ]
+
+
+def test_tree_is_no_deeper_than_it_can_be_read(daemon: Daemon) -> None:
+    depth = 100
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(daemon.connect()) for _ in range(depth)]
+        for number, client in enumerate(clients):
+            client.ask(f"ACQUIRE n{number:03}")
+        for number, client in enumerate(clients):
+            client.send(f"#1 ACQUIRE n{number + 1:03}")
+        wait_until(lambda: daemon.statistics()["waiters"] == f"{depth - 1}", "all wait")
+        drawn = lines(daemon, "tree")
+    # Each lock with its queue is there once, in trees that have an end.
+    names = [line.strip("│├└─ ") for line in drawn if re.search(r"n\d{3}$", line)]
+    assert sorted(names) == sorted(f"n{number:03}" for number in range(1, depth))
+    assert max(line.index(line.strip("│├└─ ")) for line in drawn) <= 6 * 21

@@ -120,6 +120,10 @@ class Link:
             pass
         self._break_off("it closed the connection")
 
+    def drop(self) -> None:
+        """End a connection on which the daemon has said nothing yet, and with it the waits for that."""
+        self._break_off("it does not answer")
+
     def reconnect(self) -> None:
         """Make another connection, if that is due and possible."""
         if self.transport is None and self.failure is None:

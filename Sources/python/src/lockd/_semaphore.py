@@ -9,6 +9,7 @@ from . import _replies as replies
 from ._binding import BindTo
 from ._client import Client
 from ._errors import LockdError, ReleasedTooOften
+from ._lease import Lease
 from ._lock import Lock
 from ._terms import Owner, is_full, semaphore_wait_time
 
@@ -99,16 +100,36 @@ class Semaphore(Lock):
         """
         if n < 1:
             raise ValueError("n must be one or more")
-        if len(self._acquired()) < n:
-            raise self._not_held()
+        leases = iter(self._take(n))
         failure: LockdError | None = None
-        for _ in range(n):
+        for lease in leases:
             try:
-                super().release()
+                lease._release()
             except LockdError as error:
+                lease._session.give_back(lease._held)
                 failure = failure or error
+            except BaseException:
+                for other in (lease, *leases):
+                    other._session.give_back(other._held)
+                raise
         if failure is not None:
             raise failure
+
+    def _take(self, n: int) -> list[Lease]:
+        """``n`` leases that nobody else releases, the latest of the calling thread first.
+
+        :raises ReleasedTooOften: if there are fewer; then none was taken.
+        """
+        taken: list[Lease] = []
+        while len(taken) < n:
+            lease = self._current()
+            if lease is None:
+                self._leases.extend(reversed(taken))
+                raise self._not_held()
+            # Another thread may have taken it meanwhile.
+            if self._remove(lease):
+                taken.append(lease)
+        return taken
 
     def locked(self) -> bool:
         """Whether ``acquire(blocking=False)`` would be false: ``value`` leases are held, or others wait already.

@@ -359,7 +359,10 @@ class SharedSession:
         if self._link.failure is None and pending.tag is not None:
             self._core.abandon(pending.tag)
             self._link.flush()
-        # A thread that polls is woken by the daemon's answer to that.
+        # A thread that polls is woken by the daemon's answer to that; where there can be none yet, by the end of the
+        # connection, on which nothing was said.
+        if pending.polled is not None and not self._core.attached:
+            self._link.drop()
         pending.wake()
         self._see_to_settling()
 
