@@ -37,7 +37,8 @@ cp README.md docs/clients.md docs/guarantees.md docs/operating.md docs/protocol.
 cp docs/man/* "$stage/man"
 for script in bash/lockctl zsh/_lockctl fish/lockctl.fish; do
     mkdir -p "$stage/$(dirname "$script")"
-    .build/release/lockctl --generate-completion-script "$(dirname "$script")" >"$stage/$script"
+    # They are read by shells, and not run: a line that says what runs them is wrong there.
+    .build/release/lockctl --generate-completion-script "$(dirname "$script")" | sed '1{/^#!/d}' >"$stage/$script"
 done
 for file in systemd/lockd.*; do
     case $file in

@@ -221,7 +221,9 @@ extension ReplyWords {
 }
 
 extension String {
-    /// The string of these bytes, which are ASCII. What is not, no daemon says; it becomes question marks, so that it steers no terminal.
+    /// The string of these bytes, which are ASCII.
+    ///
+    /// What is not, no daemon says; it becomes question marks, so that it steers no terminal.
     static func verbatim(_ bytes: some Collection<UInt8>) -> String {
         String(decoding: bytes.map { $0 < 0x7F ? $0 : UInt8(ascii: "?") }, as: UTF8.self)
     }

@@ -194,7 +194,9 @@ struct Examination {
         }
     }
 
-    /// What all users together may have, and how much of it there is. What each may have is less; who has it all is told so by the errors of its programs.
+    /// What all users together may have, and how much of it there is.
+    ///
+    /// What each may have is less; who has it all is told so by the errors of its programs.
     private func limits(_ statistics: [String: String]) -> [Finding] {
         let counted = ["sessions", "leases", "waiters"].map { ($0, $0, "\($0)-limit") }
         return (counted + [("log", "log-bytes", "log-limit-bytes")]).compactMap { key, gauge, bound in
