@@ -99,7 +99,11 @@ struct Listing {
             switch line {
             case .lease(let lease):
                 table.append(
-                    [lease.name.display, "held" + Self.words(lease.holderLimit) + Self.words(lease.binding)]
+                    [
+                        lease.name.display,
+                        "held" + Self.words(lease.holderLimit) + Self.words(lease.binding)
+                            + Self.words(detached: lease.detached),
+                    ]
                         + Self.words(lease.peer) + [
                             lease.held.display, "\(lease.waiterCount)", Self.words(nameCount: lease.nameCount),
                             "\(lease.token)", lease.note?.display ?? "",
@@ -107,7 +111,11 @@ struct Listing {
                 )
             case .waiter(let waiter):
                 table.append(
-                    [waiter.name.display, "waits #\(waiter.position)" + Self.words(waiter.holderLimit)]
+                    [
+                        waiter.name.display,
+                        "waits #\(waiter.position)" + Self.words(waiter.holderLimit)
+                            + Self.words(detached: waiter.detached),
+                    ]
                         + Self.words(waiter.peer) + [
                             waiter.waited.display, "", Self.words(nameCount: waiter.nameCount), "",
                             waiter.note?.display ?? "",
@@ -151,6 +159,9 @@ struct Listing {
         }
     }
 
+    /// What is said of a session that has no connection, as after a restart of the daemon until it is back.
+    static func words(detached: Milliseconds?) -> String { detached.map { ", detached for \($0.display)" } ?? "" }
+
     private static func words(nameCount: Int) -> String { nameCount > 1 ? "\(nameCount)" : "" }
 
     /// Its pid, command, user and unit.
@@ -173,6 +184,7 @@ struct Listing {
                     ("ttl_ms", .integer(lease.timeToLive?.count)), ("left_ms", .integer(lease.left?.count)),
                     ("owner", .text(lease.owner?.display)), ("note", .text(lease.note?.display)),
                     ("names", .integer(lease.nameCount)), ("bound", .text(lease.binding?.rawValue)),
+                    ("detached_ms", .integer(lease.detached?.count)),
                 ]
         )
     }
@@ -186,7 +198,7 @@ struct Listing {
                 ("client", .text(waiter.client?.display)), ("waited_ms", .integer(waiter.waited.count)),
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
-                ("names", .integer(waiter.nameCount)),
+                ("names", .integer(waiter.nameCount)), ("detached_ms", .integer(waiter.detached?.count)),
             ]
         )
     }

@@ -40,6 +40,9 @@ struct Show: ParsableCommand {
         }
         if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
         if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
+        if let detached = lease.detached {
+            print("  detached \(detached.display) ago: it has no connection, and holds the lease still")
+        }
         if let owner = lease.owner { print("  owner    \(owner.display)") }
         if let client = lease.client { print("  client   \(client.display)") }
         if let note = lease.note { print("  note     \(note.display)") }
@@ -50,7 +53,7 @@ struct Show: ParsableCommand {
         let left = waiter.left.map { ", \($0.display) left" } ?? ""
         let note = waiter.note.map { ": \($0.display)" } ?? ""
         let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
-        let mode = Listing.words(waiter.holderLimit)
+        let mode = Listing.words(waiter.holderLimit) + Listing.words(detached: waiter.detached)
         print(
             "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
         )

@@ -35,20 +35,40 @@ struct Wait: ParsableCommand {
             let deadline = timeout.map { clock.now + .milliseconds($0.count) }
             let (connection, _) = try daemon.begin()
             try watch(on: connection)
-            var holder = try currentHolder(within: timeout)
-            while let known = holder {
+            var sight = try look(within: timeout)
+            while sight != .free {
                 let left = deadline.map {
                     Milliseconds(Int64(max(0, ($0 - clock.now) / .milliseconds(1)).rounded(.up)))
                 }
                 if left?.count == 0 {
-                    complain("\(name.display) is held still, by \(known)")
+                    complain("\(name.display) \(sight.words)")
                     throw Ending.notAcquired
                 }
-                guard try hasChanged(on: connection, within: left) else { continue }
-                holder = try currentHolder(within: left)
+                let patience = sight == .unknown ? min(left ?? Self.pause, Self.pause) : left
+                guard try hasChanged(on: connection, within: patience) || sight == .unknown else { continue }
+                sight = try look(within: left)
             }
         }
     }
+
+    /// What has been seen of the lock.
+    private enum Sight: Equatable {
+        case free
+        case held(by: String)
+        /// The daemon has just gone, or does not answer; the session goes on when it is back.
+        case unknown
+
+        var words: String {
+            switch self {
+            case .free: "is free"
+            case .held(let holder): "is held still, by \(holder)"
+            case .unknown: "may be held still; lockd does not answer"
+            }
+        }
+    }
+
+    /// How long to wait before another look at a daemon that could not be asked.
+    private static let pause = Milliseconds(100)
 
     private func watch(on connection: ResumingConnection) throws {
         switch try connection.ask(.watch(prefix: name)) {
@@ -58,12 +78,19 @@ struct Wait: ParsableCommand {
         }
     }
 
-    /// Who holds the lock; `nil` if nobody does.
-    private func currentHolder(within patience: Milliseconds?) throws -> String? {
-        // On a connection of its own: what comes in several lines does not go with events in between.
-        let listing = try Listing(from: daemon.connect(patience: patience).connection) { .show(name, $0) }
-        for case .lease(let lease) in listing.lines { return "\(lease.peer.display) for \(lease.held.display)" }
-        return nil
+    private func look(within patience: Milliseconds?) throws -> Sight {
+        do {
+            // On a connection of its own: what comes in several lines does not go with events in between.
+            let listing = try Listing(from: daemon.connect(patience: patience).connection) { .show(name, $0) }
+            for case .lease(let lease) in listing.lines {
+                return .held(by: "\(lease.peer.display) for \(lease.held.display)")
+            }
+            return .free
+        } catch is ConnectFailure {
+            return .unknown
+        } catch is BlockingConnection.Failure {
+            return .unknown
+        }
     }
 
     /// Waits, so many milliseconds at the most, for news of the lock; returns whether it is worth looking.

@@ -83,7 +83,7 @@ struct Reason {
     }
 
     private static func held(_ lease: Reply.LeaseLine) -> Reason {
-        let mode = Listing.words(lease.holderLimit)
+        let mode = Listing.words(lease.holderLimit) + Listing.words(detached: lease.detached)
         let note = lease.note.map { ": \($0.display)" } ?? ""
         let left = lease.left.map { " It ends in \($0.display), unless it is renewed." } ?? ""
         return Reason(

@@ -9,6 +9,7 @@ import pathlib
 import pty
 import pwd
 import re
+import signal
 import struct
 import subprocess
 import termios
@@ -90,7 +91,7 @@ def test_json_says_what_the_table_says_exactly(daemon: Daemon) -> None:
     assert waiting.pop("waited_ms") <= 7_200_000 - waiting.pop("left_ms") + 1
     command = pathlib.Path("/proc/self/comm").read_text().strip()
     peer = {"pid": os.getpid(), "command": command, "uid": os.getuid(), "user": pwd.getpwuid(os.getuid()).pw_name}
-    names = {"name": "a", "name_escaped": "a", "names": 1}
+    names = {"name": "a", "name_escaped": "a", "names": 1, "detached_ms": None}
     assert held.pop("unit") == waiting.pop("unit")
     assert waiting.pop("session") == held.pop("session") + 1
     assert held == {
@@ -276,3 +277,29 @@ def test_ls_is_as_wide_as_its_terminal(daemon: Daemon) -> None:
                 assert lines[1].endswith("…")
             else:
                 assert min(map(len, lines)) > 60
+
+
+def test_views_say_what_is_detached(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        for client in (holder, waiter):
+            client.ask("HELLO")
+        holder.ask("ACQUIRE a")
+        waiter.send("ACQUIRE a")
+        daemon.wait_until_listed("a", 2)
+        before = json.loads(daemon.lockctl("ls", "--json").stdout)
+        daemon.end(signal.SIGKILL)
+        # Neither comes back, and their process is there still.
+        next_one = Daemon(daemon.directory)
+        with next_one:
+            table = next_one.lockctl("ls").stdout.splitlines()
+            after = json.loads(next_one.lockctl("ls", "--json").stdout)
+            shown = next_one.lockctl("show", "a").stdout
+            why = next_one.lockctl("why", "a").stdout
+    assert [line["detached_ms"] for line in before] == [None, None]
+    assert all(line["detached_ms"] >= 0 for line in after)
+    states = [re.split(" {2,}", line)[1] for line in table[1:]]
+    assert [re.sub(r"\d+\.\d s", "TIME", state) for state in states] == [
+        "held, detached for TIME", "waits #1, detached for TIME",
+    ]  # fmt: skip
+    assert "it has no connection, and holds the lease still" in shown
+    assert ", detached for " in why.splitlines()[0]
