@@ -13,7 +13,7 @@ struct Wait: ParsableCommand {
         abstract: "Wait until nobody holds a lock, without acquiring it.",
         discussion: """
             It takes no place in the queue: by the time it returns, somebody else may hold the lock. To have it, use lockctl run or lockctl acquire. Exits with 75 if \
-            the time is up. It watches the lock; a user may watch with 64 sessions at a time.
+            the time is up. It watches the lock; of one user, 32 sessions may do so at a time, of all together 64.
             """
     )
 
