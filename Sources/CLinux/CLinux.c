@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -149,8 +148,8 @@ ssize_t clinux_peek(int socket, void *buffer, size_t length, bool *has_descripto
     return count;
 }
 
-static int blocked_signalfd(const sigset_t *signals, sigset_t *former) {
-    int error = pthread_sigmask(SIG_BLOCK, signals, former);
+static int blocked_signalfd(const sigset_t *signals) {
+    int error = pthread_sigmask(SIG_BLOCK, signals, NULL);
     if (error != 0) {
         errno = error;
         return -1;
@@ -163,38 +162,14 @@ int clinux_termination_signalfd(void) {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    return blocked_signalfd(&signals, NULL);
+    return blocked_signalfd(&signals);
 }
 
 int clinux_hang_up_signalfd(void) {
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGHUP);
-    return blocked_signalfd(&signals, NULL);
-}
-
-int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
-                 const sigset_t *signals) {
-    posix_spawnattr_t attributes;
-    int error = posix_spawnattr_init(&attributes);
-    if (error != 0) return error;
-    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
-    error = posix_spawnattr_setsigmask(&attributes, signals);
-    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    if (error == 0) error = posix_spawnp(&child->process, file, NULL, &attributes, arguments, environment);
-    posix_spawnattr_destroy(&attributes);
-    if (error != 0) return error;
-    // The child is not waited for yet, so its number is its own.
-    child->pidfd = clinux_pidfd_open(child->process);
-    return child->pidfd == -1 ? errno : 0;
-}
-
-int clinux_forwarded_signalfd(sigset_t *former) {
-    static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
-    return blocked_signalfd(&signals, former);
+    return blocked_signalfd(&signals);
 }
 
 int clinux_read_signal(int signalfd, bool *from_terminal) {

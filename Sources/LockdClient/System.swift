@@ -1,5 +1,5 @@
 import CUnix
-import LockdModel
+package import LockdModel
 
 #if canImport(Darwin)
     import Darwin
@@ -128,7 +128,7 @@ enum System {
 
 extension MonotonicInstant {
     /// What CLOCK_MONOTONIC says.
-    static func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: cunix_now()) }
+    package static func now() -> MonotonicInstant { MonotonicInstant(nanoseconds: cunix_now()) }
 }
 
 /// The mutex of ``Guarded``.

@@ -19,7 +19,13 @@ struct AcquireOptions: ParsableArguments {
     )
     var waitTimeout: Milliseconds?
 
-    @Flag(help: "Hold the lock together with others that are shared too.")
+    @Option(
+        name: [.customShort("E"), .long],
+        help: ArgumentHelp("The exit code when the lease is not acquired, instead of 75.", valueName: "code")
+    )
+    var conflictExitCode: UInt8 = 75
+
+    @Flag(name: .shortAndLong, help: "Hold the lock together with others that are shared too.")
     var shared = false
 
     @Option(help: ArgumentHelp("Hold the lock together with others, so many in all.", valueName: "count"))
@@ -33,8 +39,13 @@ struct AcquireOptions: ParsableArguments {
     )
     var maxQueue: Int?
 
-    @Flag(help: "Say on stderr how the wait goes; without being told to, on a terminal.")
-    var progress = false
+    @Option(
+        help: ArgumentHelp(
+            "How the wait is told on stderr: in plain lines also on a terminal, or in JSON, an object for each thing that happens.",
+            valueName: "plain|json"
+        )
+    )
+    var progress: ReportForm.Choice?
 
     @Flag(
         name: [.customShort("q"), .customLong("quiet")],
@@ -45,7 +56,7 @@ struct AcquireOptions: ParsableArguments {
     func validate() throws {
         if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
         if shared && limit != nil { throw ValidationError("--shared and --limit exclude each other") }
-        if progress && isQuiet { throw ValidationError("--progress and --quiet exclude each other") }
+        if progress != nil && isQuiet { throw ValidationError("--progress and --quiet exclude each other") }
         if let limit, !(1...HolderLimit.largestCount).contains(limit) {
             throw ValidationError("a limit is 1 to \(HolderLimit.largestCount), not \(limit)")
         }
@@ -62,7 +73,7 @@ struct AcquireOptions: ParsableArguments {
             queueLimit: maxQueue,
             holderLimit: shared ? .shared : limit.map(HolderLimit.init) ?? .exclusive,
             note: note,
-            progress: progress || reportsUnasked(welcome) ? .seconds(1) : nil
+            progress: reports(welcome) ? .seconds(1) : nil
         )
     }
 
@@ -72,9 +83,22 @@ struct AcquireOptions: ParsableArguments {
     }
 
     /// A daemon that was not restarted since it was replaced by a later version may not know how, and would refuse.
-    private func reportsUnasked(_ welcome: Reply.Welcome) -> Bool {
-        !isQuiet && isatty(STDERR_FILENO) == 1 && welcome.features.contains("progress")
+    private func reports(_ welcome: Reply.Welcome) -> Bool {
+        !isQuiet && (progress != nil || welcome.features.contains("progress"))
     }
+
+    /// What is said of a lease on `names`.
+    func report(on names: LockNames) -> LeaseReport {
+        let form: ReportForm =
+            switch progress {
+            case .plain?: .lines
+            case .json?: .json
+            case nil: isQuiet ? .quiet : isatty(STDERR_FILENO) == 1 ? .line : .lines
+            }
+        return LeaseReport(names: names, form: form)
+    }
+
+    private var notAcquired: ExitCode { ExitCode(Int32(conflictExitCode)) }
 
     /// Asks for the lease, and returns its token when it is granted.
     ///
@@ -84,45 +108,61 @@ struct AcquireOptions: ParsableArguments {
         with attachment: CInt? = nil,
         on connection: ResumingConnection
     ) throws -> FencingToken {
-        var report = WaitReport(of: terms.names, isOnTerminal: isatty(STDERR_FILENO) == 1)
-        defer { report.end() }
+        let report = report(on: terms.names)
+        var wait = WaitReport(report)
+        defer { wait.end() }
         var edges: [Reply.EdgeLine] = []
         do {
             let reply = try connection.ask(.acquire(terms), with: attachment) { aside in
                 switch aside {
                 case .queued(_, let position, let on, let holder, let waiterCount):
-                    report.update(position: position, on: on, holder: holder, waiterCount: waiterCount)
+                    wait.update(position: position, on: on, holder: holder, waiterCount: waiterCount)
                 // No daemon says more of it; what a broken one says is not collected. After a restart some may come again.
                 case .edge(let edge) where edges.count < ProtocolLimits.pageLineCount && !edges.contains(edge):
                     edges.append(edge)
                 default: break
                 }
             }
-            report.end()
-            return try token(from: reply, terms.names, edges)
+            wait.end()
+            return try token(from: reply, edges, report)
         } catch let absence as ResumingConnection.Absence where absence.isWaitOver {
-            report.end()
-            complain("\(terms.names.display) \(terms.names.areOrIs) not acquired: \(absence)")
-            throw Ending.notAcquired
+            wait.end()
+            let sentence = "\(terms.names.display) \(terms.names.areOrIs) not acquired: \(absence)"
+            report.notAcquired("unavailable", sentence)
+            throw notAcquired
         }
     }
 
-    private func token(from reply: Reply, _ names: LockNames, _ edges: [Reply.EdgeLine]) throws -> FencingToken {
+    private func token(
+        from reply: Reply,
+        _ edges: [Reply.EdgeLine],
+        _ report: LeaseReport
+    ) throws -> FencingToken {
+        let names = report.names
         switch reply {
         case .granted(_, let token, _, let predecessor):
-            if case .abandoned(let abandonment) = predecessor, !isQuiet { complain(names.sentence(of: abandonment)) }
+            if case .abandoned(let abandonment) = predecessor { report.follows(abandonment) }
+            report.granted(token)
             return token
-        case .busy(_, let holder, let waiterCount):
-            complain("\(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))")
-            throw Ending.notAcquired
-        case .timedOut(_, let waited, let holder, let waiterCount):
-            complain("waited \(waited.display) for \(names.display): \(Situation.words(holder, waiterCount))")
-            throw Ending.notAcquired
+        case .busy(_, let holder, let count):
+            let sentence = "\(names.display) \(names.areOrIs) not free: \(Situation.words(holder, count))"
+            report.notAcquired("busy", sentence, holder, waiters: count)
+            throw notAcquired
+        case .timedOut(_, let waited, let holder, let count):
+            let sentence = "waited \(waited.display) for \(names.display): \(Situation.words(holder, count))"
+            report.notAcquired("timeout", sentence, holder, waiters: count)
+            throw notAcquired
         case .cancelled:
-            complain("\(names.display) \(names.areOrIs) not acquired: what the lease was to be bound to has ended")
-            throw Ending.notAcquired
+            let end = "what the lease was to be bound to has ended"
+            report.notAcquired("cancelled", "\(names.display) \(names.areOrIs) not acquired: \(end)")
+            throw notAcquired
         case .deadlock:
-            for line in Situation.deadlock(names, edges) { complain(line) }
+            let lines = Situation.deadlock(names, edges)
+            if report.form == .json {
+                report.notAcquired("deadlock", lines.joined(separator: "\n"))
+            } else {
+                for line in lines { complain(line) }
+            }
             throw Ending.deadlock
         case .error(let error): throw Refused(error)
         default: throw Unexpected(reply)

@@ -73,12 +73,21 @@ enum Ending {
     static let unavailable = ExitCode(69)
     /// EX_TEMPFAIL: the lease was not to be had.
     static let notAcquired = ExitCode(75)
+    /// EX_OSERR: the system refuses something.
+    static let system = ExitCode(71)
     /// EX_SOFTWARE: programs wait for each other.
     static let deadlock = ExitCode(70)
     /// EX_NOPERM: it is not for this user to do.
     static let denied = ExitCode(77)
     /// There is nothing to do it to.
     static let nothingThere = ExitCode(1)
+}
+
+extension DaemonOptions {
+    /// Has the programs that this one starts find the same daemon.
+    func passOn() throws {
+        if socket != nil || user { setenv("LOCKD_SOCKET", try SocketPath.find(argument: socket, user: user), 1) }
+    }
 }
 
 /// Runs `body`; whatever it throws is said on stderr and becomes an exit code.
@@ -89,6 +98,9 @@ func reportingFailures(_ body: () throws -> Void) throws {
         throw exit
     } catch let problem as ValidationError {
         throw problem
+    } catch let failure as SystemFailure {
+        complain("\(failure)")
+        throw Ending.system
     } catch {
         complain("\(error)")
         throw Ending.unavailable
@@ -97,8 +109,7 @@ func reportingFailures(_ body: () throws -> Void) throws {
 
 /// Says `message` on stderr.
 func complain(_ message: String) {
-    let line = Array("lockctl: \(message)\n".utf8)
-    _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    write("lockctl: \(message)\n", to: STDERR_FILENO)
 }
 
 /// A lock name from the command line: its bytes as they are.

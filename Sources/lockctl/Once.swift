@@ -25,6 +25,14 @@ struct Once: ParsableCommand {
     @Flag(name: .shortAndLong, help: "Say that nothing is done, also where stderr is no terminal.")
     var verbose = false
 
+    @Flag(
+        name: [.customShort("q"), .customLong("quiet")],
+        help: "Say nothing of the lock, also on a terminal, nor that the holder before did not release it."
+    )
+    var isQuiet = false
+
+    @OptionGroup var commandOptions: CommandOptions
+
     @Argument(help: "The locks.", completion: Completing.lockNames, transform: lockName)
     var names: [LockName]
 
@@ -35,21 +43,33 @@ struct Once: ParsableCommand {
     func validate() throws {
         _ = try lockNames(names)
         try checkNote(note)
+        if verbose && isQuiet { throw ValidationError("--verbose and --quiet exclude each other") }
         if command.isEmpty { throw ValidationError("the command is missing: lockctl once <name> … -- <command> …") }
     }
 
     func run() throws {
         try reportingFailures {
             let names = try lockNames(names)
+            let report = LeaseReport(names: names, form: isQuiet ? .quiet : .lines)
             let (connection, _) = try daemon.begin()
+            let lifeline = try Lifeline()
             let note = CommandUnderLease.note(note, for: command)
-            switch try connection.ask(.acquire(AcquireTerms(names: names, wait: .none, note: note))) {
+            let terms = AcquireTerms(names: names, wait: .none, note: note, binding: .pipe)
+            switch try connection.ask(.acquire(terms), with: lifeline.leaseEnd) {
             case .granted(_, let token, _, let predecessor):
-                if case .abandoned(let abandonment) = predecessor { complain(names.sentence(of: abandonment)) }
-                let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
-                throw ExitCode(code)
+                if case .abandoned(let abandonment) = predecessor { report.follows(abandonment) }
+                try daemon.passOn()
+                var work = CommandUnderLease(
+                    on: connection,
+                    names: names,
+                    token: token,
+                    lifeline: lifeline,
+                    options: commandOptions,
+                    reports: report
+                )
+                throw ExitCode(try work.run(command))
             case .busy(_, let holder, let waiterCount):
-                guard verbose || isatty(STDERR_FILENO) == 1 else { return }
+                guard verbose || isatty(STDERR_FILENO) == 1, !isQuiet else { return }
                 complain(
                     "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))"
                 )

@@ -1,31 +1,42 @@
 import ArgumentParser
-import CLinux
-import Glibc
 import LockdClient
 import LockdModel
-import LockdWire
 
 /// `lockctl run`: a command under a lease.
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Run a command while holding a lease.",
         usage: """
-            lockctl run [-n | -w <duration>] [--shared | --limit <count>] [--max-queue <count>] [--note <text>] \
-            [--progress | -q] <name> … -- <command> [<argument> …]
+            lockctl run [-n | -w <duration>] [-s | --limit <count>] [--max-queue <count>] [--ttl <duration>] [--note <text>] [-E <code>] \
+            [--on-loss terminate|signal:<sig>|ignore] [--leader-only | --leave-behind] [--grace <duration>] [--progress plain|json | -q] \
+            <name> … (-- <command> [<argument> …] | -c <line>)
             """,
         discussion: """
             Waits for the lease, runs the command, releases the lease. Several locks are acquired at once, by one lease: nobody holds a part of them. The \
             command finds the first lock in $LOCKD_NAME, all of them, spelled as the protocol does it, with spaces between them, in $LOCKD_NAMES, and the \
-            fencing token in $LOCKD_TOKEN. INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to it. If the lease is lost meanwhile, it gets TERM.
+            fencing token in $LOCKD_TOKEN.
+
+            The lease covers the command and all that it starts: it is held until the last of them has ended, also if lockctl itself is killed meanwhile. A \
+            program that closes every descriptor it does not know, as daemons do, escapes it. With --leader-only the command alone counts.
+
+            TERM, and the loss of the lease, end all of them: they get TERM, and KILL after --grace. INT, HUP, QUIT, USR1, USR2, WINCH, TSTP and CONT are \
+            passed on to the command.
 
             Exit codes:
               that of the command, or 128 plus the number of the signal that ended it
               64   the command line is wrong
               69   lockd cannot be reached
               70   the lease would never be granted: a deadlock
-              75   the lease was not acquired
+              71   the system refuses something, a process for instance
+              75   the lease was not acquired (-E chooses another code)
               126  the command cannot be run
               127  the command was not found
+
+            Examples:
+              lockctl run reports/nightly -- make report
+              lockctl run -w 10m src dst -- rsync -a src/ dst/
+              lockctl run -s db -c 'pg_dump db | gzip > db.gz'
+              lockctl run --leader-only deploy -- ./start-daemons.sh
             """
     )
 
@@ -33,10 +44,28 @@ struct Run: ParsableCommand {
 
     @OptionGroup var options: AcquireOptions
 
+    @OptionGroup var commandOptions: CommandOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "End the lease after so long, unless the command renews it with lockctl renew: 30s, 5m.",
+            valueName: "duration"
+        ),
+        transform: duration
+    )
+    var ttl: Milliseconds?
+
     @Option(
         help: ArgumentHelp("What others see about the lease (default: the command's name).", valueName: "text")
     )
     var note: String?
+
+    @Option(
+        name: .customShort("c"),
+        parsing: .unconditional,
+        help: ArgumentHelp("A line for the shell /bin/sh, instead of a command.", valueName: "line")
+    )
+    var line: String?
 
     @Argument(help: "The locks.", completion: Completing.lockNames, transform: lockName)
     var names: [LockName]
@@ -48,129 +77,37 @@ struct Run: ParsableCommand {
     func validate() throws {
         _ = try lockNames(names)
         try checkNote(note)
-        if command.isEmpty { throw ValidationError("the command is missing: lockctl run <name> … -- <command> …") }
+        if let ttl, ttl.count == 0 { throw ValidationError("with a ttl of zero the lease would end as it begins") }
+        if line != nil, !command.isEmpty { throw ValidationError("-c and a command behind -- exclude each other") }
+        if line == nil, command.isEmpty { throw ValidationError(missingCommand) }
+    }
+
+    private var missingCommand: String {
+        guard names.count > 1 else { return "the command is missing: lockctl run <name> … -- <command> …" }
+        let words = names.dropFirst().map(\.display).joined(separator: " ")
+        return "the command goes behind --: lockctl run \(names[0].display) -- \(words)"
     }
 
     func run() throws {
+        let names = try lockNames(names)
+        let command = line.map { ["/bin/sh", "-c", "--", $0] } ?? command
         try reportingFailures {
-            let names = try lockNames(names)
             let (connection, welcome) = try daemon.begin()
-            let note = CommandUnderLease.note(note, for: command)
-            let token = try options.acquire(options.terms(for: names, note: note, of: welcome), on: connection)
-            let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
-            throw ExitCode(code)
+            let lifeline = try Lifeline()
+            let note = CommandUnderLease.note(note ?? line, for: command)
+            var terms = options.terms(for: names, note: note, of: welcome)
+            (terms.timeToLive, terms.binding) = (ttl, .pipe)
+            let token = try options.acquire(terms, with: lifeline.leaseEnd, on: connection)
+            try daemon.passOn()
+            var work = CommandUnderLease(
+                on: connection,
+                names: names,
+                token: token,
+                lifeline: lifeline,
+                options: commandOptions,
+                reports: options.report(on: names)
+            )
+            throw ExitCode(try work.run(command))
         }
     }
-}
-
-/// A command that runs while this process holds a lease.
-struct CommandUnderLease {
-    let connection: ResumingConnection
-    let names: LockNames
-    let token: FencingToken
-
-    /// What others see about the lease: `note`, or else the command's name.
-    static func note(_ note: String?, for command: [String]) -> Text? {
-        let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
-        return Text(cutting: note ?? program, limit: Text.longLimit)
-    }
-
-    /// Runs the command, passes signals on to it, and returns the exit code for this process when it has ended and the lease is released.
-    func run(_ command: [String]) throws -> Int32 {
-        setenv("LOCKD_NAME", String(decoding: names.first.bytes, as: UTF8.self), 1)
-        setenv("LOCKD_NAMES", "\(names)", 1)
-        setenv("LOCKD_TOKEN", "\(token)", 1)
-        // Blocked from here on: a signal between the grant and the start of the command is passed on, not lost.
-        var formerSignals = sigset_t()
-        let signals = clinux_forwarded_signalfd(&formerSignals)
-        guard signals != -1 else { throw SystemFailure("signalfd") }
-        var child = clinux_child()
-        let error = spawn(command, &child, formerSignals)
-        guard error == 0 else {
-            complain("cannot run \(command[0]): \(String(cString: strerror(error)))")
-            return error == ENOENT ? 127 : 126
-        }
-        watch(child, signals)
-        let code = exitCode(of: child)
-        release()
-        return code
-    }
-
-    private func spawn(_ command: [String], _ child: inout clinux_child, _ signals: sigset_t) -> CInt {
-        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
-        arguments.append(nil)
-        defer { arguments.forEach { free($0) } }
-        var signals = signals
-        return clinux_spawn(&child, command[0], arguments, environ, &signals)
-    }
-
-    /// Returns when the child has ended.
-    private func watch(_ child: clinux_child, _ signals: CInt) {
-        var descriptors = [
-            pollfd(fd: child.pidfd, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: connection.descriptor, events: Int16(POLLIN), revents: 0),
-        ]
-        var isLost = false
-        while true {
-            // While there is no daemon, there is no descriptor, but a next attempt.
-            descriptors[2].fd = isLost ? -1 : connection.descriptor
-            if poll(&descriptors, 3, isLost ? -1 : connection.patience) == -1 { continue }
-            if descriptors[0].revents != 0 { return }
-            if descriptors[1].revents != 0 { passOn(signals, to: child) }
-            if !isLost, let loss = readLoss() {
-                complain("the lease on \(names.display) is lost: \(loss); sending TERM to the command")
-                clinux_pidfd_send_signal(child.pidfd, SIGTERM)
-                isLost = true
-            }
-        }
-    }
-
-    /// What the terminal sends has gone to the whole foreground group, the child included; what a process sends has come here only.
-    private func passOn(_ signals: CInt, to child: clinux_child) {
-        var isFromTerminal = false
-        while case let signal = clinux_read_signal(signals, &isFromTerminal), signal != 0 {
-            if !isFromTerminal { clinux_pidfd_send_signal(child.pidfd, signal) }
-        }
-    }
-
-    private func readLoss() -> String? {
-        do {
-            return try connection.proceed().compactMap(loss).first
-        } catch {
-            return "\(error)"
-        }
-    }
-
-    private func loss(in news: ResumingConnection.News) -> String? {
-        switch news {
-        case .aside(.lost(_, token, .expired)): return "its ttl ran out"
-        case .aside(.lost(_, token, .revoked(let user, let process, let why))):
-            let who = Reply.Peer(session: nil, process: process, user: user, command: nil).display
-            return "revoked by \(who)" + (why.map { ": \($0.display)" } ?? "")
-        case .aside(.lostEverything): return "lockd has restarted with a damaged record of what is held"
-        case .forgotten: return "lockd does not know the session any more"
-        case .welcome, .aside, .answer: return nil
-        }
-    }
-
-    private func exitCode(of child: clinux_child) -> Int32 {
-        var status: CInt = 0
-        while waitpid(child.process, &status, 0) == -1 && errno == EINTR {}
-        let signal = status & 0x7F
-        return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
-    }
-
-    private func release() {
-        // Whatever is answered, this process ends now and its lease with it; waiting for the answer makes the release visible before the exit. A daemon that
-        // restarts is waited for, for two seconds, so that the lease counts as released and not as abandoned.
-        _ = try? connection.ask(.release(names.first, token: token))
-    }
-}
-
-/// A system call that failed.
-struct SystemFailure: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ call: String) { description = "\(call): \(String(cString: strerror(errno)))" }
 }

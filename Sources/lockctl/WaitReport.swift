@@ -2,36 +2,33 @@ import Glibc
 import LockdModel
 import LockdWire
 
-/// Says on stderr how a wait goes: on a terminal in one line that changes, else in a line for each change.
+/// Says on stderr how a wait goes.
 struct WaitReport {
-    private let names: LockNames
-    private let isOnTerminal: Bool
+    private let report: LeaseReport
     private var hasLine = false
 
     /// Back to the beginning of the line, which is cleared.
     private static let clear = "\r\u{1B}[K"
 
-    init(of names: LockNames, isOnTerminal: Bool) {
-        self.names = names
-        self.isOnTerminal = isOnTerminal
-    }
+    init(_ report: LeaseReport) { self.report = report }
 
     /// Says how it is now.
     mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
-        let line = Self.line(names, position, on, holder, waiterCount, at: .now())
-        if isOnTerminal {
-            Self.write(
-                Self.clear + Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
-            )
+        var line: String { Self.line(report.names, position, on, holder, waiterCount, at: .now()) }
+        switch report.form {
+        case .quiet: break
+        case .line:
+            let columns = Terminal.columns(of: STDERR_FILENO) ?? 80
+            write(Self.clear + Terminal.cut("lockctl: \(line)", columns: columns), to: STDERR_FILENO)
             hasLine = true
-        } else {
-            complain(line)
+        case .lines: complain(line)
+        case .json: report.waits(position: position, on: on, holder: holder, waiterCount: waiterCount)
         }
     }
 
     /// Leaves a clean line to whoever writes next.
     mutating func end() {
-        if hasLine { Self.write(Self.clear) }
+        if hasLine { write(Self.clear, to: STDERR_FILENO) }
         hasLine = false
     }
 
@@ -55,10 +52,5 @@ struct WaitReport {
         let place = position == 1 ? "next" : "\(position - 1) ahead"
         let queue = waiterCount == 1 ? place : "\(place), \(waiterCount) waiting"
         return "waiting for \(names.display): \(what)\(who); \(queue)"
-    }
-
-    private static func write(_ text: String) {
-        let bytes = Array(text.utf8)
-        _ = bytes.withUnsafeBytes { Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
     }
 }

@@ -1,9 +1,12 @@
-// What the Glibc module of Swift does not show: epoll, eventfd, signalfd, pidfds, and a few variadic or macro calls.
+// What the Glibc module of Swift does not show: epoll, eventfd, signalfd, pidfds, and a few variadic or macro calls;
+// for what a process does with its children, see Children.h.
 //
 // Every function returns what the system call returns, -1 with errno set on failure, unless it says otherwise.
 
 #ifndef CLINUX_H
 #define CLINUX_H
+
+#include "Children.h"
 
 #include <signal.h>
 #include <stdbool.h>
@@ -84,21 +87,6 @@ int clinux_termination_signalfd(void);
 
 // The same for SIGHUP.
 int clinux_hang_up_signalfd(void);
-
-// A child of this process, and what to watch it by.
-struct clinux_child {
-    pid_t process;
-    int pidfd;
-};
-
-// Starts `file`, found through $PATH, with `arguments` and `environment` (both end with NULL); the child has `signals` as its signal
-// mask. Returns 0, or the error number of what failed.
-int clinux_spawn(struct clinux_child *child, const char *file, char *const arguments[], char *const environment[],
-                 const sigset_t *signals);
-
-// Blocks the signals that are to be passed on to a child, in the calling thread, and keeps the former mask in `former`. Returns a
-// close-on-exec, non-blocking signalfd for them.
-int clinux_forwarded_signalfd(sigset_t *former);
 
 // One signal from a signalfd: its number, or 0 if there is none. `from_terminal` says whether the kernel sent it, as it does on Ctrl-C, to
 // the child as well.

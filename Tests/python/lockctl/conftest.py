@@ -16,7 +16,12 @@ class Daemon(processes.Daemon):
     """A running lockd, and lockctl as its client."""
 
     def start(
-        self, *arguments: str, stdin: int | None = None, user: int | None = None, group: int | None = None
+        self,
+        *arguments: str,
+        stdin: int | None = None,
+        user: int | None = None,
+        group: int | None = None,
+        output: bool = True,
     ) -> subprocess.Popen[str]:
         """Starts lockctl with this daemon in its environment."""
         return subprocess.Popen(
@@ -24,17 +29,22 @@ class Daemon(processes.Daemon):
             env={**os.environ, "LOCKD_SOCKET": str(self.socket)},
             text=True,
             stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE if output else subprocess.DEVNULL,
+            stderr=subprocess.PIPE if output else subprocess.DEVNULL,
             user=user,
             group=group,
         )
 
     def lockctl(
-        self, *arguments: str, stdin: int | None = None, user: int | None = None, group: int | None = None
+        self,
+        *arguments: str,
+        stdin: int | None = None,
+        user: int | None = None,
+        group: int | None = None,
+        output: bool = True,
     ) -> subprocess.CompletedProcess[str]:
-        """Runs lockctl to its end."""
-        process = self.start(*arguments, stdin=stdin, user=user, group=group)
+        """Runs lockctl to its end; what else writes to its output has ended, too, unless there is none."""
+        process = self.start(*arguments, stdin=stdin, user=user, group=group, output=output)
         output, errors = process.communicate(timeout=30)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 

@@ -69,7 +69,7 @@ def test_several_names_are_held_together(daemon: Daemon) -> None:
 def test_wait_for_several_names_says_which_is_in_the_way(daemon: Daemon) -> None:
     with daemon.connect() as session:
         session.ask("ACQUIRE b note=the%20job")
-        process = daemon.start("run", "--progress", "a", "b", "--", "echo", "ran")
+        process = daemon.start("run", "--progress", "plain", "a", "b", "--", "echo", "ran")
         daemon.wait_until_listed("b", 2)
         session.ask("RELEASE b")
         output, errors = process.communicate(timeout=30)
@@ -86,7 +86,7 @@ def test_progress_has_a_line_for_each_change(daemon: Daemon) -> None:
         holder.ask("ACQUIRE a")
         waiter.send("ACQUIRE a")
         daemon.wait_until_listed("a", 2)
-        process = daemon.start("run", "--progress", "a", "--", "true")
+        process = daemon.start("run", "--progress", "plain", "a", "--", "true")
         assert process.stderr is not None
         assert "; 1 ahead, 2 waiting" in process.stderr.readline()
         holder.ask("RELEASE a")
@@ -97,13 +97,20 @@ def test_progress_has_a_line_for_each_change(daemon: Daemon) -> None:
     assert process.returncode == 0
 
 
-def test_nothing_is_said_of_a_wait_without_a_terminal_unless_asked_for(daemon: Daemon) -> None:
+@pytest.mark.parametrize("options", [[], ["--quiet"]])
+def test_wait_is_told_in_lines_where_there_is_no_terminal(daemon: Daemon, options: list[str]) -> None:
     with daemon.connect() as session:
         session.ask("ACQUIRE a")
-        process = daemon.start("run", "a", "--", "true")
+        process = daemon.start("run", *options, "a", "--", "true")
         daemon.wait_until_listed("a", 2)
         session.ask("RELEASE a")
-        assert process.communicate(timeout=30)[1] == ""
+        errors = process.communicate(timeout=30)[1]
+    if options:
+        assert errors == ""
+    else:
+        assert errors.startswith("lockctl: waiting for a: held by ")
+        assert errors.endswith("; next\n")
+        assert len(errors.splitlines()) == 1
 
 
 @pytest.mark.parametrize("options", [[], ["--quiet"]])
@@ -253,10 +260,11 @@ def test_command_inherits_no_blocked_signal(daemon: Daemon) -> None:
     assert result.stdout == "SigBlk:\t0000000000000000\n"
 
 
-def test_command_inherits_no_descriptor(daemon: Daemon) -> None:
-    result = daemon.lockctl("run", "a", "--", "ls", "/proc/self/fd", stdin=subprocess.DEVNULL)
-    # The fourth is of ls itself, which reads the directory.
-    assert result.stdout.split() == ["0", "1", "2", "3"]
+@pytest.mark.parametrize("options", [[], ["--leader-only"]])
+def test_command_inherits_nothing_but_the_pipes_of_the_lease(daemon: Daemon, options: list[str]) -> None:
+    result = daemon.lockctl("run", *options, "a", "--", "ls", "/proc/self/fd", stdin=subprocess.DEVNULL)
+    # The fourth is of ls itself, which reads the directory. The pipes have numbers that no script uses.
+    assert sorted(map(int, result.stdout.split())) == [0, 1, 2, 3] + ([] if options else [700, 701])
 
 
 def test_interrupt_from_the_terminal_reaches_the_command_once(daemon: Daemon) -> None:
@@ -335,7 +343,7 @@ def test_wait_goes_on_when_the_daemon_restarts(daemon: Daemon) -> None:
     daemon.wait_until_listed("a", 1)
     waiters = []
     for number in range(1, 4):
-        waiters.append(daemon.start("run", "-w", "1h", "a", "--", "date", "+%s%N"))
+        waiters.append(daemon.start("run", "-q", "-w", "1h", "a", "--", "date", "+%s%N"))
         daemon.wait_until_listed("a", 1 + number)
     daemon.end(signal.SIGKILL)
     successor = Daemon(daemon.directory)
@@ -357,7 +365,9 @@ def test_wait_runs_out_without_a_daemon(daemon: Daemon) -> None:
         daemon.end(signal.SIGKILL)
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (75, "")
-    assert errors.startswith(f"lockctl: a is not acquired: lockd at {daemon.socket} has ended and is not back: ")
+    assert errors.splitlines()[-1].startswith(
+        f"lockctl: a is not acquired: lockd at {daemon.socket} has ended and is not back: "
+    )
 
 
 def test_lease_that_the_next_daemon_does_not_know_ends_the_command(daemon: Daemon) -> None:

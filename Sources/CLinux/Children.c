@@ -1,0 +1,154 @@
+#define _GNU_SOURCE
+#include "Children.h"
+
+#include "CLinux.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals, const int *inherited, size_t inherited_count) {
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0) return error;
+    error = posix_spawn_file_actions_init(&actions);
+    if (error != 0) {
+        posix_spawnattr_destroy(&attributes);
+        return error;
+    }
+    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
+    error = posix_spawnattr_setsigmask(&attributes, signals);
+    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    // A descriptor that is copied to its own number is not close-on-exec in the child, says POSIX.
+    for (size_t i = 0; i < inherited_count && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(&actions, inherited[i], inherited[i]);
+    if (error == 0) error = posix_spawnp(child, file, &actions, &attributes, arguments, environment);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return error;
+}
+
+int clinux_execute(const char *file, char *const arguments[], const sigset_t *signals) {
+    int error = pthread_sigmask(SIG_SETMASK, signals, NULL);
+    if (error != 0) return error;
+    execvp(file, arguments);
+    return errno;
+}
+
+int clinux_forwarded_signalfd(sigset_t *former) {
+    static const int forwarded[] = {SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
+                                    SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE};
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
+    // With SIGCHLD ignored, as a parent may leave it, children would vanish without a word.
+    if (signal(SIGCHLD, SIG_DFL) == SIG_ERR) return -1;
+    int error = pthread_sigmask(SIG_BLOCK, &signals, former);
+    if (error != 0) {
+        errno = error;
+        return -1;
+    }
+    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+int clinux_next_change(struct clinux_change *change) {
+    int status = 0;
+    pid_t process;
+    do process = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+    while (process == -1 && errno == EINTR);
+    change->process = process > 0 ? process : 0;
+    if (process <= 0) return (int)process;
+    if (WIFEXITED(status)) {
+        change->what = CLINUX_EXITED;
+        change->number = WEXITSTATUS(status);
+    } else if (WIFSIGNALED(status)) {
+        change->what = CLINUX_KILLED;
+        change->number = WTERMSIG(status);
+    } else if (WIFSTOPPED(status)) {
+        change->what = CLINUX_STOPPED;
+        change->number = WSTOPSIG(status);
+    } else {
+        change->what = CLINUX_CONTINUED;
+        change->number = SIGCONT;
+    }
+    return 0;
+}
+
+int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
+
+void clinux_stop_by(int signal) {
+    struct sigaction standard = {.sa_handler = SIG_DFL}, former;
+    sigset_t just_this, mask;
+    sigemptyset(&just_this);
+    sigaddset(&just_this, signal);
+    sigaction(signal, &standard, &former);
+    raise(signal);
+    pthread_sigmask(SIG_UNBLOCK, &just_this, &mask);
+    // Here the process stands still until it is continued.
+    pthread_sigmask(SIG_SETMASK, &mask, NULL);
+    sigaction(signal, &former, NULL);
+}
+
+// Closes all but two descriptors.
+static void close_others(int one, int other) {
+    int low = one < other ? one : other, high = one < other ? other : one;
+    if (low > 0) syscall(SYS_close_range, 0, low - 1, 0);
+    if (high - low > 1) syscall(SYS_close_range, low + 1, high - 1, 0);
+    syscall(SYS_close_range, high + 1, ~0U, 0);
+}
+
+pid_t clinux_keep_open(int held, int pidfd) {
+    pid_t keeper = fork();
+    if (keeper != 0) return keeper;
+    // Away from the terminal and its signals, and from the group, which somebody may kill as a whole.
+    setsid();
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    // Whoever reads what this process would write would wait for its end.
+    close_others(held, pidfd);
+    struct pollfd end = {.fd = pidfd, .events = POLLIN};
+    while (poll(&end, 1, -1) == -1 && errno == EINTR) continue;
+    _exit(0);
+}
+
+int clinux_duplicate_high(int descriptor) {
+    // Scripts choose one digit as a rule, and 200 in what many have copied from a manual; shells put theirs at 10 or 255.
+    struct rlimit limit;
+    int lowest = 700;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 710) lowest = (int)limit.rlim_cur / 2;
+    return fcntl(descriptor, F_DUPFD_CLOEXEC, lowest);
+}
+
+// Blocks SIGTTOU, which stops whoever touches a terminal from the background.
+static sigset_t block_terminal_output(void) {
+    sigset_t signals, former;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTTOU);
+    pthread_sigmask(SIG_BLOCK, &signals, &former);
+    return former;
+}
+
+int clinux_set_foreground(int terminal, pid_t group) {
+    sigset_t former = block_terminal_output();
+    int result = tcsetpgrp(terminal, group);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return result;
+}
+
+int clinux_set_terminal(int terminal, const struct termios *modes) {
+    sigset_t former = block_terminal_output();
+    int result = tcsetattr(terminal, TCSANOW, modes);
+    pthread_sigmask(SIG_SETMASK, &former, NULL);
+    return result;
+}

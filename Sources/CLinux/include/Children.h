@@ -1,0 +1,58 @@
+// What a process does with its children: starts them, hears of them, signals them, outlives them.
+//
+// Every function returns what the system call returns, -1 with errno set on failure, unless it says otherwise.
+
+#ifndef CLINUX_CHILDREN_H
+#define CLINUX_CHILDREN_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <termios.h>
+
+// Starts `file`, found through $PATH, with `arguments` and `environment` (both end with NULL); the child has `signals` as its signal mask,
+// and the `inherited` descriptors, under the same numbers, besides those that are not close-on-exec. Returns 0, or the error number of what
+// failed.
+int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *const environment[],
+                 const sigset_t *signals, const int *inherited, size_t inherited_count);
+
+// Replaces this process by `file`, found through $PATH, with `signals` as its signal mask. Returns the error number of what failed.
+int clinux_execute(const char *file, char *const arguments[], const sigset_t *signals);
+
+// Blocks, in the calling thread, the signals that are to be passed on to a child, and SIGCHLD and SIGPIPE, and keeps the former mask in
+// `former`. SIGCHLD is no longer ignored, so that children can be waited for. Returns a close-on-exec, non-blocking signalfd.
+int clinux_forwarded_signalfd(sigset_t *former);
+
+// What has become of a child.
+struct clinux_change {
+    // 0 if there is nothing new.
+    pid_t process;
+    enum { CLINUX_EXITED, CLINUX_KILLED, CLINUX_STOPPED, CLINUX_CONTINUED } what;
+    // The exit code, or the number of the signal.
+    int number;
+};
+
+// The next news of any child; does not wait. One that has ended is no more after that. Returns -1 if there is no child at all.
+int clinux_next_change(struct clinux_change *change);
+
+// PR_SET_CHILD_SUBREAPER: whoever loses its parent, among the descendants of this process, becomes its child.
+int clinux_become_subreaper(void);
+
+// Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it. Returns when the process goes on.
+void clinux_stop_by(int signal);
+
+// Starts a process of its own session that does nothing but keep `held` open until the process of `pidfd` has ended. It outlives this
+// process, and ends at nothing but SIGKILL. Returns its number.
+pid_t clinux_keep_open(int held, int pidfd);
+
+// A close-on-exec copy of a descriptor, with a number that no script uses: 700 or above, or as high as the limit allows.
+int clinux_duplicate_high(int descriptor);
+
+// tcsetpgrp(3), from the background as well: without SIGTTOU.
+int clinux_set_foreground(int terminal, pid_t group);
+
+// tcsetattr(3), at once, from the background as well.
+int clinux_set_terminal(int terminal, const struct termios *modes);
+
+#endif

@@ -1,0 +1,88 @@
+import ArgumentParser
+import Glibc
+import LockdModel
+
+/// How a command goes along with its lease.
+struct CommandOptions: ParsableArguments {
+    @Flag(help: "End the lease with the command itself, whatever it leaves behind.")
+    var leaderOnly = false
+
+    @Flag(
+        help: "End when the command ends; what it leaves behind keeps the lease."
+    )
+    var leaveBehind = false
+
+    @Option(
+        help: ArgumentHelp("How long after TERM what is left of the command gets KILL.", valueName: "duration"),
+        transform: duration
+    )
+    var grace = Milliseconds.seconds(10)
+
+    @Option(
+        help: ArgumentHelp(
+            "When the lease is lost: terminate the command and all it has started, send the command a signal, or do nothing.",
+            valueName: "terminate|signal:SIG|ignore"
+        )
+    )
+    var onLoss = OnLoss.terminate
+
+    func validate() throws {
+        if leaderOnly && leaveBehind {
+            throw ValidationError("--leader-only and --leave-behind exclude each other")
+        }
+    }
+}
+
+/// What a command is done to when its lease is lost.
+enum OnLoss: Hashable, ExpressibleByArgument, CustomStringConvertible {
+    case terminate
+    case signal(CInt)
+    case ignore
+
+    init?(argument: String) {
+        switch argument {
+        case "terminate": self = .terminate
+        case "ignore": self = .ignore
+        default:
+            guard argument.hasPrefix("signal:"), let number = SignalName.number(of: String(argument.dropFirst(7))) else {
+                return nil
+            }
+            self = .signal(number)
+        }
+    }
+
+    var description: String {
+        switch self {
+        case .terminate: "terminate"
+        case .signal(let number): "signal:\(SignalName.name(of: number))"
+        case .ignore: "ignore"
+        }
+    }
+
+    var defaultValueDescription: String { description }
+
+    static var defaultCompletionKind: CompletionKind {
+        .list(["terminate", "ignore"] + SignalName.names.map { "signal:\($0)" })
+    }
+}
+
+/// The names of signals, as kill(1) has them.
+enum SignalName {
+    private static let numbers: KeyValuePairs<String, CInt> = [
+        "HUP": SIGHUP, "INT": SIGINT, "QUIT": SIGQUIT, "ABRT": SIGABRT, "KILL": SIGKILL, "USR1": SIGUSR1,
+        "USR2": SIGUSR2, "ALRM": SIGALRM, "TERM": SIGTERM, "CONT": SIGCONT, "STOP": SIGSTOP, "TSTP": SIGTSTP,
+        "WINCH": SIGWINCH,
+    ]
+
+    static var names: [String] { numbers.map(\.key) }
+
+    /// The number of `TERM`, `SIGTERM` or `15`.
+    static func number(of name: String) -> CInt? {
+        if let number = CInt(name) { return (1...64).contains(number) ? number : nil }
+        let upper = name.uppercased()
+        let short = upper.hasPrefix("SIG") ? String(upper.dropFirst(3)) : upper
+        return numbers.first { $0.key == short }?.value
+    }
+
+    static func name(of number: CInt) -> String { numbers.first { $0.value == number }?.key ?? "\(number)" }
+}

@@ -1,0 +1,119 @@
+import ArgumentParser
+import Glibc
+import LockdModel
+import LockdWire
+
+/// What is said on stderr of a lease and its wait.
+enum ReportForm: Hashable {
+    /// Nothing but what goes wrong.
+    case quiet
+    /// Waits in one line that changes, for a terminal.
+    case line
+    /// Waits in a line at the beginning and for each change.
+    case lines
+    /// One JSON object a line.
+    case json
+
+    /// How it can be chosen; else it is by whether stderr is a terminal.
+    enum Choice: String, CaseIterable, ExpressibleByArgument {
+        case plain
+        case json
+    }
+}
+
+/// Says on stderr what becomes of a lease.
+struct LeaseReport {
+    let names: LockNames
+    let form: ReportForm
+
+    /// Says that the lease is granted.
+    func granted(_ token: FencingToken) {
+        if form == .json { say("granted", [("token", .integer(token.value))]) }
+    }
+
+    /// Says that the holder before ended without releasing.
+    func follows(_ abandonment: Abandonment) {
+        switch form {
+        case .quiet: break
+        case .line, .lines: complain(names.sentence(of: abandonment))
+        case .json: say("abandoned", Self.json(abandonment))
+        }
+    }
+
+    /// Says that the lease is not to be had.
+    func notAcquired(_ reason: String, _ sentence: String, _ holder: Reply.Holder? = nil, waiters: Int? = nil) {
+        guard form == .json else { return complain(sentence) }
+        let members: [(String, JSON)] = [
+            ("reason", .string(reason)), ("message", .string(sentence)), ("holder", Self.json(holder)),
+            ("waiters", .integer(waiters)),
+        ]
+        say("not_acquired", members)
+    }
+
+    /// Says that the lease is lost, and what the command is done to.
+    func lost(_ reason: String, response: OnLoss) {
+        let what =
+            switch response {
+            case .terminate: "sending TERM to the command"
+            case .signal(let number): "sending \(SignalName.name(of: number)) to the command"
+            case .ignore: "the command goes on"
+            }
+        guard form == .json else {
+            return complain("the lease on \(names.display) is lost: \(reason); \(what)")
+        }
+        say("lost", [("message", .string(reason)), ("response", .string(response.description))])
+    }
+
+    /// Says that the command has ended, and what of it keeps the lease.
+    func lingers(_ left: [String]) {
+        switch form {
+        case .quiet: break
+        case .line, .lines:
+            let who = left.isEmpty ? "what it has left behind" : left.joined(separator: ", ")
+            complain("the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)")
+        case .json: say("lingering", [("processes", .array(left.map { .string($0) }))])
+        }
+    }
+
+    /// Says, as JSON, how a wait goes.
+    func waits(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
+        let members: [(String, JSON)] = [
+            ("position", .integer(position)), ("waiters", .integer(waiterCount)), ("on", .text(on?.display)),
+            ("holder", Self.json(holder)),
+        ]
+        say("waiting", members)
+    }
+
+    private func say(_ event: String, _ members: [(String, JSON)]) {
+        let about: [(String, JSON)] = [
+            ("event", .string(event)), ("names", .array(names.map { .string($0.display) })),
+            ("names_escaped", .array(names.map { .string($0.spelling) })),
+        ]
+        write(JSON.object(about + members).line + "\n", to: STDERR_FILENO)
+    }
+
+    private static func json(_ holder: Reply.Holder?) -> JSON {
+        guard let holder else { return .null }
+        return .object(
+            Listing.json(holder.peer) + [
+                ("held_ms", .integer(holder.held.count)), ("note", .text(holder.note?.display)),
+                ("count", .integer(holder.count)),
+            ]
+        )
+    }
+
+    private static func json(_ abandonment: Abandonment) -> [(String, JSON)] {
+        [
+            ("pid", .integer(abandonment.process?.value)), ("command", .text(abandonment.command?.display)),
+            ("uid", .integer(abandonment.user?.value)), ("user", .text(abandonment.user.map(Users.name))),
+            ("ending", .string(abandonment.ending.rawValue)), ("held_ms", .integer(abandonment.held.count)),
+            ("abandoned_token", .integer(abandonment.token.value)), ("note", .text(abandonment.note?.display)),
+        ]
+    }
+}
+
+/// Writes all of a short text, if anybody reads it.
+func write(_ text: String, to descriptor: CInt) {
+    let bytes = Array(text.utf8)
+    _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+}
