@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -192,3 +193,44 @@ const int clinux_path_only = O_PATH;
 int clinux_pipe(int *ends) { return pipe2(ends, O_CLOEXEC | O_NONBLOCK); }
 
 int clinux_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
+
+static int lock_file(int file, const struct clinux_file_lock *lock, bool waits) {
+    if (!lock->is_range) return flock(file, lock->operation | (waits ? 0 : LOCK_NB));
+    struct flock range = {.l_type = lock->operation == LOCK_EX   ? F_WRLCK
+                                    : lock->operation == LOCK_SH ? F_RDLCK
+                                                                 : F_UNLCK,
+                          .l_whence = SEEK_SET,
+                          .l_start = lock->start,
+                          .l_len = lock->length};
+    int result = fcntl(file, waits ? F_OFD_SETLKW : F_OFD_SETLK, &range);
+    // POSIX leaves it open which of the two it is.
+    if (result == -1 && errno == EACCES) errno = EWOULDBLOCK;
+    return result;
+}
+
+int clinux_lock_file(int file, const struct clinux_file_lock *lock) { return lock_file(file, lock, false); }
+
+pid_t clinux_wait_for_file_lock(int file, const struct clinux_file_lock *lock) {
+    pid_t parent = getpid(), process = fork();
+    if (process != 0) return process;
+    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    // The parent may have ended before that.
+    if (getppid() != parent) _exit(ESRCH);
+    int result;
+    do result = lock_file(file, lock, true);
+    while (result == -1 && errno == EINTR);
+    _exit(result == 0 ? 0 : errno);
+}
+
+int clinux_next_option(int count, char *const words[], const char *letters, const struct option *names,
+                       const char **value, int *next) {
+    static char *const *known;
+    // 0 has it forget what it was at.
+    if (words != known) optind = 0;
+    known = words;
+    int result = getopt_long(count, words, letters, names, NULL);
+    *value = optarg;
+    *next = optind;
+    if (result == -1 || result == '?') known = NULL;
+    return result;
+}

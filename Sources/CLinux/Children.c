@@ -38,9 +38,7 @@ int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *
     return error;
 }
 
-int clinux_execute(const char *file, char *const arguments[], const sigset_t *signals) {
-    int error = pthread_sigmask(SIG_SETMASK, signals, NULL);
-    if (error != 0) return error;
+int clinux_execute(const char *file, char *const arguments[]) {
     execvp(file, arguments);
     return errno;
 }

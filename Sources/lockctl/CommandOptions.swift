@@ -2,7 +2,7 @@ import ArgumentParser
 import Glibc
 import LockdModel
 
-/// How a command goes along with its lease.
+/// ``CommandPolicy``, from the command line.
 struct CommandOptions: ParsableArguments {
     @Flag(help: "End the lease with the command itself, whatever it leaves behind.")
     var leaderOnly = false
@@ -16,7 +16,7 @@ struct CommandOptions: ParsableArguments {
         help: ArgumentHelp("How long after TERM what is left of the command gets KILL.", valueName: "duration"),
         transform: duration
     )
-    var grace = Milliseconds.seconds(10)
+    var grace = CommandPolicy().grace
 
     @Option(
         help: ArgumentHelp(
@@ -24,13 +24,28 @@ struct CommandOptions: ParsableArguments {
             valueName: "terminate|signal:SIG|ignore"
         )
     )
-    var onLoss = OnLoss.terminate
+    var onLoss = CommandPolicy().onLoss
+
+    var policy: CommandPolicy {
+        CommandPolicy(leaderOnly: leaderOnly, leaveBehind: leaveBehind, grace: grace, onLoss: onLoss)
+    }
 
     func validate() throws {
         if leaderOnly && leaveBehind {
             throw ValidationError("--leader-only and --leave-behind exclude each other")
         }
     }
+}
+
+/// How a command goes along with its lease.
+struct CommandPolicy: Hashable {
+    /// Whether the lease ends with the command itself, whatever it leaves behind.
+    var leaderOnly = false
+    /// Whether this process ends with the command, though others keep the lease.
+    var leaveBehind = false
+    /// How long after TERM those that are left get KILL.
+    var grace = Milliseconds.seconds(10)
+    var onLoss = OnLoss.terminate
 }
 
 /// What a command is done to when its lease is lost.
@@ -44,7 +59,8 @@ enum OnLoss: Hashable, ExpressibleByArgument, CustomStringConvertible {
         case "terminate": self = .terminate
         case "ignore": self = .ignore
         default:
-            guard argument.hasPrefix("signal:"), let number = SignalName.number(of: String(argument.dropFirst(7))) else {
+            guard argument.hasPrefix("signal:"), let number = SignalName.number(of: String(argument.dropFirst(7)))
+            else {
                 return nil
             }
             self = .signal(number)

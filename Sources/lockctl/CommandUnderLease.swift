@@ -11,7 +11,7 @@ struct CommandUnderLease {
     private let connection: ResumingConnection
     private let names: LockNames
     private let token: FencingToken
-    private let options: CommandOptions
+    private let policy: CommandPolicy
     private let reports: LeaseReport
     private var lifeline: Lifeline
     private let terminal = ControllingTerminal()
@@ -52,15 +52,20 @@ struct CommandUnderLease {
         names: LockNames,
         token: FencingToken,
         lifeline: Lifeline,
-        options: CommandOptions,
+        policy: CommandPolicy,
         reports: LeaseReport
     ) {
         (self.connection, self.names, self.token) = (connection, names, token)
-        (self.lifeline, self.options, self.reports) = (lifeline, options, reports)
+        (self.lifeline, self.policy, self.reports) = (lifeline, policy, reports)
     }
 
     /// Runs the command, and returns the exit code for this process when it is over.
-    mutating func run(_ arguments: [String]) throws -> Int32 {
+    ///
+    /// - Parameter codeOfFailure: the exit code if the command cannot be run, by the error number of that.
+    mutating func run(
+        _ arguments: [String],
+        codeOfFailure: (CInt) -> Int32 = { $0 == ENOENT ? 127 : 126 }
+    ) throws -> Int32 {
         setenv("LOCKD_NAME", String(decoding: names.first.bytes, as: UTF8.self), 1)
         setenv("LOCKD_NAMES", "\(names)", 1)
         setenv("LOCKD_TOKEN", "\(token)", 1)
@@ -73,13 +78,13 @@ struct CommandUnderLease {
         guard error == 0 else {
             release()
             complain("cannot run \(arguments[0]): \(String(cString: strerror(error)))")
-            return error == ENOENT ? 127 : 126
+            return codeOfFailure(error)
         }
         lifeline.leaveToTree()
-        if options.leaderOnly { try keepForCommand() }
+        if policy.leaderOnly { try keepForCommand() }
         while !isOver { try wait() }
         if phase != .running { terminal?.restore() }
-        if isTreeGone || options.leaderOnly { release() }
+        if isTreeGone || policy.leaderOnly { release() }
         return exitCode ?? 0
     }
 
@@ -88,7 +93,7 @@ struct CommandUnderLease {
         arguments.append(nil)
         defer { arguments.forEach { free($0) } }
         var signals = signals
-        let inherited = options.leaderOnly ? [] : lifeline.inherited
+        let inherited = policy.leaderOnly ? [] : lifeline.inherited
         return clinux_spawn(&self.command, command[0], arguments, environ, &signals, inherited, inherited.count)
     }
 
@@ -104,7 +109,7 @@ struct CommandUnderLease {
         return switch phase {
         // Those that have closed the pipe do not hold the lease, but they are to end as well.
         case .terminating, .killing: !hasChildren
-        case .running: isTreeGone || options.leaderOnly || options.leaveBehind
+        case .running: isTreeGone || policy.leaderOnly || policy.leaveBehind
         }
     }
 
@@ -112,7 +117,7 @@ struct CommandUnderLease {
     private mutating func wait() throws {
         var descriptors = [
             pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: isTreeGone || options.leaderOnly ? -1 : lifeline.treeEnd, events: 0, revents: 0),
+            pollfd(fd: isTreeGone || policy.leaderOnly ? -1 : lifeline.treeEnd, events: 0, revents: 0),
             // While there is no daemon, there is no descriptor, but a next attempt.
             pollfd(fd: isLost ? -1 : connection.descriptor, events: Int16(POLLIN), revents: 0),
         ]
@@ -167,7 +172,7 @@ struct CommandUnderLease {
         ProcessTree.signal(SIGTERM)
         // Who stands still cannot end.
         ProcessTree.signal(SIGCONT)
-        phase = .terminating(.now() + options.grace)
+        phase = .terminating(.now() + policy.grace)
     }
 }
 
@@ -244,8 +249,8 @@ extension CommandUnderLease {
 extension CommandUnderLease {
     private mutating func respond(to loss: String) {
         isLost = true
-        reports.lost(loss, response: options.onLoss)
-        switch options.onLoss {
+        reports.lost(loss, response: policy.onLoss)
+        switch policy.onLoss {
         case .terminate: terminate()
         case .signal(let number): if exitCode == nil { kill(command, number) }
         case .ignore: break
@@ -284,7 +289,9 @@ extension CommandUnderLease {
     /// Whether it is lost is told by a watch from then on, because the session that would have been told is no more.
     private func isHeldStill() throws -> Bool {
         // With a ttl this gives it more time once: that is better than to end a command that holds its lease.
-        guard case .renewed = try connection.ask(.renew(names.first, token: token, timeToLive: nil)) else { return false }
+        guard case .renewed = try connection.ask(.renew(names.first, token: token, timeToLive: nil)) else {
+            return false
+        }
         if case .watching = try connection.ask(.watch(prefix: names.first)) { return true }
         complain("lockd does not take another watcher: should the lease be lost, nothing is told")
         return true

@@ -15,6 +15,9 @@ struct DaemonOptions: ParsableArguments {
     @Flag(help: "The user's own daemon: the socket in $XDG_RUNTIME_DIR/lockd.")
     var user = false
 
+    /// The daemon that the environment says.
+    static func fromEnvironment() throws -> DaemonOptions { try parse([]) }
+
     private static let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
 
     /// Connects and greets.

@@ -5,6 +5,8 @@ import LockdWire
 
 /// What is said on stderr of a lease and its wait.
 enum ReportForm: Hashable {
+    /// Nothing, also if the lease is not to be had: the exit code says that.
+    case silent
     /// Nothing but what goes wrong.
     case quiet
     /// Waits in one line that changes, for a terminal.
@@ -34,7 +36,7 @@ struct LeaseReport {
     /// Says that the holder before ended without releasing.
     func follows(_ abandonment: Abandonment) {
         switch form {
-        case .quiet: break
+        case .silent, .quiet: break
         case .line, .lines: complain(names.sentence(of: abandonment))
         case .json: say("abandoned", Self.json(abandonment))
         }
@@ -42,6 +44,7 @@ struct LeaseReport {
 
     /// Says that the lease is not to be had.
     func notAcquired(_ reason: String, _ sentence: String, _ holder: Reply.Holder? = nil, waiters: Int? = nil) {
+        if form == .silent { return }
         guard form == .json else { return complain(sentence) }
         let members: [(String, JSON)] = [
             ("reason", .string(reason)), ("message", .string(sentence)), ("holder", Self.json(holder)),
@@ -67,7 +70,7 @@ struct LeaseReport {
     /// Says that the command has ended, and what of it keeps the lease.
     func lingers(_ left: [String]) {
         switch form {
-        case .quiet: break
+        case .silent, .quiet: break
         case .line, .lines:
             let who = left.isEmpty ? "what it has left behind" : left.joined(separator: ", ")
             complain("the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)")

@@ -8,7 +8,8 @@ import Glibc
 struct Lifeline {
     /// What is sent to lockd.
     let leaseEnd: CInt
-    private let leaseHold: CInt
+    /// Open in this process, and in the tree.
+    let leaseHold: CInt
     /// Hung up, in the sense of poll(2), when nobody of the tree has ``treeHold`` open any more.
     let treeEnd: CInt
     private var treeHold: CInt

@@ -20,14 +20,20 @@ struct Lockctl: ParsableCommand {
             """,
         version: "lockctl \(LockdVersion.current)",
         subcommands: [
-            Run.self, Once.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self, Why.self,
+            Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
+            Why.self,
             Tree.self,
             History.self, Watch.self, Stats.self, Revoke.self, Ping.self, Doctor.self, Version.self,
         ]
     )
 
     /// Parses the command line and does what it says.
-    static func main() { main(prepared(Array(CommandLine.arguments.dropFirst()))) }
+    static func main() {
+        let arguments = Array(CommandLine.arguments.dropFirst())
+        // Under the name of flock(1) it is flock(1).
+        let isFlock = CommandLine.arguments.first?.split(separator: "/").last == "flock"
+        main(prepared(isFlock ? ["flock"] + arguments : arguments))
+    }
 
     /// The arguments in a form that can be parsed.
     ///

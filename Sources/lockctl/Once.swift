@@ -64,7 +64,7 @@ struct Once: ParsableCommand {
                     names: names,
                     token: token,
                     lifeline: lifeline,
-                    options: commandOptions,
+                    policy: commandOptions.policy,
                     reports: report
                 )
                 throw ExitCode(try work.run(command))

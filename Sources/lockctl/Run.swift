@@ -104,7 +104,7 @@ struct Run: ParsableCommand {
                 names: names,
                 token: token,
                 lifeline: lifeline,
-                options: commandOptions,
+                policy: commandOptions.policy,
                 reports: options.report(on: names)
             )
             throw ExitCode(try work.run(command))

@@ -16,7 +16,7 @@ struct WaitReport {
     mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
         var line: String { Self.line(report.names, position, on, holder, waiterCount, at: .now()) }
         switch report.form {
-        case .quiet: break
+        case .silent, .quiet: break
         case .line:
             let columns = Terminal.columns(of: STDERR_FILENO) ?? 80
             write(Self.clear + Terminal.cut("lockctl: \(line)", columns: columns), to: STDERR_FILENO)

@@ -8,6 +8,8 @@
 
 #include "Children.h"
 
+#include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -107,6 +109,28 @@ static inline void clinux_store_release(uint64_t *address, uint64_t value) {
 
 // pipe2(2), close-on-exec and non-blocking: the read end, then the write end.
 int clinux_pipe(int *ends);
+
+// getopt_long(3), from the first word on when `words` is another one than before, and without its variables: the value of the option is put
+// into `value`, NULL if it has none, and the place of the next word into `next`. Not for two threads at once.
+int clinux_next_option(int count, char *const words[], const char *letters, const struct option *names,
+                       const char **value, int *next);
+
+// A lock on a file, as flock(1) takes it.
+struct clinux_file_lock {
+    // LOCK_SH, LOCK_EX or LOCK_UN.
+    int operation;
+    // Whether it is one of fcntl(2), of the open file description, on the bytes from `start` on, all of them if `length` is 0; else it is one
+    // of flock(2).
+    bool is_range;
+    off_t start, length;
+};
+
+// Locks the file, or unlocks it; does not wait. Fails with EWOULDBLOCK if somebody else has locked it.
+int clinux_lock_file(int file, const struct clinux_file_lock *lock);
+
+// Starts a process that waits for the lock, on behalf of this one and with its descriptor, and ends with this process. Its exit code is 0, or
+// the error number of what failed. Returns its number.
+pid_t clinux_wait_for_file_lock(int file, const struct clinux_file_lock *lock);
 
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);

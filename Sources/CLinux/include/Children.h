@@ -17,8 +17,8 @@
 int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *const environment[],
                  const sigset_t *signals, const int *inherited, size_t inherited_count);
 
-// Replaces this process by `file`, found through $PATH, with `signals` as its signal mask. Returns the error number of what failed.
-int clinux_execute(const char *file, char *const arguments[], const sigset_t *signals);
+// Replaces this process by `file`, found through $PATH. Returns the error number of what failed.
+int clinux_execute(const char *file, char *const arguments[]);
 
 // Blocks, in the calling thread, the signals that are to be passed on to a child, and SIGCHLD and SIGPIPE, and keeps the former mask in
 // `former`. SIGCHLD is no longer ignored, so that children can be waited for. Returns a close-on-exec, non-blocking signalfd.

@@ -45,8 +45,8 @@ class Daemon(processes.Daemon):
     ) -> subprocess.CompletedProcess[str]:
         """Runs lockctl to its end; what else writes to its output has ended, too, unless there is none."""
         process = self.start(*arguments, stdin=stdin, user=user, group=group, output=output)
-        output, errors = process.communicate(timeout=30)
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+        written, errors = process.communicate(timeout=30)
+        return subprocess.CompletedProcess(process.args, process.returncode, written, errors)
 
 
 @pytest.fixture
