@@ -8,6 +8,7 @@ import LockdWire
 /// `lockctl acquire`: a lease that lives as long as a process.
 struct Acquire: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "acquire",
         abstract: "Acquire a lease that lives as long as a process, and print its token.",
         usage: """
             lockctl acquire --pid <pid> [-n | -w <duration>] [--ttl <duration>] [--shared | --limit <count>] \
@@ -90,6 +91,7 @@ struct Acquire: ParsableCommand {
 /// `lockctl release`: the end of a bound lease.
 struct Release: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "release",
         abstract: "Release a lease that was acquired by lockctl acquire.",
         discussion: "Exits with 1 if there is no such lease; it may have ended before."
     )
@@ -116,6 +118,7 @@ struct Release: ParsableCommand {
 /// `lockctl renew`: a later deadline for a bound lease.
 struct Renew: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "renew",
         abstract: "Move the deadline of a lease that was acquired by lockctl acquire.",
         discussion:
             "To now plus its ttl, or plus another one. Exits with 1 if there is no such lease; it may have ended before."

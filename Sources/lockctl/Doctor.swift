@@ -7,6 +7,7 @@ import LockdWire
 /// `lockctl doctor`: what is wrong, and the command that mends it.
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "doctor",
         abstract: "Look for what keeps programs from their leases, and say what mends it.",
         discussion: "Exits with 1 if something is wrong. Warnings are not; they say what may go wrong next."
     )

@@ -8,6 +8,7 @@ import LockdWire
 /// `lockctl flock`: flock(1), in order of arrival.
 struct Flock: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "flock",
         abstract: "Take the place of flock(1): a lease, and then the file's lock as well.",
         usage: """
             lockctl flock [-s | -x] [-n | -w <seconds>] [-E <code>] [-o | -F] [-u] [--fcntl] [--verbose] <file> <command> [<argument> …]

@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl history`: who held a lock.
 struct History: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "history",
         abstract: "Show the last leases on a lock that have ended, the latest first.",
         discussion: "The daemon remembers up to 16 of a lock, and forgets them when it ends."
     )

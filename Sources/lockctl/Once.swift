@@ -7,6 +7,7 @@ import LockdWire
 /// `lockctl once`: a command, unless it is being done already.
 struct Once: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "once",
         abstract: "Run a command while holding a lease, or nothing if somebody else does or is about to.",
         usage: "lockctl once [--note <text>] [--verbose] <name> … -- <command> [<argument> …]",
         discussion: """

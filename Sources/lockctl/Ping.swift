@@ -4,7 +4,10 @@ import LockdWire
 
 /// `lockctl ping`: whether the daemon answers.
 struct Ping: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Ask the daemon whether it is there.")
+    static let configuration = CommandConfiguration(
+        commandName: "ping",
+        abstract: "Ask the daemon whether it is there."
+    )
 
     @OptionGroup var daemon: DaemonOptions
 

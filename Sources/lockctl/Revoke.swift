@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl revoke`: take a lease from its holder.
 struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "revoke",
         abstract: "Take a lease from its holder, who is told so.",
         discussion: """
             Whoever revokes a lease says that its holder may be interrupted at any point: the holder goes on until it notices. For the holder's own \

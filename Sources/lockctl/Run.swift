@@ -5,6 +5,7 @@ import LockdModel
 /// `lockctl run`: a command under a lease.
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "run",
         abstract: "Run a command while holding a lease.",
         usage: """
             lockctl run [-n | -w <duration>] [-s | --limit <count>] [--max-queue <count>] [--ttl <duration>] [--note <text>] [-E <code>] \

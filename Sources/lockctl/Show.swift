@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl show`: everything about one lock.
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "show",
         abstract: "Show who holds a lock, and who waits for it in which order."
     )
 

@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl stats`: the daemon's counters and limits.
 struct Stats: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "stats",
         abstract: "Show the daemon's counters and limits.",
         discussion: "lockd-protocol(7) says what each of them means. The counters begin anew when the daemon does."
     )

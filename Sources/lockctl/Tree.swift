@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl tree`: who waits for whom.
 struct Tree: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "tree",
         abstract:
             "Show who waits for whom: each lock with its holders, and below them those who wait, with what they hold themselves.",
         discussion: """

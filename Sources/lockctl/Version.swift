@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl version`: of this program and of the daemon that runs.
 struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "version",
         abstract: "Show the version of lockctl and of the daemon that runs.",
         discussion: "Exits with 69 if the daemon cannot be reached."
     )

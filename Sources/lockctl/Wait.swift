@@ -10,6 +10,7 @@ import enum LockdWire.WatchEvent
 /// `lockctl wait`: until nobody holds a lock.
 struct Wait: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "wait",
         abstract: "Wait until nobody holds a lock, without acquiring it.",
         discussion: """
             It takes no place in the queue: by the time it returns, somebody else may hold the lock. To have it, use lockctl run or lockctl acquire. Exits with 75 if \

@@ -10,6 +10,7 @@ import enum LockdWire.WatchEvent
 /// `lockctl watch`: what happens, as it happens.
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "watch",
         abstract: "Say what happens to locks, a line for each event, until interrupted."
     )
 

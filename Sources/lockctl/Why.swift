@@ -6,6 +6,7 @@ import LockdWire
 /// `lockctl why`: in sentences, why a lock is not free.
 struct Why: ParsableCommand {
     static let configuration = CommandConfiguration(
+        commandName: "why",
         abstract: "Say why a lock is not free: who is in the way, since when, and what those wait for themselves.",
         discussion:
             "The listing that it is taken from is read in pages, so on a busy daemon it is as of several instants."
