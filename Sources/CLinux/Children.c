@@ -105,9 +105,8 @@ static void close_others(int one, int other) {
     syscall(SYS_close_range, high + 1, ~0U, 0);
 }
 
-pid_t clinux_keep_open(int held, int pidfd) {
-    pid_t keeper = fork();
-    if (keeper != 0) return keeper;
+// The process that keeps `held` open until that of `pidfd` has ended.
+static void keep_open(int held, int pidfd) {
     // Away from the terminal and its signals, and from the group, which somebody may kill as a whole.
     setsid();
     sigset_t all;
@@ -118,6 +117,62 @@ pid_t clinux_keep_open(int held, int pidfd) {
     struct pollfd end = {.fd = pidfd, .events = POLLIN};
     while (poll(&end, 1, -1) == -1 && errno == EINTR) continue;
     _exit(0);
+}
+
+// The child: becomes `file` when the gate is opened, and ends if it is closed instead; says why it could not.
+static void become(const char *file, char *const arguments[], const sigset_t *signals, int gate, int failure) {
+    char word;
+    ssize_t count;
+    do count = read(gate, &word, 1);
+    while (count == -1 && errno == EINTR);
+    if (count != 1) _exit(1);
+    sigprocmask(SIG_SETMASK, signals, NULL);
+    execvp(file, arguments);
+    int error = errno;
+    if (write(failure, &error, sizeof error) == -1) _exit(1);
+    _exit(127);
+}
+
+// Starts the keeper, opens the gate, and returns 0 when the child has become what it should, else the error number.
+static int start_kept(pid_t child, int held, int gate, int failure) {
+    int pidfd = clinux_pidfd_open(child);
+    if (pidfd == -1) return errno;
+    pid_t keeper = fork();
+    if (keeper == 0) keep_open(held, pidfd);
+    int error = keeper == -1 ? errno : 0;
+    close(pidfd);
+    if (error != 0) return error;
+    if (write(gate, "", 1) != 1) return errno;
+    ssize_t count;
+    do count = read(failure, &error, sizeof error);
+    while (count == -1 && errno == EINTR);
+    return count == sizeof error ? error : 0;
+}
+
+int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held) {
+    int gate[2], failure[2];
+    if (pipe2(gate, O_CLOEXEC) == -1) return errno;
+    if (pipe2(failure, O_CLOEXEC) == -1) {
+        int error = errno;
+        close(gate[0]);
+        close(gate[1]);
+        return error;
+    }
+    pid_t process = fork();
+    if (process == 0) {
+        close(gate[1]);
+        close(failure[0]);
+        become(file, arguments, signals, gate[0], failure[1]);
+    }
+    int error = process == -1 ? errno : 0;
+    close(failure[1]);
+    if (error == 0) error = start_kept(process, held, gate[1], failure[0]);
+    close(gate[0]);
+    close(gate[1]);
+    close(failure[0]);
+    if (error != 0 && process != -1) waitpid(process, NULL, 0);
+    *child = process;
+    return error;
 }
 
 int clinux_duplicate_high(int descriptor) {

@@ -81,7 +81,6 @@ struct CommandUnderLease {
             return codeOfFailure(error)
         }
         lifeline.leaveToTree()
-        if policy.leaderOnly { try keepForCommand() }
         while !isOver { try wait() }
         if phase != .running { terminal?.restore() }
         if isTreeGone || policy.leaderOnly { release() }
@@ -93,15 +92,13 @@ struct CommandUnderLease {
         arguments.append(nil)
         defer { arguments.forEach { free($0) } }
         var signals = signals
-        let inherited = policy.leaderOnly ? [] : lifeline.inherited
-        return clinux_spawn(&self.command, command[0], arguments, environ, &signals, inherited, inherited.count)
-    }
-
-    private func keepForCommand() throws {
-        let pidfd = clinux_pidfd_open(command)
-        guard pidfd != -1 else { throw SystemFailure("pidfd_open") }
-        defer { close(pidfd) }
-        try lifeline.keep(for: pidfd)
+        let file = command[0]
+        // The command alone counts, so a process that watches nothing else keeps the lease for it, should this one be killed.
+        if policy.leaderOnly {
+            return clinux_spawn_kept(&self.command, file, arguments, &signals, lifeline.leaseHold)
+        }
+        let inherited = lifeline.inherited
+        return clinux_spawn(&self.command, file, arguments, environ, &signals, inherited, inherited.count)
     }
 
     private var isOver: Bool {

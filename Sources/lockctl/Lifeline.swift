@@ -36,9 +36,4 @@ struct Lifeline {
         close(treeHold)
         treeHold = -1
     }
-
-    /// Has a process of its own keep the lease for the process of `pidfd`, should this process end before that does.
-    func keep(for pidfd: CInt) throws {
-        guard clinux_keep_open(leaseHold, pidfd) != -1 else { throw SystemFailure("fork") }
-    }
 }

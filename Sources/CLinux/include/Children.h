@@ -42,9 +42,10 @@ int clinux_become_subreaper(void);
 // Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it. Returns when the process goes on.
 void clinux_stop_by(int signal);
 
-// Starts a process of its own session that does nothing but keep `held` open until the process of `pidfd` has ended. It outlives this
-// process, and ends at nothing but SIGKILL. Returns its number.
-pid_t clinux_keep_open(int held, int pidfd);
+// Like clinux_spawn, with this process's environment and nothing else inherited; but first starts a process of its own session that does
+// nothing but keep `held` open until the child has ended. That one outlives this process, and ends at nothing but SIGKILL. There is no moment
+// at which the child runs and `held` would not outlive this process.
+int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held);
 
 // A close-on-exec copy of a descriptor, with a number that no script uses: 700 or above, or as high as the limit allows.
 int clinux_duplicate_high(int descriptor);

@@ -62,6 +62,17 @@ class Shell:
         self.expect(PROMPT)
         return str(self.terminal.before).replace("\r", "")
 
+    def wait_until_in_front(self, command: str) -> None:
+        """Returns when a job with this command has the terminal."""
+
+        def is_in_front() -> bool:
+            try:
+                return pathlib.Path(f"/proc/{os.tcgetpgrp(self.terminal.child_fd)}/comm").read_text() == f"{command}\n"
+            except FileNotFoundError:
+                return False
+
+        wait_until(is_in_front, f"{command} has the terminal")
+
     def modes(self) -> list[Any]:
         return termios.tcgetattr(self.terminal.child_fd)
 
@@ -123,12 +134,12 @@ def test_shell_within_has_its_own_jobs(shell: Shell) -> None:
     shell.send("PS1='INN''ER> ' lockctl run a -- bash --norc --noprofile -i\n")
     shell.expect("INNER> ")
     shell.send("sleep 1000\n")
-    shell.expect("sleep 1000\r\n")
+    shell.wait_until_in_front("sleep")
     shell.send("\x1a")
     shell.expect("Stopped")
     shell.expect("INNER> ")
     shell.send("fg\n")
-    shell.expect("sleep 1000\r\n")
+    shell.wait_until_in_front("sleep")
     shell.send("\x03")
     shell.expect("INNER> ")
     # The shell within is stopped, and continued, as a job of the shell outside.
