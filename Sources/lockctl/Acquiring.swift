@@ -110,7 +110,9 @@ struct AcquireOptions: ParsableArguments {
     private func token(from reply: Reply, _ names: LockNames, _ edges: [Reply.EdgeLine]) throws -> FencingToken {
         switch reply {
         case .granted(_, let token, _, let predecessor):
-            if case .abandoned(let abandonment) = predecessor, !isQuiet { complain(names.sentence(of: abandonment)) }
+            if case .abandoned(let abandonment) = predecessor, !isQuiet {
+                complain(names.sentence(of: abandonment), as: .warning)
+            }
             return token
         case .busy(_, let holder, let waiterCount):
             complain("\(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))")

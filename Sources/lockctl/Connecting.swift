@@ -95,9 +95,9 @@ func reportingFailures(_ body: () throws -> Void) throws {
     }
 }
 
-/// Says `message` on stderr.
-func complain(_ message: String) {
-    let line = Array("lockctl: \(message)\n".utf8)
+/// Says `message` on stderr; on a terminal, who says it is set off as what it is.
+func complain(_ message: String, as emphasis: Emphasis = .wrong) {
+    let line = Array("\(Ink(for: STDERR_FILENO)("lockctl:", emphasis)) \(message)\n".utf8)
     _ = line.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
 }
 

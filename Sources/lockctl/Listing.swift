@@ -94,7 +94,7 @@ struct Listing {
 
     /// A table for people, with all columns.
     var table: Table {
-        var table = Table(header: Self.header)
+        var table = Table(header: Self.header, emphasis: ["STATE": Self.emphasis])
         for line in lines {
             switch line {
             case .lease(let lease):
@@ -124,6 +124,12 @@ struct Listing {
             }
         }
         return table
+    }
+
+    /// What the words of a state are.
+    private static func emphasis(state: String) -> Emphasis? {
+        if state.contains(", detached ") { return .wrong }
+        return state.hasPrefix("held") ? .good : .warning
     }
 
     /// One object for each line, for programs.

@@ -45,13 +45,16 @@ struct Once: ParsableCommand {
             let note = CommandUnderLease.note(note, for: command)
             switch try connection.ask(.acquire(AcquireTerms(names: names, wait: .none, note: note))) {
             case .granted(_, let token, _, let predecessor):
-                if case .abandoned(let abandonment) = predecessor { complain(names.sentence(of: abandonment)) }
+                if case .abandoned(let abandonment) = predecessor {
+                    complain(names.sentence(of: abandonment), as: .warning)
+                }
                 let code = try CommandUnderLease(connection: connection, names: names, token: token).run(command)
                 throw ExitCode(code)
             case .busy(_, let holder, let waiterCount):
                 guard verbose || isatty(STDERR_FILENO) == 1 else { return }
                 complain(
-                    "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))"
+                    "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))",
+                    as: .quiet
                 )
             case .error(let error): throw Refused(error)
             case let reply: throw Unexpected(reply)

@@ -29,7 +29,7 @@ struct Tree: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let standing = Standing(try Listing(from: daemon.connect().connection) { .list(prefix: nil, $0) })
-            let lines = TreeDrawing(standing, showsAll: all).lines(from: prefix)
+            let lines = TreeDrawing(standing, showsAll: all, ink: .output).lines(from: prefix)
             if lines.isEmpty { print(all ? "nobody holds or waits for anything" : "nobody waits for anything") }
             lines.forEach { print($0) }
         }
@@ -40,10 +40,12 @@ struct Tree: ParsableCommand {
 struct TreeDrawing {
     private let standing: Standing
     private let showsAll: Bool
+    private let ink: Ink
 
-    init(_ standing: Standing, showsAll: Bool) {
+    init(_ standing: Standing, showsAll: Bool, ink: Ink) {
         self.standing = standing
         self.showsAll = showsAll
+        self.ink = ink
     }
 
     /// What hangs below a line.
@@ -76,16 +78,19 @@ struct TreeDrawing {
         if depth > Self.deepest { return nil }
         let waiters = standing.waiters[name] ?? []
         guard showsAll || !waiters.isEmpty, seen.insert(name).inserted else { return nil }
-        var node = Node(text: name.display)
+        var node = Node(text: ink(name.display, .heading))
         for lease in standing.leases[name] ?? [] {
             let note = lease.note.map { ": \($0.display)" } ?? ""
             let mode = Listing.words(lease.holderLimit)
-            node.children.append(Node(text: "held by \(lease.peer.display) for \(lease.held.display)\(mode)\(note)"))
+            node.children.append(
+                Node(text: "\(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)\(mode)\(note)")
+            )
         }
         for waiter in waiters {
             let note = waiter.note.map { ": \($0.display)" } ?? ""
             var child = Node(
-                text: "#\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(note)"
+                text:
+                    "#\(waiter.position) \(waiter.peer.display) \(ink("waits", .warning)) for \(waiter.waited.display)\(note)"
             )
             for lease in standing.leases(of: waiter.peer) {
                 if let held = self.node(of: lease.name, depth: depth + 1, &seen) { child.children.append(held) }

@@ -20,12 +20,11 @@ struct WaitReport {
     mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
         let line = Self.line(names, position, on, holder, waiterCount, at: .now())
         if isOnTerminal {
-            Self.write(
-                Self.clear + Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
-            )
+            let cut = Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
+            Self.write(Self.clear + Ink(for: STDERR_FILENO)(cut, .quiet))
             hasLine = true
         } else {
-            complain(line)
+            complain(line, as: .quiet)
         }
     }
 
