@@ -16,9 +16,8 @@ enum Emphasis {
 
 /// How words are set off on the stream that they are written to: not at all, unless that is a terminal whose user has nothing against it.
 ///
-/// Rainbow knows the codes. Whether they are wanted it would find out for stdout only, and it takes NO_COLOR=0 for a yes, so that is found out here, for each stream.
-/// Of Foundation it needs what ArgumentParser needs too, so it costs lockctl
-/// as it is released 130 KB and 0.2 ms.
+/// Rainbow knows the codes. Whether they are wanted it would find out for stdout only, and it takes NO_COLOR=0 for a yes, so that is found out here, for each
+/// stream. Of Foundation it needs what ArgumentParser needs too, so it costs lockctl as it is released 130 KB and 0.2 ms.
 struct Ink {
     let isColoured: Bool
 

@@ -178,7 +178,7 @@ struct Listing {
         ]
     }
 
-    private static func json(_ lease: Reply.LeaseLine) -> JSON {
+    static func json(_ lease: Reply.LeaseLine) -> JSON {
         .object(
             [
                 ("name", .string(lease.name.display)), ("name_escaped", .string(lease.name.spelling)),
@@ -195,7 +195,8 @@ struct Listing {
         )
     }
 
-    private static func json(_ waiter: Reply.WaiterLine) -> JSON {
+    /// - Parameter more: members that the object has besides.
+    static func json(_ waiter: Reply.WaiterLine, with more: [(String, JSON)] = []) -> JSON {
         .object(
             [
                 ("name", .string(waiter.name.display)), ("name_escaped", .string(waiter.name.spelling)),
@@ -205,7 +206,7 @@ struct Listing {
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
                 ("names", .integer(waiter.nameCount)), ("detached_ms", .integer(waiter.detached?.count)),
-            ]
+            ] + more
         )
     }
 

@@ -19,6 +19,9 @@ struct Tree: ParsableCommand {
     @Flag(help: "Also locks that nobody waits for.")
     var all = false
 
+    @Flag(help: "One JSON array, an object for each lock that stands at the left, with what hangs below it.")
+    var json = false
+
     @Argument(
         help: "Only what waits for locks whose names begin so.",
         completion: Completing.lockNames,
@@ -29,41 +32,75 @@ struct Tree: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let standing = Standing(try Listing(from: daemon.connect().connection) { .list(prefix: nil, $0) })
-            let lines = TreeDrawing(standing, showsAll: all, ink: .output).lines(from: prefix)
-            if lines.isEmpty { print(all ? "nobody holds or waits for anything" : "nobody waits for anything") }
-            lines.forEach { print($0) }
+            let locks = Forest(standing, hasAll: all).locks(from: prefix)
+            if json { return print(JSON.array(locks.map(\.json)).line) }
+            if locks.isEmpty { print(all ? "nobody holds or waits for anything" : "nobody waits for anything") }
+            for lock in locks { for line in lock.lines(with: .output) { print(line) } }
         }
     }
 }
 
-/// The lines of a tree.
-struct TreeDrawing {
+/// A lock, its holders, and those who wait for it with the locks that they hold.
+struct LockTree {
+    let name: LockName
+    let leases: [Reply.LeaseLine]
+    var waiters: [(line: Reply.WaiterLine, holds: [LockTree])] = []
+
+    /// Made of it for programs: leases and waits as in a listing.
+    var json: JSON {
+        .object([
+            ("name", .string(name.display)), ("name_escaped", .string(name.spelling)),
+            ("leases", .array(leases.map(Listing.json))),
+            (
+                "waiters",
+                .array(waiters.map { Listing.json($0.line, with: [("holds", .array($0.holds.map(\.json)))]) })
+            ),
+        ])
+    }
+
+    /// Drawn for people.
+    func lines(with ink: Ink) -> [String] {
+        let held = leases.map { lease in
+            let note = lease.note.map { ": \($0.display)" } ?? ""
+            let mode = Listing.words(lease.holderLimit)
+            return ["\(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)\(mode)\(note)"]
+        }
+        let waiting = waiters.map { waiter, holds in
+            let note = waiter.note.map { ": \($0.display)" } ?? ""
+            let who = "#\(waiter.position) \(waiter.peer.display)"
+            let line = "\(who) \(ink("waits", .warning)) for \(waiter.waited.display)\(note)"
+            return [line] + Self.hanging(holds.map { $0.lines(with: ink) })
+        }
+        return [ink(name.display, .heading)] + Self.hanging(held + waiting)
+    }
+
+    /// The lines of what hangs below a line, one part after the other.
+    private static func hanging(_ parts: [[String]]) -> [String] {
+        parts.enumerated().flatMap { index, lines in
+            let (first, rest) = index == parts.count - 1 ? ("└─ ", "   ") : ("├─ ", "│  ")
+            return lines.enumerated().map { ($0 == 0 ? first : rest) + $1 }
+        }
+    }
+}
+
+/// The trees of all locks.
+struct Forest {
     private let standing: Standing
-    private let showsAll: Bool
-    private let ink: Ink
+    private let hasAll: Bool
 
-    init(_ standing: Standing, showsAll: Bool, ink: Ink) {
+    /// - Parameter hasAll: whether also locks are in it that nobody waits for.
+    init(_ standing: Standing, hasAll: Bool) {
         self.standing = standing
-        self.showsAll = showsAll
-        self.ink = ink
+        self.hasAll = hasAll
     }
 
-    /// What hangs below a line.
-    private struct Node {
-        let text: String
-        var children: [Node] = []
-    }
-
-    func lines(from prefix: LockName?) -> [String] {
+    /// The locks that stand at the left, of those whose names begin with `prefix`.
+    func locks(from prefix: LockName?) -> [LockTree] {
         let names = standing.names.filter { name in prefix.map { name.begins($0) } ?? true }
         var seen: Set<LockName> = []
         // First those that wait for nothing themselves, then what is left, as it is where some wait for each other.
         let roots = names.filter { !isBelow($0) } + names
-        var lines: [String] = []
-        for root in roots {
-            if let node = node(of: root, depth: 0, &seen) { draw(node, "", "", &lines) }
-        }
-        return lines
+        return roots.compactMap { tree(of: $0, depth: 0, &seen) }
     }
 
     /// Whether some holder of the lock waits for another one, so that it is shown there.
@@ -74,41 +111,19 @@ struct TreeDrawing {
     /// The lock with all that waits for it; nothing if it was shown before, or has nobody that waits.
     ///
     /// What is deeper than ``deepest`` comes as a tree of its own, so that nobody can make this one as deep as there are locks.
-    private func node(of name: LockName, depth: Int, _ seen: inout Set<LockName>) -> Node? {
+    private func tree(of name: LockName, depth: Int, _ seen: inout Set<LockName>) -> LockTree? {
         if depth > Self.deepest { return nil }
         let waiters = standing.waiters[name] ?? []
-        guard showsAll || !waiters.isEmpty, seen.insert(name).inserted else { return nil }
-        var node = Node(text: ink(name.display, .heading))
-        for lease in standing.leases[name] ?? [] {
-            let note = lease.note.map { ": \($0.display)" } ?? ""
-            let mode = Listing.words(lease.holderLimit)
-            node.children.append(
-                Node(text: "\(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)\(mode)\(note)")
-            )
-        }
+        guard hasAll || !waiters.isEmpty, seen.insert(name).inserted else { return nil }
+        var tree = LockTree(name: name, leases: standing.leases[name] ?? [])
         for waiter in waiters {
-            let note = waiter.note.map { ": \($0.display)" } ?? ""
-            var child = Node(
-                text:
-                    "#\(waiter.position) \(waiter.peer.display) \(ink("waits", .warning)) for \(waiter.waited.display)\(note)"
-            )
-            for lease in standing.leases(of: waiter.peer) {
-                if let held = self.node(of: lease.name, depth: depth + 1, &seen) { child.children.append(held) }
-            }
-            node.children.append(child)
+            let held = standing.leases(of: waiter.peer)
+            tree.waiters.append((waiter, held.compactMap { self.tree(of: $0.name, depth: depth + 1, &seen) }))
         }
-        return node
+        return tree
     }
 
     private static let deepest = 20
-
-    private func draw(_ node: Node, _ first: String, _ rest: String, _ lines: inout [String]) {
-        lines.append(first + node.text)
-        for (index, child) in node.children.enumerated() {
-            let isLast = index == node.children.count - 1
-            draw(child, rest + (isLast ? "└─ " : "├─ "), rest + (isLast ? "   " : "│  "), &lines)
-        }
-    }
 }
 
 extension LockName {

@@ -110,26 +110,30 @@ struct Watch: ParsableCommand {
         let time = ("time_ms", JSON.integer(now.milliseconds))
         switch event {
         case .queued(let names, let peer, let position, let note):
-            return .object([kind("queued"), time] + json(names, peer, note) + [("position", .integer(position))])
+            return .object(
+                [kind("queued"), time] + json(names, peer) + [json(note), ("position", .integer(position))]
+            )
         case .unqueued(let names, let peer, let waited, let reason):
             let ending = [("waited_ms", JSON.integer(waited.count)), ("reason", .string(reason.rawValue))]
-            return .object([kind("unqueued"), time] + json(names, peer, nil) + ending)
+            return .object([kind("unqueued"), time] + json(names, peer) + ending)
         case .granted(let names, let peer, let token, let waited, let note):
-            let grant = [("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
-            return .object([kind("granted"), time] + json(names, peer, note) + grant)
+            let grant = [json(note), ("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
+            return .object([kind("granted"), time] + json(names, peer) + grant)
         case .over(let names, let peer, let outcome, let token, let held, let note):
-            let lease = [("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
-            return .object([kind(outcome.rawValue), time] + json(names, peer, note) + lease)
+            let lease = [json(note), ("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
+            return .object([kind(outcome.rawValue), time] + json(names, peer) + lease)
         case .missed(let count): return .object([kind("missed"), time, ("count", .integer(count))])
         }
     }
 
     private static func kind(_ event: String) -> (String, JSON) { ("event", .string(event)) }
 
-    private static func json(_ names: LockNames, _ peer: Reply.Peer, _ note: Text?) -> [(String, JSON)] {
+    private static func json(_ note: Text?) -> (String, JSON) { ("note", .text(note?.display)) }
+
+    private static func json(_ names: LockNames, _ peer: Reply.Peer) -> [(String, JSON)] {
         [
             ("names", .array(names.map { .string($0.display) })),
             ("names_escaped", .array(names.map { .string($0.spelling) })),
-        ] + Listing.json(peer) + [("note", .text(note?.display))]
+        ] + Listing.json(peer)
     }
 }

@@ -42,17 +42,17 @@ class Terminal:
         return read.decode().replace("\r\n", "\n")
 
 
-def environment(daemon: Daemon, **changes: str) -> dict[str, str]:
+def environment(daemon: Daemon, changes: dict[str, str] | None = None) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
-    return {**kept, "TERM": "xterm-256color", "LOCKD_SOCKET": str(daemon.socket), **changes}
+    return {**kept, "TERM": "xterm-256color", "LOCKD_SOCKET": str(daemon.socket), **(changes or {})}
 
 
-def on_terminal(daemon: Daemon, *arguments: str, columns: int = 200, **changes: str) -> str:
+def on_terminal(daemon: Daemon, *arguments: str, columns: int = 200, changes: dict[str, str] | None = None) -> str:
     """What lockctl writes to stdout, where that is a terminal."""
     terminal = Terminal(columns)
     subprocess.run(
         [binary("lockctl"), *arguments],
-        env=environment(daemon, **changes),
+        env=environment(daemon, changes),
         stdin=subprocess.DEVNULL,
         stdout=terminal.theirs,
         stderr=subprocess.DEVNULL,
@@ -106,12 +106,12 @@ def test_views_set_off_what_matters_on_a_terminal(busy: Daemon) -> None:
 @pytest.mark.parametrize("arguments", VIEWS, ids=" ".join)
 def test_nothing_is_set_off_where_nobody_wants_it(busy: Daemon, arguments: list[str]) -> None:
     assert "\x1b" not in piped(busy, *arguments)
-    for changes in ({"NO_COLOR": "1"}, {"NO_COLOR": "0"}, {"TERM": "dumb"}, {"TERM": ""}):
-        assert "\x1b" not in on_terminal(busy, *arguments, **changes), changes
+    for name, value in (("NO_COLOR", "1"), ("NO_COLOR", "0"), ("TERM", "dumb"), ("TERM", "")):
+        assert "\x1b" not in on_terminal(busy, *arguments, changes={name: value}), (name, value)
 
 
 def test_empty_no_color_is_none(busy: Daemon) -> None:
-    assert coloured(on_terminal(busy, "ls", NO_COLOR=""))
+    assert coloured(on_terminal(busy, "ls", changes={"NO_COLOR": ""}))
 
 
 @pytest.mark.parametrize("columns", [20, 37, 60, 80, 200])
@@ -120,7 +120,7 @@ def test_widths_are_the_same_with_and_without(busy: Daemon, columns: int) -> Non
         return re.sub(r"\d+\.\d s", "T.T s", text)
 
     with_colours = on_terminal(busy, "ls", columns=columns)
-    without = on_terminal(busy, "ls", columns=columns, NO_COLOR="1")
+    without = on_terminal(busy, "ls", columns=columns, changes={"NO_COLOR": "1"})
     assert "\x1b" in with_colours
     assert without_times(ESCAPE.sub("", with_colours)) == without_times(without)
     assert max(map(len, without.splitlines())) <= columns
@@ -150,12 +150,12 @@ def test_detached_is_set_off(busy: Daemon) -> None:
     assert shown == [(GREEN, "held"), (RED, "detached")]
 
 
-def on_terminal_with_stderr(daemon: Daemon, *arguments: str, **changes: str) -> str:
+def on_terminal_with_stderr(daemon: Daemon, *arguments: str, changes: dict[str, str] | None = None) -> str:
     """What lockctl writes to stderr, where that alone is a terminal."""
     terminal = Terminal()
     subprocess.run(
         [binary("lockctl"), *arguments],
-        env=environment(daemon, **changes),
+        env=environment(daemon, changes),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=terminal.theirs,
@@ -166,7 +166,7 @@ def on_terminal_with_stderr(daemon: Daemon, *arguments: str, **changes: str) -> 
 
 def test_each_stream_is_looked_at_for_itself(busy: Daemon) -> None:
     assert coloured(on_terminal_with_stderr(busy, "run", "-n", "a", "--", "true")) == [(RED, "lockctl:")]
-    assert "\x1b" not in on_terminal_with_stderr(busy, "run", "-n", "a", "--", "true", NO_COLOR="1")
+    assert "\x1b" not in on_terminal_with_stderr(busy, "run", "-n", "a", "--", "true", changes={"NO_COLOR": "1"})
     # Here stdout is a terminal, and stderr is none.
     terminal = Terminal()
     ran = subprocess.run(
