@@ -13,7 +13,7 @@ struct Settings {
     var exitWhenIdle: Milliseconds?
     /// Where it is said what a setting is, by key; nothing of those that are as usual.
     private(set) var places: [String: String] = [:]
-    /// What is wrong for this start only: see ``Request/isOnlyChecked``.
+    /// What is no problem, and worth knowing for whoever checks.
     private(set) var remarks: [String] = []
     /// Directories that are made if they are missing, with their permissions.
     ///
@@ -32,6 +32,12 @@ struct Settings {
         var listeningAt: String?
         /// Whether nothing is to be started, so that it does not matter that no socket was passed.
         var isOnlyChecked = false
+
+        /// Whether `LOCKD_SOCKET` is for this daemon.
+        ///
+        /// Not with `--user`, as it is for clients: the command line says which daemon is meant. And not where systemd listens: the variable says where
+        /// clients find a daemon, perhaps another one, and is in the environment of whatever is started for a user.
+        var takesSocketFromEnvironment: Bool { !isForUser && listeningAt == nil }
     }
 
     /// - Throws: ``SettingsProblem`` with all that is wrong.
@@ -91,6 +97,10 @@ struct Settings {
             }
             socketPath = directory + "/lockd.sock"
             directories.append((directory, request.isForUser ? 0o700 : 0o755))
+        }
+        let variable = Setting.socket.variable
+        if !request.takesSocketFromEnvironment, let path = request.environment(variable), path != socketPath {
+            remarks.append("$\(variable), \(path), is for clients only, and does not count here")
         }
     }
 

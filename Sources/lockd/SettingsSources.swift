@@ -28,9 +28,7 @@ struct SettingsSources {
         problems = file.problems + Self.unknownVariables(environment)
         var variables: [String: Said] = [:]
         for setting in Setting.all {
-            // Where systemd listens, this variable is not for the daemon: it says where clients find one, perhaps another one, and
-            // is in the environment of whatever is started for a user.
-            if request.listeningAt != nil, setting.key == Setting.socket.key { continue }
+            if setting.key == Setting.socket.key, !request.takesSocketFromEnvironment { continue }
             variables[setting.key] = environment(setting.variable).map { Said(text: $0, place: "$\(setting.variable)") }
         }
         var options: [String: Said] = [:]
@@ -45,7 +43,7 @@ struct SettingsSources {
             providers: [
                 InMemoryProvider(name: "command line", values: Self.values(of: layers[0])),
                 EnvironmentVariablesProvider(environmentVariables: Self.texts(of: layers[1]))
-                    .prefixKeys(with: ConfigKey([Setting.variablePrefix.lowercased().replacing("_", with: "")])),
+                    .prefixKeys(with: ConfigKey([String(Setting.variablePrefix.lowercased().dropLast())])),
                 InMemoryProvider(name: "file", values: Self.values(of: layers[2])),
             ],
             accessReporter: winners

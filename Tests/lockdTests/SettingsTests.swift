@@ -218,6 +218,19 @@ import Testing
         #expect(settings.places["socket"] == "systemd")
     }
 
+    /// So `lockd --user` and `lockctl --user` meet, whatever the variable says.
+    @Test func theVariableOfTheSocketIsForClientsWhereTheUsersOwnDaemonIsMeant() throws {
+        var variables = ["LOCKD_SOCKET": "/run/lockd/lockd.sock", "XDG_RUNTIME_DIR": "/run/user/1", "HOME": "/h"]
+        var settings = try Settings(Settings.Request(environment: Environment(variables), isForUser: true))
+        #expect(settings.socketPath == "/run/user/1/lockd/lockd.sock")
+        #expect(
+            settings.remarks == ["$LOCKD_SOCKET, /run/lockd/lockd.sock, is for clients only, and does not count here"]
+        )
+        variables["LOCKD_SOCKET"] = "/run/user/1/lockd/lockd.sock"
+        settings = try Settings(Settings.Request(environment: Environment(variables), isForUser: true))
+        #expect(settings.remarks.isEmpty)
+    }
+
     @Test func aMissingFileIsNamed() throws {
         let problems = try problems(of: Settings.Request(file: "/nowhere/lockd.conf"))
         #expect(problems == ["cannot read /nowhere/lockd.conf: No such file or directory"])
