@@ -2,7 +2,13 @@
 struct SettingsProblem: Error, CustomStringConvertible {
     let sentences: [String]
 
-    init(_ sentences: [String]) { self.sentences = sentences }
+    /// How many are said: more than anybody mends at a time, and few enough for a log that gets them again at each start.
+    private static let limit = 100
+
+    init(_ sentences: [String]) {
+        let more = sentences.count - Self.limit
+        self.sentences = sentences.prefix(Self.limit) + (more > 0 ? ["\(more) more problems"] : [])
+    }
 
     init(_ sentence: String) { self.init([sentence]) }
 

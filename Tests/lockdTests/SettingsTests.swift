@@ -153,6 +153,15 @@ import Testing
         for (problem, beginning) in zip(problems, beginnings) { #expect(problem.hasPrefix(beginning)) }
     }
 
+    /// The log gets it whenever the daemon is started with such a file, ten times a second.
+    @Test func ofVeryMuchThatIsWrongTheBeginningIsSaid() throws {
+        let file = try ConfigurationFile((1...1000).map { "key\($0): 1\n" }.joined())
+        let problems = try problems(of: Settings.Request(file: file.path))
+        #expect(problems.count == 101)
+        #expect(problems[99].hasPrefix("\(file.path):100: unknown key"))
+        #expect(problems[100] == "900 more problems")
+    }
+
     @Test(arguments: [
         ("LOCKD_LIMITS_SESIONS", "did you mean $LOCKD_LIMITS_SESSIONS?"),
         ("LOCKD_LOGLEVEL", "did you mean $LOCKD_LOG_LEVEL?"),
