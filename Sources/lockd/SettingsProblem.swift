@@ -7,7 +7,8 @@ struct SettingsProblem: Error, CustomStringConvertible {
 
     init(_ sentences: [String]) {
         let more = sentences.count - Self.limit
-        self.sentences = sentences.prefix(Self.limit) + (more > 0 ? ["\(more) more problems"] : [])
+        let rest = more > 0 ? ["\(more) more problem\(more == 1 ? "" : "s")"] : []
+        self.sentences = sentences.prefix(Self.limit) + rest
     }
 
     init(_ sentence: String) { self.init([sentence]) }
