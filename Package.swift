@@ -26,8 +26,11 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
         .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
+        // Without its traits: lockd.conf is read with Yams, so that errors know their line (docs/decisions/0006-settings-in-layers.md).
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: []),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
+        .package(url: "https://github.com/onevcat/Rainbow", from: "4.2.2"),
         // For LockdClientServiceLifecycle only: who depends on LockdClient alone does not get it.
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.6.0"),
     ],
@@ -84,6 +87,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "CUnix", "LockdModel", "LockdServer", "LockdWire", "Systemd",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Yams", package: "Yams"),
             ],
@@ -94,6 +98,7 @@ let package = Package(
             dependencies: [
                 "CLinux", "LockdClient", "LockdModel", "LockdWire",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Rainbow", package: "Rainbow"),
             ],
             swiftSettings: settings
         ),

@@ -33,7 +33,7 @@ rm -rf "$stage" "$output"/lockd_*
 mkdir -p "$stage/docs" "$stage/man"
 cp -r systemd/debian "$stage"
 cp .build/release/lockd .build/release/lockctl CHANGELOG.md systemd/lockd.conf "$stage"
-cp README.md docs/clients.md docs/guarantees.md docs/operating.md docs/protocol.md "$stage/docs"
+cp README.md docs/clients.md docs/guarantees.md docs/json.md docs/operating.md docs/protocol.md "$stage/docs"
 cp docs/man/* "$stage/man"
 for script in bash/lockctl zsh/_lockctl fish/lockctl.fish; do
     mkdir -p "$stage/$(dirname "$script")"

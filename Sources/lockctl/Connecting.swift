@@ -110,9 +110,9 @@ func reportingFailures(_ body: () throws -> Void) throws {
     }
 }
 
-/// Says `message` on stderr.
-func complain(_ message: String) {
-    write("lockctl: \(message)\n", to: STDERR_FILENO)
+/// Says `message` on stderr; on a terminal, who says it is set off as what it is.
+func complain(_ message: String, as emphasis: Emphasis = .wrong) {
+    write("\(Ink(for: STDERR_FILENO)("lockctl:", emphasis)) \(message)\n", to: STDERR_FILENO)
 }
 
 /// A lock name from the command line: its bytes as they are.

@@ -30,7 +30,7 @@ struct Doctor: ParsableCommand {
         if json {
             print(JSON.array(findings.map(\.json)).line)
         } else {
-            for finding in findings { print(finding.line) }
+            for finding in findings { print(finding.line(with: .output)) }
         }
         if findings.contains(where: { $0.verdict == .wrong }) { throw Ending.nothingThere }
     }
@@ -57,10 +57,19 @@ struct Finding {
         self.remedy = remedy
     }
 
-    var line: String {
+    private var emphasis: Emphasis {
+        switch verdict {
+        case .good: .good
+        case .warning: .warning
+        case .wrong: .wrong
+        }
+    }
+
+    func line(with ink: Ink) -> String {
         let verdict = self.verdict.rawValue
         let advice = remedy.map { "\n         do: \($0)" } ?? ""
-        return verdict + String(repeating: " ", count: 9 - verdict.count) + "\(subject): \(text)\(advice)"
+        return ink(verdict, emphasis) + String(repeating: " ", count: 9 - verdict.count)
+            + "\(subject): \(text)\(advice)"
     }
 
     var json: JSON {

@@ -26,7 +26,7 @@ struct History: ParsableCommand {
             let lines = try Self.read(connection)
             if json { return print(JSON.array(lines.map(Self.json)).line) }
             if lines.isEmpty { return print("no lease on \(name.display) is remembered") }
-            Self.table(lines, at: .now()).lines.forEach { print($0) }
+            Self.table(lines, at: .now()).inkedLines.forEach { print($0.written(with: .output)) }
         }
     }
 
@@ -44,7 +44,8 @@ struct History: ParsableCommand {
 
     static func table(_ lines: [Reply.HoldLine], at now: WallTime) -> Table {
         var table = Table(
-            header: ["ENDED", "HOW", "PID", "COMMAND", "USER", "UNIT", "WAITED", "HELD", "TOKEN", "NOTE"]
+            header: ["ENDED", "HOW", "PID", "COMMAND", "USER", "UNIT", "WAITED", "HELD", "TOKEN", "NOTE"],
+            emphasis: ["HOW": { $0 == LeaseOutcome.released.rawValue ? nil : .wrong }]
         )
         for line in lines {
             table.append(

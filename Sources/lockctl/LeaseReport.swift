@@ -37,7 +37,7 @@ struct LeaseReport {
     func follows(_ abandonment: Abandonment) {
         switch form {
         case .silent, .quiet: break
-        case .line, .lines: complain(names.sentence(of: abandonment))
+        case .line, .lines: complain(names.sentence(of: abandonment), as: .warning)
         case .json: say("abandoned", Self.json(abandonment))
         }
     }
@@ -73,7 +73,10 @@ struct LeaseReport {
         case .silent, .quiet: break
         case .line, .lines:
             let who = left.isEmpty ? "what it has left behind" : left.joined(separator: ", ")
-            complain("the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)")
+            complain(
+                "the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)",
+                as: .warning
+            )
         case .json: say("lingering", [("processes", .array(left.map { .string($0) }))])
         }
     }

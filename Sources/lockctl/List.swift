@@ -63,7 +63,8 @@ struct List: ParsableCommand {
             if jsonLines { return listing.objects.forEach { print($0.line) } }
             let table = columns.isEmpty ? listing.table.without(empty: ["UNIT", "NAMES"]) : listing.table.only(columns)
             let width = wide ? nil : Terminal.columns(of: STDOUT_FILENO)
-            for line in table.lines { print(width.map { Terminal.cut(line, columns: $0 + 1) } ?? line) }
+            let ink = Ink.output
+            for line in table.inkedLines { print((width.map { line.cut(columns: $0 + 1) } ?? line).written(with: ink)) }
         }
     }
 }

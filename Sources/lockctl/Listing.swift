@@ -94,7 +94,7 @@ struct Listing {
 
     /// A table for people, with all columns.
     var table: Table {
-        var table = Table(header: Self.header)
+        var table = Table(header: Self.header, emphasis: ["STATE": Self.emphasis])
         for line in lines {
             switch line {
             case .lease(let lease):
@@ -124,6 +124,12 @@ struct Listing {
             }
         }
         return table
+    }
+
+    /// What the words of a state are.
+    private static func emphasis(state: String) -> Emphasis? {
+        if state.contains(", detached ") { return .wrong }
+        return state.hasPrefix("held") ? .good : .warning
     }
 
     /// One object for each line, for programs.
@@ -172,7 +178,7 @@ struct Listing {
         ]
     }
 
-    private static func json(_ lease: Reply.LeaseLine) -> JSON {
+    static func json(_ lease: Reply.LeaseLine) -> JSON {
         .object(
             [
                 ("name", .string(lease.name.display)), ("name_escaped", .string(lease.name.spelling)),
@@ -189,7 +195,8 @@ struct Listing {
         )
     }
 
-    private static func json(_ waiter: Reply.WaiterLine) -> JSON {
+    /// - Parameter more: members that the object has besides.
+    static func json(_ waiter: Reply.WaiterLine, with more: [(String, JSON)] = []) -> JSON {
         .object(
             [
                 ("name", .string(waiter.name.display)), ("name_escaped", .string(waiter.name.spelling)),
@@ -199,7 +206,7 @@ struct Listing {
                 ("left_ms", .integer(waiter.left?.count)), ("ttl_ms", .integer(waiter.timeToLive?.count)),
                 ("owner", .text(waiter.owner?.display)), ("note", .text(waiter.note?.display)),
                 ("names", .integer(waiter.nameCount)), ("detached_ms", .integer(waiter.detached?.count)),
-            ]
+            ] + more
         )
     }
 

@@ -31,8 +31,22 @@ struct Lockctl: ParsableCommand {
     static func main() {
         let arguments = Array(CommandLine.arguments.dropFirst())
         // Under the name of flock(1) it is flock(1).
-        let isFlock = CommandLine.arguments.first?.split(separator: "/").last == "flock"
-        main(prepared(isFlock ? ["flock"] + arguments : arguments))
+        if CommandLine.arguments.first?.split(separator: "/").last == "flock" { return main(["flock"] + arguments) }
+        if let objection = objection(to: arguments) {
+            complain(objection)
+            exit(withError: ExitCode.validationFailure)
+        }
+        main(prepared(arguments))
+    }
+
+    /// What is wrong with a command that there is not; ArgumentParser calls it an unexpected argument.
+    static func objection(to arguments: [String]) -> String? {
+        guard let word = arguments.first, !word.hasPrefix("-") else { return nil }
+        // ArgumentParser adds the last.
+        let commands = configuration.subcommands.flatMap { [$0._commandName] + $0.configuration.aliases } + ["help"]
+        if commands.contains(word) { return nil }
+        let meant = Likeness.nearest(to: word, among: commands).map { "; did you mean \"\($0)\"?" } ?? "."
+        return "there is no command \"\(Readable.text(Array(word.utf8)))\"\(meant) lockctl --help lists all of them"
     }
 
     /// The arguments in a form that can be parsed.

@@ -72,7 +72,8 @@ struct Once: ParsableCommand {
             case .busy(_, let holder, let waiterCount):
                 guard verbose || isatty(STDERR_FILENO) == 1, !isQuiet else { return }
                 complain(
-                    "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))"
+                    "nothing is done, \(names.display) \(names.areOrIs) not free: \(Situation.words(holder, waiterCount))",
+                    as: .quiet
                 )
             case .error(let error): throw Refused(error)
             case let reply: throw Unexpected(reply)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import LockdClient
+import LockdModel
 import LockdWire
 
 /// `lockctl ping`: whether the daemon answers.
@@ -11,6 +12,9 @@ struct Ping: ParsableCommand {
 
     @OptionGroup var daemon: DaemonOptions
 
+    @Flag(help: "One JSON object.")
+    var json = false
+
     func run() throws {
         try reportingFailures {
             let (connection, welcome, path) = try daemon.connect()
@@ -18,10 +22,15 @@ struct Ping: ParsableCommand {
             let start = clock.now
             let reply = try connection.ask(.ping)
             guard case .pong = reply else { throw Unexpected(reply) }
-            let microseconds = (clock.now - start) / .microseconds(1)
-            print(
-                "lockd \(welcome.daemonVersion) (pid \(welcome.process)) at \(path) answered in \(Int(microseconds)) µs"
-            )
+            let microseconds = Int((clock.now - start) / .microseconds(1))
+            if json {
+                let members: [(String, JSON)] = [
+                    ("lockd", .string("\(welcome.daemonVersion)")), ("pid", .integer(welcome.process.value)),
+                    ("socket", .string(path)), ("answered_us", .integer(microseconds)),
+                ]
+                return print(JSON.object(members).line)
+            }
+            print("lockd \(welcome.daemonVersion) (pid \(welcome.process)) at \(path) answered in \(microseconds) µs")
         }
     }
 }

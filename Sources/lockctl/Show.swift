@@ -22,7 +22,7 @@ struct Show: ParsableCommand {
         try reportingFailures {
             let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
             if json { return print(JSON.array(listing.objects).line) }
-            if listing.lines.isEmpty { print("\(name.display) is free") }
+            if listing.lines.isEmpty { print("\(name.display) is \(ink("free", .good))") }
             for line in listing.lines {
                 switch line {
                 case .lease(let lease): describe(lease)
@@ -32,8 +32,10 @@ struct Show: ParsableCommand {
         }
     }
 
+    private var ink: Ink { .output }
+
     private func describe(_ lease: Reply.LeaseLine) {
-        print("\(lease.name.display) is held by \(lease.peer.display) for \(lease.held.display)")
+        print("\(lease.name.display) is \(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)")
         print("  token    \(lease.token)")
         if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
         if let timeToLive = lease.timeToLive {
@@ -42,7 +44,9 @@ struct Show: ParsableCommand {
         if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
         if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
         if let detached = lease.detached {
-            print("  detached \(detached.display) ago: it has no connection, and holds the lease still")
+            print(
+                "  \(ink("detached", .wrong)) \(detached.display) ago: it has no connection, and holds the lease still"
+            )
         }
         if let owner = lease.owner { print("  owner    \(owner.display)") }
         if let client = lease.client { print("  client   \(client.display)") }
@@ -56,7 +60,7 @@ struct Show: ParsableCommand {
         let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
         let mode = Listing.words(waiter.holderLimit) + Listing.words(detached: waiter.detached)
         print(
-            "  #\(waiter.position) \(waiter.peer.display) waits for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
+            "  #\(waiter.position) \(waiter.peer.display) \(ink("waits", .warning)) for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"
         )
     }
 }

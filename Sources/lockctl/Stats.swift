@@ -21,7 +21,7 @@ struct Stats: ParsableCommand {
             let connection = try daemon.connect().connection
             connection.send(.stats)
             let statistics = try Self.read(connection)
-            if json { return print(JSON.object(statistics.map { ($0, Self.json($1)) }).line) }
+            if json { return print(JSON.object(statistics.map(Self.json)).line) }
             let width = statistics.map(\.key.count).max() ?? 0
             for (key, value) in statistics {
                 print(key + String(repeating: " ", count: width - key.count + 2) + value)
@@ -41,8 +41,14 @@ struct Stats: ParsableCommand {
         }
     }
 
-    /// Numbers as numbers, everything else as it is spelled.
-    private static func json(_ value: String) -> JSON {
-        Int64(value).map { .integer($0) } ?? .string(value)
+    /// Numbers and times as numbers, everything else as it is spelled; keys as those of the other objects are.
+    static func json(_ key: String, _ value: String) -> (String, JSON) {
+        let key = String(key.map { $0 == "-" ? "_" : $0 })
+        if let number = Int64(value) { return (key, .integer(number)) }
+        var spelling = value
+        guard let time = spelling.withUTF8({ Milliseconds(spelling: UnsafeRawBufferPointer($0)) }) else {
+            return (key, .string(value))
+        }
+        return (key + "_ms", .integer(time.count))
     }
 }

@@ -1,8 +1,14 @@
 /// Lines of words in columns as wide as their widest word.
 struct Table {
     private var rows: [[String]]
+    /// What the words of a column are, by its name.
+    private let emphasis: [String: (String) -> Emphasis?]
 
-    init(header: [String]) { rows = [header] }
+    /// - Parameter emphasis: what the words of a column are, by its name.
+    init(header: [String], emphasis: [String: (String) -> Emphasis?] = [:]) {
+        rows = [header]
+        self.emphasis = emphasis
+    }
 
     mutating func append(_ row: [String]) {
         precondition(row.count == rows[0].count, "a row of \(row.count) words in a table of \(rows[0].count) columns")
@@ -28,14 +34,20 @@ struct Table {
     }
 
     /// The table, two spaces between columns, no space at a line's end.
-    var lines: [String] {
+    var lines: [String] { inkedLines.map(\.plain) }
+
+    /// The same, its header and what is remarkable set off.
+    var inkedLines: [InkedLine] {
         let widths = rows[0].indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-        return rows.map { row in
-            var line = ""
-            for (column, word) in row.enumerated() {
-                line += word + String(repeating: " ", count: widths[column] - word.count + 2)
-            }
-            return String(line.reversed().drop { $0 == " " }.reversed())
+        return rows.enumerated().map { index, row in
+            let last = row.lastIndex { word in word.contains { $0 != " " } } ?? 0
+            return InkedLine(
+                row[...last].enumerated().flatMap { column, word in
+                    let emphasis = index == 0 ? .heading : emphasis[rows[0][column]]?(word)
+                    if column == last { return [(String(word.reversed().drop { $0 == " " }.reversed()), emphasis)] }
+                    return [(word, emphasis), (String(repeating: " ", count: widths[column] - word.count + 2), nil)]
+                }
+            )
         }
     }
 }

@@ -18,10 +18,10 @@ struct WaitReport {
         switch report.form {
         case .silent, .quiet: break
         case .line:
-            let columns = Terminal.columns(of: STDERR_FILENO) ?? 80
-            write(Self.clear + Terminal.cut("lockctl: \(line)", columns: columns), to: STDERR_FILENO)
+            let cut = Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
+            write(Self.clear + Ink(for: STDERR_FILENO)(cut, .quiet), to: STDERR_FILENO)
             hasLine = true
-        case .lines: complain(line)
+        case .lines: complain(line, as: .quiet)
         case .json: report.waits(position: position, on: on, holder: holder, waiterCount: waiterCount)
         }
     }

@@ -54,17 +54,17 @@ struct Watch: ParsableCommand {
     /// Says what has happened; without an event, that some may have been missed.
     private func say(_ event: WatchEvent?) {
         if let event {
-            print(json ? Self.json(event, at: .now()).line : Self.line(event, at: .now()))
+            print(json ? Self.json(event, at: .now()).line : Self.line(event, at: .now(), with: .output))
         } else {
-            print(json ? Self.jsonOfRestart(at: .now()).line : Self.lineOfRestart(at: .now()))
+            print(json ? Self.jsonOfRestart(at: .now()).line : Self.lineOfRestart(at: .now(), with: .output))
         }
         // Whoever reads it is to see it now, also through a pipe.
         fflush(nil)
     }
 
     /// The next daemon does not remember the watch.
-    static func lineOfRestart(at now: WallTime) -> String {
-        "\(now.display(at: now)) missed what happened while lockd restarted without its record"
+    static func lineOfRestart(at now: WallTime, with ink: Ink) -> String {
+        "\(ink(now.display(at: now), .quiet)) \(ink("missed", .wrong)) what happened while lockd restarted without its record"
     }
 
     static func jsonOfRestart(at now: WallTime) -> JSON {
@@ -72,21 +72,36 @@ struct Watch: ParsableCommand {
     }
 
     /// `14:02:11 granted reports/nightly to make (pid 12, user ci) after 3 s, token 17 (nightly run)`.
-    static func line(_ event: WatchEvent, at now: WallTime) -> String {
-        "\(now.display(at: now)) \(words(event))"
+    static func line(_ event: WatchEvent, at now: WallTime, with ink: Ink) -> String {
+        let (what, rest) = words(event)
+        return "\(ink(now.display(at: now), .quiet)) \(ink(what, emphasis(event))) \(rest)"
     }
 
-    private static func words(_ event: WatchEvent) -> String {
+    private static func emphasis(_ event: WatchEvent) -> Emphasis? {
+        switch event {
+        case .granted: .good
+        case .queued: .warning
+        case .unqueued: nil
+        case .over(_, _, let outcome, _, _, _): outcome == .released ? nil : .wrong
+        case .missed: .wrong
+        }
+    }
+
+    /// What has happened, in a word and what follows it.
+    private static func words(_ event: WatchEvent) -> (what: String, rest: String) {
         switch event {
         case .queued(let names, let peer, let position, let note):
-            "queued \(names.display) for \(peer.display), #\(position)\(words(note))"
+            ("queued", "\(names.display) for \(peer.display), #\(position)\(words(note))")
         case .unqueued(let names, let peer, let waited, let reason):
-            "\(reason.rawValue) \(names.display) for \(peer.display) after \(waited.display)"
+            (reason.rawValue, "\(names.display) for \(peer.display) after \(waited.display)")
         case .granted(let names, let peer, let token, let waited, let note):
-            "granted \(names.display) to \(peer.display) after \(waited.display), token \(token)\(words(note))"
+            ("granted", "\(names.display) to \(peer.display) after \(waited.display), token \(token)\(words(note))")
         case .over(let names, let peer, let outcome, let token, let held, let note):
-            "\(outcome.rawValue) \(names.display) of \(peer.display) after \(held.display), token \(token)\(words(note))"
-        case .missed(let count): "missed \(count) events: they came faster than they were read"
+            (
+                outcome.rawValue,
+                "\(names.display) of \(peer.display) after \(held.display), token \(token)\(words(note))"
+            )
+        case .missed(let count): ("missed", "\(count) events: they came faster than they were read")
         }
     }
 
@@ -96,26 +111,30 @@ struct Watch: ParsableCommand {
         let time = ("time_ms", JSON.integer(now.milliseconds))
         switch event {
         case .queued(let names, let peer, let position, let note):
-            return .object([kind("queued"), time] + json(names, peer, note) + [("position", .integer(position))])
+            return .object(
+                [kind("queued"), time] + json(names, peer) + [json(note), ("position", .integer(position))]
+            )
         case .unqueued(let names, let peer, let waited, let reason):
             let ending = [("waited_ms", JSON.integer(waited.count)), ("reason", .string(reason.rawValue))]
-            return .object([kind("unqueued"), time] + json(names, peer, nil) + ending)
+            return .object([kind("unqueued"), time] + json(names, peer) + ending)
         case .granted(let names, let peer, let token, let waited, let note):
-            let grant = [("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
-            return .object([kind("granted"), time] + json(names, peer, note) + grant)
+            let grant = [json(note), ("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
+            return .object([kind("granted"), time] + json(names, peer) + grant)
         case .over(let names, let peer, let outcome, let token, let held, let note):
-            let lease = [("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
-            return .object([kind(outcome.rawValue), time] + json(names, peer, note) + lease)
+            let lease = [json(note), ("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
+            return .object([kind(outcome.rawValue), time] + json(names, peer) + lease)
         case .missed(let count): return .object([kind("missed"), time, ("count", .integer(count))])
         }
     }
 
     private static func kind(_ event: String) -> (String, JSON) { ("event", .string(event)) }
 
-    private static func json(_ names: LockNames, _ peer: Reply.Peer, _ note: Text?) -> [(String, JSON)] {
+    private static func json(_ note: Text?) -> (String, JSON) { ("note", .text(note?.display)) }
+
+    private static func json(_ names: LockNames, _ peer: Reply.Peer) -> [(String, JSON)] {
         [
             ("names", .array(names.map { .string($0.display) })),
             ("names_escaped", .array(names.map { .string($0.spelling) })),
-        ] + Listing.json(peer) + [("note", .text(note?.display))]
+        ] + Listing.json(peer)
     }
 }

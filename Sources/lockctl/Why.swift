@@ -123,7 +123,7 @@ struct Reason {
     var json: JSON {
         .object(
             [("reason", .string(kind)), ("name", .string(name.display)), ("name_escaped", .string(name.spelling))]
-                + (peer.map(Listing.json) ?? [])
+                + Listing.json(peer ?? Reply.Peer(session: nil, process: nil, user: nil, command: nil))
                 + [("for_ms", .integer(duration?.count)), ("sentence", .string(sentence))]
         )
     }

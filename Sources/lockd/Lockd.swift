@@ -17,7 +17,8 @@ struct Lockd: ParsableCommand {
             The daemon listens on a Unix-domain socket and keeps a few bytes of state. It stays in the foreground; SIGTERM or SIGINT end it, and on \
             SIGHUP it reads the configuration file again. Started by systemd with a socket, it listens there.
 
-            What is given here goes before what the configuration file says.
+            What is given here goes before what the environment says (LOCKD_SOCKET, LOCKD_STATE_DIR, LOCKD_LOG_LEVEL, LOCKD_EXIT_WHEN_IDLE, \
+            LOCKD_LIMITS_SESSIONS, …), and that before the configuration file.
             """,
         version: "lockd \(LockdVersion.current)"
     )
@@ -34,59 +35,73 @@ struct Lockd: ParsableCommand {
     @Option(help: ArgumentHelp("A configuration file (YAML).", valueName: "file"))
     var config: String?
 
-    @Option(
-        help: ArgumentHelp("\(levelNames) (default: notice).", valueName: "level"),
-        transform: level
-    )
-    var logLevel: Logger.Level?
+    @Option(help: ArgumentHelp("\(Setting.levelNames) (default: notice).", valueName: "level"))
+    var logLevel: String?
 
     @Option(
         help: ArgumentHelp(
             "End when nobody has used it for so long: 30s, 10m. Needs a socket of systemd's.",
             valueName: "time"
-        ),
-        transform: IdleTime.parse
+        )
     )
-    var exitWhenIdle: Milliseconds?
+    var exitWhenIdle: String?
+
+    @Flag(help: "Start nothing: say what would be in force, and where that is said, or all that is wrong.")
+    var checkConfig = false
 
     @Flag(name: .customLong("no-log"), help: "Leave nothing to the next daemon: all leases end with this one.")
     var leavesNothing = false
 
-    private static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-
-    private static func level(_ name: String) throws -> Logger.Level {
-        guard let level = Logger.Level(rawValue: name) else {
-            throw ValidationError("\"\(name)\" is not a level; it can be \(levelNames)")
-        }
-        return level
-    }
-
     /// EX_CONFIG of sysexits.h: something in the way that starting again will not mend.
     private static let configurationExitCode = ExitCode(78)
 
+    /// What the command line says of settings, by key.
+    private var arguments: [String: String] {
+        let said = [
+            (Setting.socket, socket), (.stateDirectory, stateDir), (.logLevel, logLevel), (.exitWhenIdle, exitWhenIdle),
+        ]
+        return Dictionary(uniqueKeysWithValues: said.compactMap { setting, text in text.map { (setting.key, $0) } })
+    }
+
+    func validate() throws {
+        // Whoever checks wants to have it with all the rest.
+        if checkConfig { return }
+        for setting in Setting.all {
+            guard let text = arguments[setting.key], let objection = setting.objection(to: text) else { continue }
+            throw ValidationError("\(setting.option): \(objection)")
+        }
+    }
+
     func run() throws {
         do {
+            let environment = Environment.ofProcess()
+            var request = Settings.Request(
+                arguments: arguments,
+                environment: environment,
+                file: config,
+                isForUser: user
+            )
+            if checkConfig { return try check(request) }
             let passed = try ListenDescriptors.takeFromEnvironment()
-            let listeningAt = try passed.listener.map(Self.name)
-            let read = { try settings(listeningAt: listeningAt) }
+            request.listeningAt = try passed.listener.map(Self.name)
+            let read = { [request] in try Settings(request) }
             try serve(read(), passed, readSettings: read)
         } catch {
-            let message = "lockd: \(error)\n"
-            _ = message.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+            let sentences = (error as? SettingsProblem)?.sentences ?? ["\(error)"]
+            for sentence in sentences { Self.complain(sentence) }
             throw Self.configurationExitCode
         }
     }
 
-    private func settings(listeningAt: String?) throws -> Settings {
-        try Settings(
-            file: config,
-            socket: socket,
-            stateDirectory: stateDir,
-            logLevel: logLevel,
-            exitWhenIdle: exitWhenIdle,
-            isForUser: user,
-            listeningAt: listeningAt
-        )
+    private func check(_ request: Settings.Request) throws {
+        let check = try ConfigurationCheck(request)
+        for line in check.lines { print(line) }
+        for note in check.notes { Self.complain(note) }
+    }
+
+    private static func complain(_ sentence: String) {
+        let message = "lockd: \(sentence)\n"
+        _ = message.withCString { write(STDERR_FILENO, $0, strlen($0)) }
     }
 
     private func serve(

@@ -2,76 +2,160 @@ import Glibc
 import LockdModel
 import Logging
 
-/// What the daemon is to do: the command line before the configuration file before the environment before what is usual.
+/// What the daemon is to do: the command line before the environment before the configuration file before what is usual.
 struct Settings {
-    var socketPath: String
-    var socketMode: UInt32
-    var stateDirectory: String
-    var limits: Limits
-    var logLevel: Logger.Level
+    private(set) var socketPath = ""
+    let socketMode: UInt32
+    private(set) var stateDirectory = ""
+    var limits = Limits()
+    var logLevel = Logger.Level.notice
     /// How long nobody may use the daemon before it ends by itself.
     var exitWhenIdle: Milliseconds?
+    /// Where it is said what a setting is, by key; nothing of those that are as usual.
+    private(set) var places: [String: String] = [:]
+    /// What is no problem, and worth knowing for whoever checks.
+    private(set) var remarks: [String] = []
     /// Directories that are made if they are missing, with their permissions.
     ///
     /// A socket's directory that was asked for is not one of them: a mistyped path should not come into being.
     private var directories: [(path: String, mode: mode_t)] = []
 
-    /// - Parameter listeningAt: where systemd listens for the daemon, if it does.
-    init(
-        file: String?,
-        socket: String?,
-        stateDirectory: String?,
-        logLevel: Logger.Level?,
-        exitWhenIdle: Milliseconds? = nil,
-        isForUser: Bool,
-        listeningAt: String? = nil
-    ) throws {
-        let file = try SettingsFile(path: file)
-        // All of the file is read, also what the command line overrules: a wrong line is wrong today, not on the day when it counts.
-        let (fileSocket, fileState, fileLevel) = try (file.string("socket"), file.string("state-dir"), file.logLevel())
-        let fileIdle = try file.exitWhenIdle()
-        limits = try file.limits()
-        self.exitWhenIdle = exitWhenIdle ?? fileIdle
-        self.logLevel = logLevel ?? fileLevel ?? .notice
-        socketMode = isForUser ? 0o600 : 0o660
-        let named = socket ?? fileSocket
-        if let listeningAt {
-            try Self.requireSame(listeningAt, named)
-            socketPath = listeningAt
-        } else if let named {
-            socketPath = named
+    /// What is asked for, and under which circumstances.
+    struct Request {
+        /// What the command line says of settings, by key.
+        var arguments: [String: String] = [:]
+        var environment = Environment([:])
+        /// The path of the configuration file, if there is one.
+        var file: String?
+        var isForUser = false
+        /// Where systemd listens for the daemon, if it does.
+        var listeningAt: String?
+        /// Whether nothing is to be started, so that it does not matter that no socket was passed.
+        var isOnlyChecked = false
+
+        /// Whether `LOCKD_SOCKET` is for this daemon.
+        ///
+        /// Not with `--user`, as it is for clients: the command line says which daemon is meant. And not where systemd listens: the variable says where
+        /// clients find a daemon, perhaps another one, and is in the environment of whatever is started for a user.
+        var takesSocketFromEnvironment: Bool { !isForUser && listeningAt == nil }
+    }
+
+    /// - Throws: ``SettingsProblem`` with all that is wrong.
+    init(_ request: Request) throws {
+        let sources = SettingsSources(request)
+        var problems = sources.problems
+        socketMode = request.isForUser ? 0o600 : 0o660
+        takeLimits(sources, &problems)
+        if let (level, place) = sources.text(.logLevel) {
+            logLevel = Logger.Level(rawValue: level) ?? logLevel
+            places[Setting.logLevel.key] = place
+        }
+        do { try takeSocket(sources, request) } catch let problem as SettingsProblem { problems += problem.sentences }
+        do { try takeStateDirectory(sources, request) } catch let problem as SettingsProblem {
+            problems += problem.sentences
+        }
+        takeExitWhenIdle(sources, request, &problems)
+        if !problems.isEmpty { throw SettingsProblem(problems) }
+    }
+
+    private mutating func takeLimits(_ sources: SettingsSources, _ problems: inout [String]) {
+        for limit in LimitSetting.all {
+            guard let (number, place) = sources.number(limit.setting) else { continue }
+            limits[keyPath: limit.field] = number
+            places[limit.setting.key] = place
+        }
+        for limit in LimitSetting.all {
+            // The share that nobody has set is no more than what there is, and needs no words.
+            guard let total = limit.total, let place = places[limit.setting.key],
+                limits[keyPath: limit.field] > limits[keyPath: total.field]
+            else { continue }
+            let sentence = limit.objection(at: place, total: total.key, limits[keyPath: total.field])
+            if !problems.contains(sentence) { problems.append(sentence) }
+        }
+    }
+
+    private mutating func takeSocket(_ sources: SettingsSources, _ request: Request) throws {
+        let said = sources.text(.socket)
+        if let listeningAt = request.listeningAt {
+            // A setting that is silently ignored is not what its author thinks.
+            if let said, said.value != listeningAt {
+                throw SettingsProblem(
+                    "\(said.place): socket is \(said.value), but systemd listens at \(listeningAt): leave that out, or change ListenStream= of the socket unit"
+                )
+            }
+            (socketPath, places[Setting.socket.key]) = (listeningAt, "systemd")
+        } else if let said {
+            (socketPath, places[Setting.socket.key]) = said
         } else {
-            let directory = try isForUser ? Self.runtimeDirectory() + "/lockd" : "/run/lockd"
+            var directory = "/run/lockd"
+            if request.isForUser {
+                guard let runtimeDirectory = request.environment("XDG_RUNTIME_DIR") else {
+                    throw SettingsProblem("--user needs $XDG_RUNTIME_DIR, which is not set; set it, or name a --socket")
+                }
+                directory = runtimeDirectory + "/lockd"
+                places[Setting.socket.key] = "$XDG_RUNTIME_DIR"
+            }
             socketPath = directory + "/lockd.sock"
-            directories.append((directory, isForUser ? 0o700 : 0o755))
+            directories.append((directory, request.isForUser ? 0o700 : 0o755))
         }
-        self.stateDirectory =
-            try stateDirectory ?? fileState ?? Self.defaultStateDirectory(isForUser: isForUser)
-        directories.append((self.stateDirectory, 0o700))
-        for (what, path) in [("socket", socketPath), ("state directory", self.stateDirectory)] where path.isEmpty {
-            throw SettingsProblem("the path of the \(what) is empty")
+        let variable = Setting.socket.variable
+        if !request.takesSocketFromEnvironment, let path = request.environment(variable), path != socketPath {
+            remarks.append("$\(variable), \(path), is for clients only, and does not count here")
         }
-        guard listeningAt != nil || self.exitWhenIdle == nil else {
-            throw SettingsProblem(
-                "exit-when-idle is only for a daemon that systemd starts by its socket: without lockd.socket nobody would start it again"
-            )
+    }
+
+    private mutating func takeStateDirectory(_ sources: SettingsSources, _ request: Request) throws {
+        let environment = request.environment
+        let key = Setting.stateDirectory.key
+        if let said = sources.text(.stateDirectory) {
+            (stateDirectory, places[key]) = said
+        } else if let first = environment("STATE_DIRECTORY")?.split(separator: ":").first {
+            // systemd may name several, separated by colons; the first is this one.
+            (stateDirectory, places[key]) = (String(first), "$STATE_DIRECTORY")
+        } else if !request.isForUser {
+            stateDirectory = "/var/lib/lockd"
+        } else if let directory = environment("XDG_STATE_HOME") {
+            (stateDirectory, places[key]) = (directory + "/lockd", "$XDG_STATE_HOME")
+        } else if let home = environment("HOME") {
+            (stateDirectory, places[key]) = (home + "/.local/state/lockd", "$HOME")
+        } else {
+            throw SettingsProblem("--user needs $XDG_STATE_HOME or $HOME, which are not set; or name a --state-dir")
         }
+        directories.append((stateDirectory, 0o700))
+    }
+
+    private mutating func takeExitWhenIdle(
+        _ sources: SettingsSources,
+        _ request: Request,
+        _ problems: inout [String]
+    ) {
+        guard let (text, place) = sources.text(.exitWhenIdle) else { return }
+        exitWhenIdle = IdleTime(text)?.limit
+        places[Setting.exitWhenIdle.key] = place
+        guard exitWhenIdle != nil, request.listeningAt == nil else { return }
+        let sentence =
+            "exit-when-idle is only for a daemon that systemd starts by its socket: without lockd.socket nobody would start it again"
+        if request.isOnlyChecked { remarks.append(sentence) } else { problems.append("\(place): \(sentence)") }
     }
 
     /// The names of the settings that are others in `new`, and that cannot change while the daemon runs.
     func whatNeedsARestart(to new: Settings) -> [String] {
         var names: [String] = []
-        if new.socketPath != socketPath { names.append("socket") }
-        if new.stateDirectory != stateDirectory { names.append("state-dir") }
+        if new.socketPath != socketPath { names.append(Setting.socket.key) }
+        if new.stateDirectory != stateDirectory { names.append(Setting.stateDirectory.key) }
         return names
     }
 
-    /// A setting that is silently ignored is not what its author thinks.
-    private static func requireSame(_ listeningAt: String, _ named: String?) throws {
-        guard let named, named != listeningAt else { return }
-        throw SettingsProblem(
-            "systemd listens at \(listeningAt), but socket is set to \(named): leave that out, or change ListenStream= of the socket unit"
-        )
+    /// What `setting` is, as it would be written.
+    func spelling(of setting: Setting) -> String {
+        switch setting.key {
+        case Setting.socket.key: socketPath
+        case Setting.stateDirectory.key: stateDirectory
+        case Setting.logLevel.key: logLevel.rawValue
+        case Setting.exitWhenIdle.key: IdleTime.spelling(exitWhenIdle)
+        default:
+            LimitSetting.all.first { $0.setting.key == setting.key }.map { "\(limits[keyPath: $0.field])" } ?? "?"
+        }
     }
 
     /// Makes the directories that are missing, with those above them.
@@ -89,36 +173,4 @@ struct Settings {
         }
         throw SettingsProblem("cannot make the directory \(path): \(String(cString: strerror(errno)))")
     }
-
-    private static func runtimeDirectory() throws -> String {
-        guard let directory = environment("XDG_RUNTIME_DIR") else {
-            throw SettingsProblem("--user needs $XDG_RUNTIME_DIR, which is not set; set it, or name a --socket")
-        }
-        return directory
-    }
-
-    private static func defaultStateDirectory(isForUser: Bool) throws -> String {
-        // systemd may name several, separated by colons; the first is this one.
-        if let directories = environment("STATE_DIRECTORY"), let first = directories.split(separator: ":").first {
-            return String(first)
-        }
-        guard isForUser else { return "/var/lib/lockd" }
-        if let directory = environment("XDG_STATE_HOME") { return directory + "/lockd" }
-        guard let home = environment("HOME") else {
-            throw SettingsProblem("--user needs $XDG_STATE_HOME or $HOME, which are not set; or name a --state-dir")
-        }
-        return home + "/.local/state/lockd"
-    }
-
-    private static func environment(_ name: String) -> String? {
-        guard let value = getenv(name), value[0] != 0 else { return nil }
-        return String(cString: value)
-    }
-}
-
-/// A setting that cannot be.
-struct SettingsProblem: Error, CustomStringConvertible {
-    let description: String
-
-    init(_ description: String) { self.description = description }
 }

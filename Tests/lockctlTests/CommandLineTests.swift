@@ -33,6 +33,26 @@ import Testing
         #expect(command.note == nil)
     }
 
+    @Test(arguments: [
+        ("histroy", "there is no command \"histroy\"; did you mean \"history\"? lockctl --help lists all of them"),
+        ("hlep", "there is no command \"hlep\"; did you mean \"help\"? lockctl --help lists all of them"),
+        ("lst", "there is no command \"lst\"; did you mean \"ls\"? lockctl --help lists all of them"),
+        ("frobnicate", "there is no command \"frobnicate\". lockctl --help lists all of them"),
+        ("", "there is no command \"\". lockctl --help lists all of them"),
+        ("a\u{1B}[2J", "there is no command \"a%1B[2J\". lockctl --help lists all of them"),
+    ])
+    func aCommandThatThereIsNotIsNamedWithTheOneThatWasMeant(word: String, expected: String) {
+        #expect(Lockctl.objection(to: [word, "db"]) == expected)
+    }
+
+    @Test(arguments: [[], ["--help"], ["-h"], ["--version"], ["help", "histroy"], ["ls"], ["---completion", "x"]])
+    func whatIsACommandOrNoneIsLeftToTheParser(arguments: [String]) {
+        #expect(Lockctl.objection(to: arguments) == nil)
+        for command in Lockctl.configuration.subcommands {
+            #expect(Lockctl.objection(to: [command._commandName]) == nil)
+        }
+    }
+
     @Test func runTakesSeveralNames() throws {
         let command = try parseRun(["a", "-q", "b", "c", "--", "true"])
         #expect(command.names.map(\.spelling) == ["a", "b", "c"])

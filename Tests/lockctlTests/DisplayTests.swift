@@ -37,6 +37,31 @@ import Testing
         #expect(table.lines == ["NAME    PID    NOTE", "a       12345", "longer  1      x"])
     }
 
+    @Test func whatIsSetOffHasNoWidth() {
+        let ink = Ink(isColoured: true)
+        var table = Table(header: ["NAME", "STATE"], emphasis: ["STATE": { _ in .good }])
+        table.append(["a", "held "])
+        table.append(["longer", ""])
+        #expect(
+            table.inkedLines.map { $0.written(with: ink) } == [
+                "\u{1B}[1mNAME\u{1B}[0m    \u{1B}[1mSTATE\u{1B}[0m", "a       \u{1B}[32mheld\u{1B}[0m", "longer",
+            ]
+        )
+        #expect(table.lines == ["NAME    STATE", "a       held", "longer"])
+        #expect(table.inkedLines.map { $0.written(with: Ink(isColoured: false)) } == table.lines)
+    }
+
+    @Test func linesAreCutAsTheyAreRead() {
+        let line = InkedLine([("ab", .good), ("  ", nil), ("東京東京", .wrong), ("rest", nil)])
+        for columns in 2...20 {
+            let cut = line.cut(columns: columns)
+            #expect(cut.plain == Terminal.cut(line.plain, columns: columns))
+            #expect(cut.written(with: Ink(isColoured: false)) == cut.plain)
+        }
+        let written = line.cut(columns: 9).written(with: Ink(isColoured: true))
+        #expect(written == "\u{1B}[32mab\u{1B}[0m  \u{1B}[31m東\u{1B}[0m…")
+    }
+
     @Test func jsonIsOneLineOfASCII() {
         let value = JSON.object([
             ("name", .string("a\"\\\n\u{7F}é😀")), ("count", .integer(3)), ("none", .integer(Int?.none)),

@@ -78,7 +78,7 @@ import Testing
 
     @Test func eventsForPeople() {
         for event in events {
-            let line = Watch.line(event, at: now)
+            let line = Watch.line(event, at: now, with: Ink(isColoured: false))
             #expect(isHarmless(line), "\(line)")
         }
     }
@@ -117,7 +117,7 @@ import Testing
     @Test func unicodeIsNoThreat() throws {
         let names = LockNames(try LockName("Zürich 東京 🚲"))
         let event = WatchEvent.queued(names, by: peer, position: 1, note: nil)
-        #expect(Watch.line(event, at: now).contains("queued Zürich 東京 🚲 for "))
+        #expect(Watch.line(event, at: now, with: Ink(isColoured: false)).contains("queued Zürich 東京 🚲 for "))
         #expect(Watch.json(event, at: now).line.contains(#"["Z\u00fcrich \u6771\u4eac \ud83d\udeb2"]"#))
     }
 }

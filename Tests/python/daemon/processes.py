@@ -88,7 +88,11 @@ class Daemon:
 
     def connect(self) -> Client:
         client = socket.socket(socket.AF_UNIX)
-        client.connect(str(self.socket))
+        try:
+            client.connect(str(self.socket))
+        except OSError:
+            client.close()
+            raise
         return Client(client)
 
     def connect_from_a_process(self, *arguments: str, user: int | None = None) -> tuple[Client, Owner]:

@@ -81,7 +81,7 @@ def test_limit_below_what_there_is_ends_nothing(tmp_path: pathlib.Path, notify: 
 def test_wrong_file_changes_nothing_and_is_told(tmp_path: pathlib.Path, notify: NotifySocket) -> None:
     with start(tmp_path, notify, "limits:\n  leases: 5\n  leases-per-user: 5\n") as daemon:
         said = reload(daemon, notify, "limits:\n  leases: none\n")
-        problem = f"{tmp_path}/lockd.yaml:2: limits.leases must be a whole number from 1 to 1000000"
+        problem = f'{tmp_path}/lockd.yaml:2: limits.leases must be a whole number from 1 to 1000000, and is "none"'
         assert said == f"serving 0 sessions, 0 leases, 0 waiters; the configuration was not read again: {problem}"
         await_message(daemon, "cannot read the configuration again, keeping the former one")
         assert problem in daemon.messages()
@@ -122,6 +122,15 @@ def test_level_of_the_command_line_goes_before_the_file(tmp_path: pathlib.Path, 
     with start(tmp_path, notify, "limits: {}\n", "--log-level=notice") as daemon:
         reload(daemon, notify, "log-level: critical\n")
         await_message(daemon, "configuration read again")
+
+
+def test_environment_goes_before_the_file_that_is_read_again(tmp_path: pathlib.Path, notify: NotifySocket) -> None:
+    arguments = ("--socket", tmp_path / "lockd.sock", "--state-dir", tmp_path / "state")
+    environment = {**notify.environment, "LOCKD_LIMITS_LEASES": "7", "LOCKD_LIMITS_LEASES_PER_USER": "1"}
+    with Daemon(tmp_path, *arguments, config="limits: {}\n", environment=environment) as daemon:
+        reload(daemon, notify, "limits:\n  leases: 9\n  waiters-per-session: 3\n")
+        statistics = daemon.statistics()
+        assert statistics["leases-limit"] == "7"
 
 
 def test_what_needs_a_restart_is_told(tmp_path: pathlib.Path, notify: NotifySocket) -> None:

@@ -181,13 +181,13 @@ def test_state_directory_that_is_a_file_is_refused(tmp_path: pathlib.Path) -> No
     [
         (
             "socket: /x\nsokcet: /y\n",
-            ':2: unknown key "sokcet"; known are socket, state-dir, log-level, exit-when-idle, limits',
+            ':2: unknown key "sokcet" (did you mean socket?); known are socket, state-dir, log-level, exit-when-idle, limits',
         ),
         ("limits:\n  sessions: 0\n", ":2: limits.sessions must be a whole number from 1 to 1000000"),
         ("limits:\n  leases: 10\n  waiters: ten\n", ":3: limits.waiters must be a whole number from 1 to 1000000"),
         ("log-level: loud\n", ':1: log-level is "loud"; it can be '),
-        ("limits: 5\n", ': limits must be a list of lines like "sessions: 100"'),
-        ("just text\n", ': expected lines like "socket: /run/lockd/lockd.sock"'),
+        ("limits: 5\n", ':1: limits must be a list of lines like "sessions: 100"'),
+        ("just text\n", ':1: expected lines like "socket: /run/lockd/lockd.sock"'),
     ],
 )
 def test_wrong_configuration_is_refused_with_its_line(tmp_path: pathlib.Path, text: str, said: str) -> None:

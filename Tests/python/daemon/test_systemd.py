@@ -211,7 +211,7 @@ def test_no_descriptor_though_some_are_announced_is_refused(tmp_path: pathlib.Pa
 def test_socket_that_was_asked_for_elsewhere_is_refused(unit: SocketUnit) -> None:
     daemon = unit.start("--socket", "/elsewhere/lockd.sock")
     assert daemon.process.wait(PATIENCE) == CONFIGURATION_ERROR
-    assert f"systemd listens at {unit.path}, but socket is set to /elsewhere/lockd.sock" in daemon.messages()
+    assert f"socket is /elsewhere/lockd.sock, but systemd listens at {unit.path}" in daemon.messages()
 
 
 def test_socket_that_was_asked_for_and_is_passed_is_right(unit: SocketUnit) -> None:

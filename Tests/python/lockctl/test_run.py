@@ -119,7 +119,7 @@ def test_terminal_has_one_line_that_is_gone_in_the_end(daemon: Daemon, options: 
         session.ask("ACQUIRE a note=%1B[2J")
         process_id, terminal = pty.fork()
         if process_id == 0:
-            os.environ["LOCKD_SOCKET"] = str(daemon.socket)
+            os.environ.update(LOCKD_SOCKET=str(daemon.socket), NO_COLOR="1")
             os.execv(binary("lockctl"), ["lockctl", "run", *options, "a", "--", "echo", "ran"])
         with open(terminal, "rb", buffering=0) as screen:
             daemon.wait_until_listed("a", 2)

@@ -136,3 +136,21 @@ def test_tree_is_no_deeper_than_it_can_be_read(daemon: Daemon) -> None:
     names = [line.strip("│├└─ ") for line in drawn if re.search(r"n\d{3}$", line)]
     assert sorted(names) == sorted(f"n{number:03}" for number in range(1, depth))
     assert max(line.index(line.strip("│├└─ ")) for line in drawn) <= 6 * 21
+
+
+def test_tree_for_programs_hangs_together_like_the_drawn_one(daemon: Daemon) -> None:
+    with daemon.connect() as first, daemon.connect() as second, daemon.connect() as third:
+        first.ask("ACQUIRE a")
+        second.ask("ACQUIRE b")
+        second.send("ACQUIRE a")
+        third.send("ACQUIRE b")
+        daemon.wait_until_listed("a", 2)
+        daemon.wait_until_listed("b", 2)
+        (lock,) = json.loads(daemon.lockctl("tree", "--json").stdout)
+        assert json.loads(daemon.lockctl("tree", "--json", "none").stdout) == []
+    assert (lock["name"], len(lock["leases"]), lock["leases"][0]["name"]) == ("a", 1, "a")
+    (waiter,) = lock["waiters"]
+    assert (waiter["name"], waiter["position"]) == ("a", 1)
+    (held,) = waiter["holds"]
+    assert (held["name"], [below["holds"] for below in held["waiters"]]) == ("b", [[]])
+    assert held["leases"][0]["session"] == waiter["session"]

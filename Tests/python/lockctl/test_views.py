@@ -263,7 +263,7 @@ def test_ls_is_as_wide_as_its_terminal(daemon: Daemon) -> None:
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
             process = subprocess.run(
                 [binary("lockctl"), "ls", *arguments],
-                env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
+                env={**os.environ, "LOCKD_SOCKET": str(daemon.socket), "NO_COLOR": "1"},
                 stdout=theirs,
                 check=True,
             )

@@ -1,0 +1,25 @@
+import Glibc
+
+/// The variables of a process's environment.
+///
+/// One that is empty counts as not set.
+struct Environment {
+    let variables: [String: String]
+
+    init(_ variables: [String: String]) { self.variables = variables.filter { !$0.value.isEmpty } }
+
+    /// That of this process; to be called while it has one thread.
+    static func ofProcess() -> Environment {
+        var variables: [String: String] = [:]
+        var next: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = environ
+        while let pointer = next, let entry = pointer.pointee {
+            let parts = String(cString: entry).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            // Of a name that is there twice the first counts, as for getenv(3).
+            if parts.count == 2 { variables[String(parts[0])] = variables[String(parts[0])] ?? String(parts[1]) }
+            next = pointer + 1
+        }
+        return Environment(variables)
+    }
+
+    func callAsFunction(_ name: String) -> String? { variables[name] }
+}
