@@ -146,7 +146,7 @@ struct CommandUnderLease {
         case .running:
             guard let instant = sayAt, instant <= .now() else { return }
             sayAt = nil
-            reports.lingers(ProcessTree.members().map(\.display))
+            reports.lingers(ProcessTree.members())
         case .terminating(let killAt):
             if killAt <= .now() { phase = .killing }
             if phase == .killing { killAll() }

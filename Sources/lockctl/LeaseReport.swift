@@ -30,7 +30,7 @@ struct LeaseReport {
 
     /// Says that the lease is granted.
     func granted(_ token: FencingToken) {
-        if form == .json { say("granted", [("token", .integer(token.value))]) }
+        if form == .json { say("acquired", [("token", .integer(token.value))]) }
     }
 
     /// Says that the holder before ended without releasing.
@@ -68,16 +68,18 @@ struct LeaseReport {
     }
 
     /// Says that the command has ended, and what of it keeps the lease.
-    func lingers(_ left: [String]) {
+    func lingers(_ left: [ProcessTree.Member]) {
         switch form {
         case .silent, .quiet: break
         case .line, .lines:
-            let who = left.isEmpty ? "what it has left behind" : left.joined(separator: ", ")
+            let who = left.isEmpty ? "what it has left behind" : left.map(\.display).joined(separator: ", ")
             complain(
                 "the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)",
                 as: .warning
             )
-        case .json: say("lingering", [("processes", .array(left.map { .string($0) }))])
+        case .json:
+            let processes = left.map { JSON.object([("pid", .integer($0.process)), ("command", .string($0.command))]) }
+            say("lingering", [("processes", .array(processes))])
         }
     }
 
@@ -85,14 +87,15 @@ struct LeaseReport {
     func waits(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
         let members: [(String, JSON)] = [
             ("position", .integer(position)), ("waiters", .integer(waiterCount)), ("on", .text(on?.display)),
-            ("holder", Self.json(holder)),
+            ("on_escaped", .text(on?.spelling)), ("holder", Self.json(holder)),
         ]
         say("waiting", members)
     }
 
     private func say(_ event: String, _ members: [(String, JSON)]) {
         let about: [(String, JSON)] = [
-            ("event", .string(event)), ("names", .array(names.map { .string($0.display) })),
+            ("event", .string(event)), ("time_ms", .integer(WallTime.now().milliseconds)),
+            ("names", .array(names.map { .string($0.display) })),
             ("names_escaped", .array(names.map { .string($0.spelling) })),
         ]
         write(JSON.object(about + members).line + "\n", to: STDERR_FILENO)

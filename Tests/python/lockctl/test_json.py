@@ -126,7 +126,7 @@ class Document:
     def check_all(self, section: str, text: str) -> None:
         """Whether what a subcommand has printed is what its section says."""
         assert text.isascii()
-        if section == "watch":
+        if section in ("watch", "run"):
             decoder = json.JSONDecoder()
             while text := text.lstrip():
                 event, end = decoder.raw_decode(text)
@@ -160,7 +160,7 @@ def printed(daemon: Daemon, *arguments: str, code: int = 0) -> str:
 
 def test_examples_are_what_the_tables_say(document: Document) -> None:
     sections = [section for section, examples in document.examples.items() if examples]
-    assert sections == ["ls and show", "tree", "why", "history", "watch", "stats", "ping", "version", "doctor"]
+    assert sections == ["ls and show", "tree", "why", "history", "watch", "stats", "ping", "version", "doctor", "run"]
     for section, examples in document.examples.items():
         for example in examples:
             document.check_all(section, example)
@@ -199,6 +199,8 @@ def test_every_key_is_documented_and_every_documented_key_is_said(
     document.check_all("doctor", printed(daemon, "doctor", "--json", "--socket", "/nowhere/lockd.sock", code=1))
     pathlib.Path(f"{daemon.socket}.log.damaged").touch()
     document.check_all("doctor", printed(daemon, "doctor", "--json"))
+    for errors in what_run_says(daemon, clients):
+        document.check_all("run", errors)
     make_the_watcher_miss_something(daemon, watching, clients[0], document)
     daemon.end(signal.SIGKILL)
     next_one = Daemon(daemon.directory)
@@ -242,6 +244,22 @@ def make_everything_happen(daemon: Daemon, clients: list[Client]) -> None:
         ended.ask("ACQUIRE past")
     wait_until(lambda: daemon.statistics()["ended"] == "1", "a lease has ended with its session")
     printed(daemon, "acquire", "--pid", str(os.getpid()), "bound")
+
+
+def what_run_says(daemon: Daemon, clients: list[Client]) -> Iterator[str]:
+    """What lockctl run says to programs, of everything that can happen but a deadlock, which a command cannot have by itself."""
+
+    def run(*arguments: str) -> str:
+        return daemon.lockctl("run", "--progress", "json", *arguments).stderr
+
+    # Seen of the history: its last holder ended without releasing.
+    yield run("--note", "x", "past", "free", "--", "true")
+    yield run("-n", "elsewhere", "--", "true")
+    yield run("-w", "1ms", "held", "shared", "--", "true")
+    yield run("--ttl", "50ms", "mine", "--", "sleep", "1000")
+    clients[4].ask("ACQUIRE past note=half%20done ttl=1ms")
+    assert clients[4].receive().startswith("* LOST past")
+    yield run("past", "-c", "sleep 1000 >/dev/null 2>&1 & (sleep 2; kill $!) >/dev/null 2>&1 &")
 
 
 def make_the_watcher_miss_something(

@@ -305,7 +305,7 @@ def test_progress_is_told_in_json(daemon: Daemon) -> None:
     assert (waiting["event"], waiting["names"], waiting["position"], waiting["waiters"]) == ("waiting", ["a"], 1, 1)
     assert (waiting["holder"]["pid"], waiting["holder"]["note"]) == (os.getpid(), "the job")
     assert (abandoned["event"], abandoned["pid"], abandoned["ending"]) == ("abandoned", os.getpid(), "ended")
-    assert (granted["event"], granted["token"] > abandoned["abandoned_token"]) == ("granted", True)
+    assert (granted["event"], granted["token"] > abandoned["abandoned_token"]) == ("acquired", True)
 
 
 def test_wait_that_fails_is_told_in_json(daemon: Daemon) -> None:
