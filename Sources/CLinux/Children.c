@@ -15,29 +15,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *const environment[],
-                 const sigset_t *signals, const int *inherited, size_t inherited_count) {
-    posix_spawnattr_t attributes;
-    posix_spawn_file_actions_t actions;
-    int error = posix_spawnattr_init(&attributes);
-    if (error != 0) return error;
-    error = posix_spawn_file_actions_init(&actions);
-    if (error != 0) {
-        posix_spawnattr_destroy(&attributes);
-        return error;
-    }
-    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
-    error = posix_spawnattr_setsigmask(&attributes, signals);
-    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-    // A descriptor that is copied to its own number is not close-on-exec in the child, says POSIX.
-    for (size_t i = 0; i < inherited_count && error == 0; i++)
-        error = posix_spawn_file_actions_adddup2(&actions, inherited[i], inherited[i]);
-    if (error == 0) error = posix_spawnp(child, file, &actions, &attributes, arguments, environment);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return error;
-}
-
 int clinux_execute(const char *file, char *const arguments[]) {
     execvp(file, arguments);
     return errno;
@@ -45,7 +22,7 @@ int clinux_execute(const char *file, char *const arguments[]) {
 
 int clinux_forwarded_signalfd(sigset_t *former) {
     static const int forwarded[] = {SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
-                                    SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE};
+                                    SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU};
     sigset_t signals;
     sigemptyset(&signals);
     for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
@@ -80,6 +57,11 @@ int clinux_next_change(struct clinux_change *change) {
         change->number = SIGCONT;
     }
     return 0;
+}
+
+bool clinux_has_children(void) {
+    siginfo_t information;
+    return waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
@@ -119,28 +101,43 @@ static void keep_open(int held, int pidfd) {
     _exit(0);
 }
 
-// The child: becomes `file` when the gate is opened, and ends if it is closed instead; says why it could not.
-static void become(const char *file, char *const arguments[], const sigset_t *signals, int gate, int failure) {
+// How a child is started.
+struct start {
+    const char *file;
+    char *const *arguments;
+    const sigset_t *signals;
+    const int *inherited;
+    size_t inherited_count;
+    // What a keeper holds for it; -1: there is none.
+    int held;
+};
+
+// The child: becomes the file when the gate is opened, and ends if it is closed instead; says why it could not.
+static void become(const struct start *start, int gate, int failure) {
     char word;
     ssize_t count;
     do count = read(gate, &word, 1);
     while (count == -1 && errno == EINTR);
     if (count != 1) _exit(1);
-    sigprocmask(SIG_SETMASK, signals, NULL);
-    execvp(file, arguments);
+    for (size_t i = 0; i < start->inherited_count; i++) fcntl(start->inherited[i], F_SETFD, 0);
+    sigprocmask(SIG_SETMASK, start->signals, NULL);
+    execvp(start->file, start->arguments);
     int error = errno;
     if (write(failure, &error, sizeof error) == -1) _exit(1);
     _exit(127);
 }
 
-// Starts the keeper, opens the gate, and returns 0 when the child has become what it should, else the error number.
-static int start_kept(pid_t child, int held, int gate, int failure) {
-    int pidfd = clinux_pidfd_open(child);
-    if (pidfd == -1) return errno;
-    pid_t keeper = fork();
-    if (keeper == 0) keep_open(held, pidfd);
-    int error = keeper == -1 ? errno : 0;
-    close(pidfd);
+// Starts the keeper, if there is to be one, opens the gate, and returns 0 when the child has become what it should, else the error number.
+static int open_gate(pid_t child, int held, int gate, int failure) {
+    int error = 0;
+    if (held != -1) {
+        int pidfd = clinux_pidfd_open(child);
+        if (pidfd == -1) return errno;
+        pid_t keeper = fork();
+        if (keeper == 0) keep_open(held, pidfd);
+        if (keeper == -1) error = errno;
+        close(pidfd);
+    }
     if (error != 0) return error;
     if (write(gate, "", 1) != 1) return errno;
     ssize_t count;
@@ -149,7 +146,7 @@ static int start_kept(pid_t child, int held, int gate, int failure) {
     return count == sizeof error ? error : 0;
 }
 
-int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held) {
+static int fork_and_become(pid_t *child, const struct start *start) {
     int gate[2], failure[2];
     if (pipe2(gate, O_CLOEXEC) == -1) return errno;
     if (pipe2(failure, O_CLOEXEC) == -1) {
@@ -162,17 +159,50 @@ int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], c
     if (process == 0) {
         close(gate[1]);
         close(failure[0]);
-        become(file, arguments, signals, gate[0], failure[1]);
+        become(start, gate[0], failure[1]);
     }
     int error = process == -1 ? errno : 0;
     close(failure[1]);
-    if (error == 0) error = start_kept(process, held, gate[1], failure[0]);
+    if (error == 0) error = open_gate(process, start->held, gate[1], failure[0]);
     close(gate[0]);
     close(gate[1]);
     close(failure[0]);
     if (error != 0 && process != -1) waitpid(process, NULL, 0);
     *child = process;
     return error;
+}
+
+int clinux_spawn(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals,
+                  const int *inherited, size_t inherited_count) {
+    posix_spawnattr_t attributes;
+    posix_spawn_file_actions_t actions;
+    int error = posix_spawnattr_init(&attributes);
+    if (error != 0) return error;
+    error = posix_spawn_file_actions_init(&actions);
+    if (error != 0) {
+        posix_spawnattr_destroy(&attributes);
+        return error;
+    }
+    // Nothing is ignored in the child that was not ignored in this process before; caught signals become default ones by exec itself.
+    error = posix_spawnattr_setsigmask(&attributes, signals);
+    if (error == 0) error = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    // A descriptor that is copied to its own number is not close-on-exec in the child, says POSIX.
+    for (size_t i = 0; i < inherited_count && error == 0; i++)
+        error = posix_spawn_file_actions_adddup2(&actions, inherited[i], inherited[i]);
+    if (error == 0) error = posix_spawnp(child, file, &actions, &attributes, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    // Unlike execvp, it takes nothing for a script.
+    if (error == ENOEXEC) {
+        struct start start = {file, arguments, signals, inherited, inherited_count, -1};
+        error = fork_and_become(child, &start);
+    }
+    return error;
+}
+
+int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held) {
+    struct start start = {file, arguments, signals, NULL, 0, held};
+    return fork_and_become(child, &start);
 }
 
 int clinux_duplicate_high(int descriptor) {

@@ -55,12 +55,14 @@ package final class ResumingConnection {
 
     /// Asks, and waits for the answer; what comes before it goes to `onAside`.
     ///
-    /// A copy of `attachment` is sent along, if there is one.
+    /// A copy of `attachment` is sent along, if there is one. With `patience`, no longer than that is waited, also for a daemon that is there; nothing can be
+    /// asked after it was in vain.
     ///
     /// - Throws: ``Absence``, ``BlockingConnection/Failure`` or ``ResumingCore/Failure``.
     package func ask(
         _ request: Request,
         with attachment: CInt? = nil,
+        patience: Milliseconds? = nil,
         onAside: (Reply) -> Void = { _ in }
     ) throws -> Reply {
         if let attachment {
@@ -70,6 +72,7 @@ package final class ResumingConnection {
         }
         defer { descriptorOfRequest = nil }
         let asked = Outstanding(asking: request, at: .now())
+        let deadline = patience.map { asked.askedAt + $0 }
         var news = try perform(core.ask(request, with: descriptorOfRequest, at: asked.askedAt))
         while true {
             for (index, item) in news.enumerated() {
@@ -86,7 +89,10 @@ package final class ResumingConnection {
                 let error = LockdClientError.absent(path, problem)
                 throw Absence(description: error.message, isWaitOver: asked.waitTimeout != nil)
             }
-            wait(until: [retryAt, givesUp].compactMap(\.self).min())
+            if let deadline, deadline <= .now() {
+                throw Absence(description: "lockd at \(path) does not answer", isWaitOver: false)
+            }
+            wait(until: [retryAt, givesUp, deadline].compactMap(\.self).min())
             news = try proceed()
         }
     }

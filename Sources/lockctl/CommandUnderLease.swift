@@ -1,3 +1,4 @@
+import ArgumentParser
 import CLinux
 import Glibc
 import LockdClient
@@ -20,21 +21,26 @@ struct CommandUnderLease {
     private var stoppedBy: CInt?
     /// That of the command, once it has ended.
     private var exitCode: Int32?
+    private var tree: ProcessTree
     private var hasChildren = true
+    /// Whether there is more to be read of the children at once.
+    private var hasMoreChanges = false
     private var isTreeGone = false
     private var isLost = false
     private var phase = Phase.running
     /// When to say what of the tree is left, though the command has ended.
     private var sayAt: MonotonicInstant?
+    private var hasSaidWhoIsSpared = false
 
     private enum Phase: Equatable {
         case running
         /// Everybody was sent TERM, and gets KILL then.
         case terminating(MonotonicInstant)
-        case killing
+        /// Whoever is left gets KILL, and whoever is born, gets it then.
+        case killing(MonotonicInstant)
     }
 
-    /// How long to wait before another look for those that are to be killed, if none of them is heard of.
+    /// How long to wait before another look for those that are to be killed.
     private static let pause = Milliseconds(100)
 
     /// How long the command may be gone before it is said what it has left behind.
@@ -43,10 +49,17 @@ struct CommandUnderLease {
     /// What others see about the lease: `note`, or else the command's name.
     static func note(_ note: String?, for command: [String]) -> Text? {
         let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
-        return Text(cutting: note ?? program, limit: Text.longLimit)
+        let bytes = RawText.bytes(of: note ?? program).prefix(Text.longLimit)
+        return try? Text(bytes: bytes, limit: Text.longLimit)
+    }
+
+    /// The exit code when the command is not run: by the number of the error, 0 if there was no lease to run it under.
+    static func codeOfFailure(notAcquired: Int32 = Ending.notAcquired.rawValue) -> (CInt) -> Int32 {
+        { $0 == 0 ? notAcquired : $0 == ENOENT ? 127 : 126 }
     }
 
     /// - Parameter lifeline: what the lease is bound to.
+    /// - Throws: ``SystemFailure``.
     init(
         on connection: ResumingConnection,
         names: LockNames,
@@ -54,19 +67,17 @@ struct CommandUnderLease {
         lifeline: Lifeline,
         policy: CommandPolicy,
         reports: LeaseReport
-    ) {
+    ) throws {
+        tree = try ProcessTree()
         (self.connection, self.names, self.token) = (connection, names, token)
         (self.lifeline, self.policy, self.reports) = (lifeline, policy, reports)
     }
 
     /// Runs the command, and returns the exit code for this process when it is over.
     ///
-    /// - Parameter codeOfFailure: the exit code if the command cannot be run, by the error number of that.
-    mutating func run(
-        _ arguments: [String],
-        codeOfFailure: (CInt) -> Int32 = { $0 == ENOENT ? 127 : 126 }
-    ) throws -> Int32 {
-        setenv("LOCKD_NAME", String(decoding: names.first.bytes, as: UTF8.self), 1)
+    /// - Parameter codeOfFailure: see ``codeOfFailure(notAcquired:)``.
+    mutating func run(_ arguments: [String], codeOfFailure: (CInt) -> Int32) throws -> Int32 {
+        RawText.withBytes(of: RawText.string(of: names.first.bytes)) { _ = setenv("LOCKD_NAME", $0, 1) }
         setenv("LOCKD_NAMES", "\(names)", 1)
         setenv("LOCKD_TOKEN", "\(token)", 1)
         // Blocked from here on: a signal between the grant and the start of the command is passed on, not lost.
@@ -74,59 +85,65 @@ struct CommandUnderLease {
         signals = clinux_forwarded_signalfd(&formerSignals)
         guard signals != -1 else { throw SystemFailure("signalfd") }
         guard clinux_become_subreaper() == 0 else { throw SystemFailure("prctl") }
+        if let loss = readLoss() {
+            reports.notAcquired("lost", "the lease on \(names.display) is lost before the command has begun: \(loss)")
+            return codeOfFailure(0)
+        }
         let error = spawn(arguments, formerSignals)
         guard error == 0 else {
             release()
-            complain("cannot run \(arguments[0]): \(String(cString: strerror(error)))")
+            complain("cannot run \(Readable.text(arguments[0])): \(String(cString: strerror(error)))")
             return codeOfFailure(error)
         }
         lifeline.leaveToTree()
-        while !isOver { try wait() }
+        while !isOver() { wait() }
         if phase != .running { terminal?.restore() }
-        if isTreeGone || policy.leaderOnly { release() }
+        if lifeline.isTreeGone || policy.leaderOnly { release() }
         return exitCode ?? 0
     }
 
     private mutating func spawn(_ command: [String], _ signals: sigset_t) -> CInt {
-        var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
-        arguments.append(nil)
-        defer { arguments.forEach { free($0) } }
-        var signals = signals
-        let file = command[0]
-        // The command alone counts, so a process that watches nothing else keeps the lease for it, should this one be killed.
-        if policy.leaderOnly {
-            return clinux_spawn_kept(&self.command, file, arguments, &signals, lifeline.leaseHold)
-        }
+        var (signals, process) = (signals, pid_t(-1))
         let inherited = lifeline.inherited
-        return clinux_spawn(&self.command, file, arguments, environ, &signals, inherited, inherited.count)
+        let error = command.withArguments { words -> CInt in
+            guard let file = words[0] else { return ENOENT }
+            // The command alone counts, so a process that watches nothing else keeps the lease for it, should this one be killed.
+            if policy.leaderOnly { return clinux_spawn_kept(&process, file, words, &signals, lifeline.leaseHold) }
+            return clinux_spawn(&process, file, words, &signals, inherited, inherited.count)
+        }
+        self.command = process
+        return error
     }
 
-    private var isOver: Bool {
+    private mutating func isOver() -> Bool {
         if exitCode == nil { return false }
         return switch phase {
         // Those that have closed the pipe do not hold the lease, but they are to end as well.
-        case .terminating, .killing: !hasChildren
+        case .terminating, .killing: !hasChildren || tree.isGone()
         case .running: isTreeGone || policy.leaderOnly || policy.leaveBehind
         }
     }
 
     /// Waits for something to happen, and does what is to be done about it.
-    private mutating func wait() throws {
+    private mutating func wait() {
         var descriptors = [
             pollfd(fd: signals, events: Int16(POLLIN), revents: 0),
             pollfd(fd: isTreeGone || policy.leaderOnly ? -1 : lifeline.treeEnd, events: 0, revents: 0),
             // While there is no daemon, there is no descriptor, but a next attempt.
             pollfd(fd: isLost ? -1 : connection.descriptor, events: Int16(POLLIN), revents: 0),
         ]
-        if poll(&descriptors, 3, patience()) == -1 && errno != EINTR { throw SystemFailure("poll") }
+        poll(&descriptors, 3, patience())
         if descriptors[1].revents != 0 { isTreeGone = true }
-        if descriptors[0].revents != 0 { readSignals() }
-        if !isLost, let loss = try readLoss() { respond(to: loss) }
+        // None of this waits, so whatever poll said, or if it could not, no harm is done.
+        readSignals()
+        if hasMoreChanges { readChanges() }
+        if !isLost, let loss = readLoss() { respond(to: loss) }
         actInTime()
     }
 
     /// In the unit of poll(2).
     private func patience() -> CInt {
+        if hasMoreChanges { return 0 }
         var limits = isLost ? [] : [connection.patience].filter { $0 >= 0 }
         let now = MonotonicInstant.now()
         func left(until instant: MonotonicInstant) -> CInt {
@@ -135,8 +152,7 @@ struct CommandUnderLease {
         }
         switch phase {
         case .running: if let sayAt { limits.append(left(until: sayAt)) }
-        case .terminating(let killAt): limits.append(left(until: killAt))
-        case .killing: limits.append(CInt(Self.pause.count))
+        case .terminating(let killAt), .killing(let killAt): limits.append(left(until: killAt))
         }
         return limits.min() ?? -1
     }
@@ -146,29 +162,32 @@ struct CommandUnderLease {
         case .running:
             guard let instant = sayAt, instant <= .now() else { return }
             sayAt = nil
-            reports.lingers(ProcessTree.members())
-        case .terminating(let killAt):
-            if killAt <= .now() { phase = .killing }
-            if phase == .killing { killAll() }
-        case .killing: killAll()
+            reports.lingers(tree.members())
+        case .terminating(let killAt), .killing(let killAt):
+            guard killAt <= .now() else { return }
+            killAll()
+            phase = .killing(.now() + Self.pause)
         }
     }
 
-    /// Somebody may be born while others are killed, so this is repeated until nobody is left.
+    /// Repeated until nobody is left: somebody may be born while others are killed.
     private mutating func killAll() {
-        let spared = ProcessTree.signal(SIGKILL)
-        guard !spared.isEmpty, spared.count == ProcessTree.members().count else { return }
-        // They have become somebody else's, by way of sudo for instance. The lease stays with them.
-        complain("cannot kill \(spared.map(\.display).joined(separator: ", ")): of another user")
-        hasChildren = false
-        exitCode = exitCode ?? 128 + SIGKILL
+        // Who stands still has no more children.
+        tree.signal(SIGSTOP)
+        let spared = tree.signal(SIGKILL)
+        if spared.isEmpty || hasSaidWhoIsSpared { return }
+        // They have become another user's, by way of sudo for instance. The lease is held until they end.
+        hasSaidWhoIsSpared = true
+        complain("waiting for \(spared.map(\.display).joined(separator: ", ")) of another user, which cannot be killed")
     }
 
     private mutating func terminate() {
         guard phase == .running else { return }
-        ProcessTree.signal(SIGTERM)
+        // Where /proc shows nothing, the command alone can be reached.
+        if tree.members().isEmpty, exitCode == nil { kill(command, SIGTERM) }
+        tree.signal(SIGTERM)
         // Who stands still cannot end.
-        ProcessTree.signal(SIGCONT)
+        tree.signal(SIGCONT)
         phase = .terminating(.now() + policy.grace)
     }
 }
@@ -180,7 +199,7 @@ extension CommandUnderLease {
         while case let signal = clinux_read_signal(signals, &isFromKernel), signal != 0 {
             switch signal {
             case SIGCHLD: readChanges()
-            case SIGPIPE: break
+            case SIGPIPE, SIGTTOU: break
             case SIGCONT: goOn()
             case SIGTERM: terminate()
             default: if !wasSentToCommand(signal, isFromKernel) { passOn(signal) }
@@ -204,14 +223,17 @@ extension CommandUnderLease {
         }
     }
 
+    /// Not all of very many at once: they may come as fast as they are read, and there is else to do.
     private mutating func readChanges() {
         var change = clinux_change()
-        while true {
+        for _ in 0..<4096 {
+            hasMoreChanges = false
             guard clinux_next_change(&change) == 0 else {
                 hasChildren = false
                 return
             }
             if change.process == 0 { return }
+            hasMoreChanges = true
             guard change.process == command, exitCode == nil else { continue }
             switch change.what {
             case CLINUX_EXITED: commandHasEnded(with: change.number)
@@ -225,14 +247,15 @@ extension CommandUnderLease {
     private mutating func commandHasEnded(with code: Int32) {
         exitCode = code
         // Its descriptors were closed before it became known that it has ended.
-        var tree = pollfd(fd: lifeline.treeEnd, events: 0, revents: 0)
-        isTreeGone = poll(&tree, 1, 0) == 1
+        isTreeGone = lifeline.isTreeGone
         sayAt = .now() + Self.patience
     }
 
     private mutating func commandHasStopped(by signal: CInt) {
         stoppedBy = signal
-        terminal?.stop(by: signal)
+        // Whoever sends SIGSTOP to the command alone does not want this process to stop, which nobody would continue with it. A shell that suspends itself has
+        // a group of its own.
+        if signal != SIGSTOP || getpgid(command) != getpgrp() { terminal?.stop(by: signal) }
     }
 
     private mutating func goOn() {
@@ -246,59 +269,41 @@ extension CommandUnderLease {
 extension CommandUnderLease {
     private mutating func respond(to loss: String) {
         isLost = true
-        reports.lost(loss, response: policy.onLoss)
+        // Before it is said, to whoever may not read it.
         switch policy.onLoss {
         case .terminate: terminate()
         case .signal(let number): if exitCode == nil { kill(command, number) }
         case .ignore: break
         }
+        reports.lost(loss, response: policy.onLoss)
     }
 
-    private func readLoss() throws -> String? {
+    private func readLoss() -> String? {
         do {
-            for news in try connection.proceed() {
-                if let loss = try loss(in: news) { return loss }
-            }
-            return nil
-        } catch let failure as SystemFailure {
-            throw failure
+            return try connection.proceed().lazy.compactMap(loss).first
         } catch {
             return "\(error)"
         }
     }
 
-    private func loss(in news: ResumingConnection.News) throws -> String? {
+    private func loss(in news: ResumingConnection.News) -> String? {
         switch news {
         case .aside(.lost(_, token, .expired)): return "its ttl ran out"
         case .aside(.lost(_, token, .revoked(let user, let process, let why))):
             let who = Reply.Peer(session: nil, process: process, user: user, command: nil).display
             return "revoked by \(who)" + (why.map { ": \($0.display)" } ?? "")
         case .aside(.lostEverything): return "lockd has restarted with a damaged record of what is held"
-        case .aside(.watched(.over(_, _, let outcome, token, _, _))): return "it is \(outcome.rawValue)"
-        case .forgotten, .aside(.watched(.missed)):
-            return try isHeldStill() ? nil : "lockd does not know the lease any more"
+        case .forgotten: return "lockd does not know the session any more"
         case .welcome, .aside, .answer: return nil
         }
     }
 
-    /// The lease is bound to the pipe, and may be there though the session is not: if this process stood still while lockd restarted, for instance.
-    ///
-    /// Whether it is lost is told by a watch from then on, because the session that would have been told is no more.
-    private func isHeldStill() throws -> Bool {
-        // With a ttl this gives it more time once: that is better than to end a command that holds its lease.
-        guard case .renewed = try connection.ask(.renew(names.first, token: token, timeToLive: nil)) else {
-            return false
-        }
-        if case .watching = try connection.ask(.watch(prefix: names.first)) { return true }
-        complain("lockd does not take another watcher: should the lease be lost, nothing is told")
-        return true
-    }
+    /// How long to wait for the answer to a release: it makes the release visible before the exit, and lets the lease count as released and not as abandoned.
+    private static let patienceOfRelease = Milliseconds.seconds(2)
 
     private func release() {
         if isLost { return }
-        // Waiting for the answer makes the release visible before the exit. A daemon that restarts is waited for, for two seconds, so that the lease counts as
-        // released and not as abandoned.
-        _ = try? connection.ask(.release(names.first, token: token))
+        _ = try? connection.ask(.release(names.first, token: token), patience: Self.patienceOfRelease)
     }
 }
 

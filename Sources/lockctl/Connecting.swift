@@ -118,13 +118,15 @@ func complain(_ message: String, as emphasis: Emphasis = .wrong) {
 /// A lock name from the command line: its bytes as they are.
 func lockName(_ argument: String) throws -> LockName {
     do {
-        return try LockName(argument)
+        return try LockName(bytes: RawText.bytes(of: argument))
     } catch {
         switch error {
         case .empty: throw ValidationError("a lock's name cannot be empty")
         case .tooLong(let limit):
-            throw ValidationError("a lock's name has \(limit) bytes at the most; this one has \(argument.utf8.count)")
-        case .badSpelling: throw ValidationError("\(argument) is not a lock's name")
+            throw ValidationError(
+                "a lock's name has \(limit) bytes at the most; this one has \(RawText.bytes(of: argument).count)"
+            )
+        case .badSpelling: throw ValidationError("\(Readable.text(argument)) is not a lock's name")
         }
     }
 }

@@ -20,6 +20,9 @@ enum Readable {
         return text.unicodeScalars.map { isShown($0) ? String($0) : $0.utf8.map(escape).joined() }.joined()
     }
 
+    /// The same of what was given as an argument.
+    static func text(_ argument: String) -> String { text(RawText.bytes(of: argument)) }
+
     private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false

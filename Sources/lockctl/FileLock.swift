@@ -42,13 +42,16 @@ struct FileLock {
         var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
         let count = readlink("/proc/self/fd/\(descriptor)", &buffer, buffer.count)
         if count <= 0 { return nil }
-        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return RawText.string(of: buffer[..<count].map { UInt8(bitPattern: $0) })
     }
 
     private static func open(_ path: String, _ access: CInt) throws(Problem) -> CInt {
-        var descriptor = clinux_open(path, access | O_NOCTTY | O_CREAT | O_CLOEXEC, 0o666)
-        // A directory cannot be made here, but locked.
-        if descriptor == -1, errno == EISDIR { descriptor = clinux_open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC, 0) }
+        let flags = O_NOCTTY | O_CLOEXEC
+        let descriptor = RawText.withBytes(of: path) { bytes in
+            let made = clinux_open(bytes, access | flags | O_CREAT, 0o666)
+            // A directory cannot be made here, but locked.
+            return made == -1 && errno == EISDIR ? clinux_open(bytes, O_RDONLY | flags, 0) : made
+        }
         guard descriptor != -1 else {
             let code: Int32 =
                 switch errno {
@@ -56,7 +59,7 @@ struct FileLock {
                 case EROFS, ENOSPC: 73
                 default: 66
                 }
-            throw Problem("cannot open \(path)", code)
+            throw Problem("cannot open \(Readable.text(path))", code)
         }
         return descriptor
     }
@@ -65,15 +68,27 @@ struct FileLock {
     ///
     /// A path that is longer than a name may be loses its beginning: two that are the same then exclude each other needlessly, and never too little.
     func name() throws(Problem) -> LockName {
-        guard let resolved = realpath(path, nil) else { throw Problem("cannot find \(path)", 66) }
+        let resolved = RawText.withBytes(of: path) { realpath($0, nil) }
         defer { free(resolved) }
-        var bytes = Array(UnsafeBufferPointer(start: resolved, count: strlen(resolved)).map { UInt8(bitPattern: $0) })
+        var bytes: [UInt8]
+        if let resolved {
+            bytes = UnsafeBufferPointer(start: resolved, count: strlen(resolved)).map { UInt8(bitPattern: $0) }
+        } else {
+            bytes = try number()
+        }
         if let range = arguments.range { bytes += Array(":\(range.start)+\(range.length)".utf8) }
         do {
             return try LockName(bytes: bytes.suffix(LockName.maximumByteCount))
         } catch {
-            throw Problem("cannot name a lock after \(path)", 66, error: EINVAL)
+            throw Problem("cannot name a lock after \(Readable.text(path))", 66, error: EINVAL)
         }
+    }
+
+    /// What stands for a file without a path, such as one that was deleted while it is open.
+    private func number() throws(Problem) -> [UInt8] {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw Problem("cannot find \(Readable.text(path))", 66) }
+        return Array("file:\(status.st_dev):\(status.st_ino)".utf8)
     }
 
     private var terms: clinux_file_lock {
@@ -94,7 +109,9 @@ struct FileLock {
         var terms = terms
         if clinux_lock_file(descriptor, &terms) == 0 { return true }
         // NFS makes it a lock of fcntl(2), which wants a file that can be written to.
-        if errno == EBADF || errno == EIO, terms.operation == LOCK_EX, access(path, R_OK | W_OK) == 0 {
+        if errno == EBADF || errno == EIO, terms.operation == LOCK_EX,
+            RawText.withBytes(of: path, { access($0, R_OK | W_OK) }) == 0
+        {
             close(descriptor)
             descriptor = try Self.open(path, O_RDWR)
             if clinux_lock_file(descriptor, &terms) == 0 { return true }
@@ -106,7 +123,7 @@ struct FileLock {
     }
 
     private func failure(_ error: CInt) -> Problem {
-        Problem("cannot lock \(path)", error == ENOLCK || error == ENOMEM ? 71 : 65, error: error)
+        Problem("cannot lock \(Readable.text(path))", error == ENOLCK || error == ENOMEM ? 71 : 65, error: error)
     }
 
     /// A lock belongs to the open file and not to a process, so another process can wait for it, and this one for that with a deadline.

@@ -79,7 +79,7 @@ struct Flock: ParsableCommand {
         // What is not locked needs no lease.
         let lease = arguments.unlocks ? nil : try acquire(try file.name(), command, arguments)
         let deadline = arguments.patience.map { started + $0 }
-        let path = file.path
+        let path = Readable.text(file.path)
         let isLocked = try file.lock(until: deadline) {
             lease?.say("\(path) is locked by somebody who has not asked lockd; waiting for that, too")
         }
@@ -92,7 +92,7 @@ struct Flock: ParsableCommand {
             let taken = MonotonicInstant.now().nanoseconds - started.nanoseconds
             let fraction = String(taken % 1_000_000_000 / 1000 + 1_000_000).dropFirst()
             let took = "flock: getting lock took \(taken / 1_000_000_000).\(fraction) seconds\n"
-            write(took + "flock: executing \(command[0])\n", to: STDOUT_FILENO)
+            write(took + "flock: executing \(Readable.text(command[0]))\n", to: STDOUT_FILENO)
         }
         guard let lease else { throw ExitCode(try Self.replace(by: command, keeping: [file.descriptor])) }
         throw ExitCode(try lease.run(command, file.descriptor, arguments))
@@ -122,33 +122,41 @@ struct Flock: ParsableCommand {
     /// Runs the command in place of this process; returns the exit code if it cannot be run.
     static func replace(by command: [String], keeping descriptors: [CInt]) throws -> Int32 {
         for descriptor in descriptors where fcntl(descriptor, F_SETFD, 0) == -1 { throw SystemFailure("fcntl") }
-        var words: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
-        words.append(nil)
-        defer { words.forEach { free($0) } }
-        let error = clinux_execute(command[0], words)
-        complain("cannot run \(command[0]): \(String(cString: strerror(error)))")
+        let error = command.withArguments { words in words[0].map { clinux_execute($0, words) } ?? ENOENT }
+        complain("cannot run \(Readable.text(command[0])): \(String(cString: strerror(error)))")
         return codeOfFailure(error)
     }
 
-    static func codeOfFailure(_ error: CInt) -> Int32 { error == ENOMEM ? 71 : 69 }
+    static func codeOfFailure(_ error: CInt) -> Int32 { [ENOMEM, EAGAIN].contains(error) ? 71 : 69 }
+
+    /// As a shell takes it for one word.
+    private static func quoted(_ word: String) -> String {
+        let isPlain =
+            !word.isEmpty && word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_=./:,+".contains($0)) }
+        if isPlain { return word }
+        let parts = Readable.text(word).split(separator: "'", omittingEmptySubsequences: false)
+        return "'" + parts.joined(separator: #"'\''"#) + "'"
+    }
 
     /// A lease ends with a process or a pipe, and not with a descriptor of a file.
     private static func refuse(_ descriptor: CInt, _ arguments: FlockArguments) throws {
         guard let path = FileLock.path(of: descriptor) else {
             throw FlockArguments.Problem("\(descriptor) is no descriptor that is open")
         }
-        let name =
-            "'"
-            + Readable.text(Array(path.utf8)).split(separator: "'", omittingEmptySubsequences: false)
-            .joined(separator: #"'\''"#) + "'"
+        let name = Self.quoted(path)
         complain("a lease cannot be held by descriptor \(descriptor), only by the shell itself; write instead")
         if arguments.unlocks {
             complain("  lockctl release \(name) --token \"$token\"")
         } else {
-            var options = arguments.isShared ? " -s" : ""
-            if let patience = arguments.patience { options += patience.count == 0 ? " -n" : " -w \(patience)" }
-            complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
-            complain("or have the commands run under it: lockctl flock\(options) \(name) -c '…'")
+            // A lock of fcntl(2) is another one, which a lease alone does not stand for.
+            if arguments.range == nil {
+                var options = arguments.isShared ? " -s" : ""
+                if let patience = arguments.patience { options += patience.count == 0 ? " -n" : " -w \(patience)" }
+                complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
+                complain("or have the commands run under it:")
+            }
+            let words = ["lockctl", "flock"] + arguments.options.map(Self.quoted) + [name, "-c", "'…'"]
+            complain("  " + words.joined(separator: " "))
         }
         throw ExitCode(64)
     }
@@ -173,7 +181,7 @@ private struct FlockLease {
             return try Flock.replace(by: command, keeping: [file, lifeline.leaseHold])
         }
         if fcntl(file, F_SETFD, arguments.closes ? FD_CLOEXEC : 0) == -1 { throw SystemFailure("fcntl") }
-        var work = CommandUnderLease(
+        var work = try CommandUnderLease(
             on: connection,
             names: report.names,
             token: token,
@@ -181,6 +189,6 @@ private struct FlockLease {
             policy: CommandPolicy(leaderOnly: arguments.closes, leaveBehind: true),
             reports: report
         )
-        return try work.run(command, codeOfFailure: Flock.codeOfFailure)
+        return try work.run(command) { $0 == 0 ? arguments.conflictExitCode : Flock.codeOfFailure($0) }
     }
 }

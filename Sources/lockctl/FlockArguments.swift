@@ -32,6 +32,8 @@ struct FlockArguments {
     var isVerbose = false
     /// A lock of fcntl(2) on some bytes, all of them if `length` is 0.
     var range: (start: Int64, length: Int64)?
+    /// The words before the file.
+    private(set) var options: [String] = []
     private var target: Target?
     private var line: String?
 
@@ -66,9 +68,10 @@ struct FlockArguments {
 
     /// - Parameter arguments: what follows the name of the program.
     init(_ arguments: [String]) throws(Problem) {
-        let (options, rest) = try Self.split(arguments)
-        for (option, value) in options { try take(option, value) }
-        if purpose == .version || options.contains(where: { $0.option == Self.letter("h") }) { return }
+        let (found, rest) = try Self.split(arguments)
+        for (option, value) in found { try take(option, value) }
+        options = Array(arguments.dropLast(rest.count))
+        if purpose == .version || found.contains(where: { $0.option == Self.letter("h") }) { return }
         if replaces && closes {
             throw Problem("--no-fork and --close exclude each other: nobody would be left to hold the lock")
         }
@@ -125,11 +128,11 @@ struct FlockArguments {
 
     /// `5`, `.007`: seconds, rounded up to milliseconds.
     private static func seconds(_ text: String) throws(Problem) -> Milliseconds {
-        let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
-        let isPlain = text.utf8.allSatisfy { digits.contains($0) || $0 == UInt8(ascii: ".") }
-        guard isPlain, let seconds = Double(text.hasPrefix(".") ? "0" + text : text) else {
-            throw Problem("\"\(text)\" is no number of seconds; write 5, 0.5 or .007")
-        }
+        // As strtod(3) has them, which is how flock(1) reads them.
+        let number = text.drop { $0 == " " }
+        guard let seconds = Double(number.hasPrefix(".") ? "0" + number : String(number)), seconds.isFinite,
+            seconds >= 0, number != "."
+        else { throw Problem("\"\(text)\" is no number of seconds; write 5, 0.5 or .007") }
         return Milliseconds(Int64(min((seconds * 1000).rounded(.up), Double(Milliseconds.maximum.count))))
     }
 
@@ -148,26 +151,30 @@ struct FlockArguments {
         _ arguments: [String]
     ) throws(Problem) -> (options: [(option: CInt, value: String)], rest: [String]) {
         let names = longOptions.map { strdup($0.name) }
-        var words: [UnsafeMutablePointer<CChar>?] = (["lockctl flock"] + arguments).map { strdup($0) }
-        defer { (names + words).forEach { free($0) } }
+        defer { names.forEach { free($0) } }
         var table: [option] = []
         for (name, entry) in zip(names, longOptions) {
             guard let name else { continue }
             table.append(option(name: name, has_arg: entry.takesValue ? 1 : 0, flag: nil, val: entry.value))
         }
         table.append(option())
-        let count = CInt(words.count)
-        words.append(nil)
         var found: [(option: CInt, value: String)] = []
-        var value: UnsafePointer<CChar>?
         var next: CInt = 1
-        while true {
-            let option = clinux_next_option(count, &words, "+sexnoFuw:E:c:hV", &table, &value, &next)
-            if option == -1 { break }
-            // What is wrong has been said.
-            if option == CInt(UInt8(ascii: "?")) { throw Problem("") }
-            found.append((option, value.map { String(cString: $0) } ?? ""))
+        let words = ["lockctl flock"] + arguments
+        let isWrong = words.withArguments { list in
+            var value: UnsafePointer<CChar>?
+            while true {
+                let option = clinux_next_option(CInt(words.count), list, "+sexnoFuw:E:c:hV", &table, &value, &next)
+                if option == -1 { return false }
+                if option == CInt(UInt8(ascii: "?")) { return true }
+                let bytes = value.map {
+                    UnsafeBufferPointer(start: $0, count: strlen($0)).map { UInt8(bitPattern: $0) }
+                }
+                found.append((option, RawText.string(of: bytes ?? [])))
+            }
         }
+        // What is wrong has been said.
+        if isWrong { throw Problem("") }
         return (found, Array(arguments[(Int(next) - 1)...]))
     }
 }

@@ -121,8 +121,10 @@ struct LeaseReport {
     }
 }
 
-/// Writes all of a short text, if anybody reads it.
+/// Writes a short text, unless nobody reads it: what is to be done must not wait for long for what is said.
 func write(_ text: String, to descriptor: CInt) {
     let bytes = Array(text.utf8)
+    var stream = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+    guard poll(&stream, 1, 1000) == 1 else { return }
     _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
 }

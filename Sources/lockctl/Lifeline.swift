@@ -31,6 +31,12 @@ struct Lifeline {
     /// What the command inherits.
     var inherited: [CInt] { [leaseHold, treeHold] }
 
+    /// Whether nobody of the tree has the pipe any more.
+    var isTreeGone: Bool {
+        var tree = pollfd(fd: treeEnd, events: 0, revents: 0)
+        return poll(&tree, 1, 0) == 1
+    }
+
     /// Gives the tree's pipe up to the tree, once that has it.
     mutating func leaveToTree() {
         close(treeHold)

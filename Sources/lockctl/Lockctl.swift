@@ -1,4 +1,6 @@
 import ArgumentParser
+import CLinux
+import Glibc
 import LockdModel
 
 /// The program `lockctl`: run a command under a lease, and see who holds what.
@@ -29,14 +31,27 @@ struct Lockctl: ParsableCommand {
 
     /// Parses the command line and does what it says.
     static func main() {
-        let arguments = Array(CommandLine.arguments.dropFirst())
+        openStandardStreams()
+        let words = RawText.arguments
+        guard let name = words.first else {
+            complain("cannot read the arguments, which are in /proc/self/cmdline")
+            exit(withError: Ending.system)
+        }
+        let arguments = Array(words.dropFirst())
         // Under the name of flock(1) it is flock(1).
-        if CommandLine.arguments.first?.split(separator: "/").last == "flock" { return main(["flock"] + arguments) }
+        if name.split(separator: "/").last == "flock" { return main(["flock"] + arguments) }
         if let objection = objection(to: arguments) {
             complain(objection)
             exit(withError: ExitCode.validationFailure)
         }
         main(prepared(arguments))
+    }
+
+    /// Whatever is opened next would else stand for a standard stream that is closed, and be written to. The programs that are started find it closed.
+    private static func openStandardStreams() {
+        for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
+            _ = clinux_open("/dev/null", O_RDWR | O_CLOEXEC, 0)
+        }
     }
 
     /// What is wrong with a command that there is not; ArgumentParser calls it an unexpected argument.
@@ -46,7 +61,7 @@ struct Lockctl: ParsableCommand {
         let commands = configuration.subcommands.flatMap { [$0._commandName] + $0.configuration.aliases } + ["help"]
         if commands.contains(word) { return nil }
         let meant = Likeness.nearest(to: word, among: commands).map { "; did you mean \"\($0)\"?" } ?? "."
-        return "there is no command \"\(Readable.text(Array(word.utf8)))\"\(meant) lockctl --help lists all of them"
+        return "there is no command \"\(Readable.text(word))\"\(meant) lockctl --help lists all of them"
     }
 
     /// The arguments in a form that can be parsed.

@@ -60,7 +60,7 @@ struct Once: ParsableCommand {
             case .granted(_, let token, _, let predecessor):
                 if case .abandoned(let abandonment) = predecessor { report.follows(abandonment) }
                 try daemon.passOn()
-                var work = CommandUnderLease(
+                var work = try CommandUnderLease(
                     on: connection,
                     names: names,
                     token: token,
@@ -68,7 +68,7 @@ struct Once: ParsableCommand {
                     policy: commandOptions.policy,
                     reports: report
                 )
-                throw ExitCode(try work.run(command))
+                throw ExitCode(try work.run(command, codeOfFailure: CommandUnderLease.codeOfFailure()))
             case .busy(_, let holder, let waiterCount):
                 guard verbose || isatty(STDERR_FILENO) == 1, !isQuiet else { return }
                 complain(

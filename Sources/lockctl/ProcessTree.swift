@@ -2,25 +2,50 @@ import CLinux
 import Glibc
 import LockdModel
 
-/// The descendants of this process.
+/// The processes that the command of this process has led to: its descendants.
 ///
 /// None of them gets away while this process lives: it is their subreaper, so whoever loses its parent becomes its child.
 struct ProcessTree {
-    struct Member {
+    /// A process, and not another one that has its number later.
+    struct Identity: Hashable {
         let process: pid_t
+        /// When it started, in the kernel's ticks.
+        let start: UInt64
+    }
+
+    struct Member {
+        let identity: Identity
         let parent: pid_t
         let command: String
+
+        var process: pid_t { identity.process }
 
         /// `sleep (pid 12)`.
         var display: String { "\(command) (pid \(process))" }
     }
 
-    /// Those that are there now, without those that have ended and were not waited for.
-    static func members() -> [Member] {
+    /// What this process had for children before there was a command; a shell that becomes lockctl by exec may leave it some.
+    private let others: Set<Identity>
+    /// With what is looked about, even if the command has been given all other descriptors that there may be.
+    private var reserve: [CInt]
+
+    /// For a command that is to be started after this.
+    init() throws {
+        // To look about takes a while, and hardly anybody has children to begin with.
+        let processes = clinux_has_children() ? Self.processes() : []
+        others = Set(processes.filter { $0.parent == getpid() }.map(\.identity))
+        reserve = (0..<2).map { _ in clinux_open("/dev/null", O_RDONLY | O_CLOEXEC, 0) }
+        if reserve.contains(-1) { throw SystemFailure("open") }
+    }
+
+    /// Those that are there now, without those that are no more than their exit codes.
+    mutating func members() -> [Member] {
+        reserve.forEach { close($0) }
+        reserve = []
         let processes = Self.processes()
         let children = Dictionary(grouping: processes, by: \.parent)
         var found: [Member] = []
-        var next = children[getpid()] ?? []
+        var next = (children[getpid()] ?? []).filter { !others.contains($0.identity) }
         while let member = next.popLast() {
             found.append(member)
             next += children[member.process] ?? []
@@ -28,16 +53,33 @@ struct ProcessTree {
         return found.sorted { $0.process < $1.process }
     }
 
-    /// Sends a signal to all of them; returns those that are none of this user's, and did not get it.
+    /// Whether none is left, though this process has children: those that it had before.
+    mutating func isGone() -> Bool { !others.isEmpty && members().isEmpty }
+
+    /// Sends a signal to all of them, also to those that are born meanwhile; returns those that are of another user, and did not get it.
     @discardableResult
-    static func signal(_ number: CInt) -> [Member] { members().filter { !signal(number, $0) } }
+    mutating func signal(_ number: CInt) -> [Member] {
+        var reached: Set<Identity> = []
+        var spared: [Member] = []
+        for _ in 0..<Self.passes {
+            let news = members().filter { !reached.contains($0.identity) }
+            if news.isEmpty { break }
+            for member in news {
+                reached.insert(member.identity)
+                if !Self.signal(number, member) { spared.append(member) }
+            }
+        }
+        return spared
+    }
+
+    /// How often it is looked for those that were born meanwhile.
+    private static let passes = 20
 
     private static func signal(_ number: CInt, _ member: Member) -> Bool {
         let pidfd = clinux_pidfd_open(member.process)
         guard pidfd != -1 else { return true }
         defer { close(pidfd) }
-        // Still the same one: another process of that number would have another parent, as a rule, and this process has no other descendants.
-        guard let now = read(member.process), now.parent == member.parent else { return true }
+        guard read(member.process)?.identity == member.identity else { return true }
         return clinux_pidfd_send_signal(pidfd, number) == 0 || errno != EPERM
     }
 
@@ -59,19 +101,27 @@ struct ProcessTree {
         let file = clinux_open("/proc/\(process)/stat", O_RDONLY | O_CLOEXEC, 0)
         guard file != -1 else { return nil }
         defer { close(file) }
-        // The parent is the fourth word, and the command, of 15 bytes at most, the second.
-        var bytes = [UInt8](repeating: 0, count: 128)
+        var bytes = [UInt8](repeating: 0, count: 512)
         let count = Glibc.read(file, &bytes, bytes.count)
         guard count > 0 else { return nil }
         let line = bytes[..<count]
-        // The command can be any bytes, parentheses among them.
+        // The second word is the command, in parentheses, which can be any bytes, parentheses among them.
         guard let open = line.firstIndex(of: UInt8(ascii: "(")), let close = line.lastIndex(of: UInt8(ascii: ")")),
             open < close
         else { return nil }
-        let words = line[(close + 1)...].split(separator: UInt8(ascii: " "))
-        guard words.count >= 2, words[0] != Array("Z".utf8)[...], words[0] != Array("X".utf8)[...],
-            let parent = pid_t(String(decoding: words[1], as: UTF8.self))
+        // The third word, the state, is the first of these.
+        let words = line[(close + 1)...].split(separator: UInt8(ascii: " "), maxSplits: 20).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        guard words.count > 19, let parent = pid_t(words[1]), let threads = Int(words[17]),
+            let start = UInt64(words[19])
         else { return nil }
-        return Member(process: process, parent: parent, command: Readable.text(Array(line[(open + 1)..<close])))
+        // Where the first thread has ended, others may go on.
+        if ["Z", "X"].contains(words[0]), threads <= 1 { return nil }
+        return Member(
+            identity: Identity(process: process, start: start),
+            parent: parent,
+            command: Readable.text(Array(line[(open + 1)..<close]))
+        )
     }
 }

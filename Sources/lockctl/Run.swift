@@ -100,7 +100,7 @@ struct Run: ParsableCommand {
             (terms.timeToLive, terms.binding) = (ttl, .pipe)
             let token = try options.acquire(terms, with: lifeline.leaseEnd, on: connection)
             try daemon.passOn()
-            var work = CommandUnderLease(
+            var work = try CommandUnderLease(
                 on: connection,
                 names: names,
                 token: token,
@@ -108,7 +108,8 @@ struct Run: ParsableCommand {
                 policy: commandOptions.policy,
                 reports: options.report(on: names)
             )
-            throw ExitCode(try work.run(command))
+            let code = CommandUnderLease.codeOfFailure(notAcquired: Int32(options.conflictExitCode))
+            throw ExitCode(try work.run(command, codeOfFailure: code))
         }
     }
 }

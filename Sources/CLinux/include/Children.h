@@ -11,16 +11,16 @@
 #include <sys/types.h>
 #include <termios.h>
 
-// Starts `file`, found through $PATH, with `arguments` and `environment` (both end with NULL); the child has `signals` as its signal mask,
-// and the `inherited` descriptors, under the same numbers, besides those that are not close-on-exec. Returns 0, or the error number of what
-// failed.
-int clinux_spawn(pid_t *child, const char *file, char *const arguments[], char *const environment[],
-                 const sigset_t *signals, const int *inherited, size_t inherited_count);
+// Starts `file`, found through $PATH, with `arguments` (NULL is behind the last) and this process's environment; the child has `signals` as its signal mask,
+// and the `inherited` descriptors, under the same numbers, besides those that are not close-on-exec. A file that is no program is taken for a
+// script of /bin/sh, as execvp(3) does it. Returns 0, or the error number of what failed.
+int clinux_spawn(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals,
+                 const int *inherited, size_t inherited_count);
 
 // Replaces this process by `file`, found through $PATH. Returns the error number of what failed.
 int clinux_execute(const char *file, char *const arguments[]);
 
-// Blocks, in the calling thread, the signals that are to be passed on to a child, and SIGCHLD and SIGPIPE, and keeps the former mask in
+// Blocks, in the calling thread, the signals that are to be passed on to a child, and SIGCHLD, SIGPIPE and SIGTTOU, and keeps the former mask in
 // `former`. SIGCHLD is no longer ignored, so that children can be waited for. Returns a close-on-exec, non-blocking signalfd.
 int clinux_forwarded_signalfd(sigset_t *former);
 
@@ -36,13 +36,16 @@ struct clinux_change {
 // The next news of any child; does not wait. One that has ended is no more after that. Returns -1 if there is no child at all.
 int clinux_next_change(struct clinux_change *change);
 
+// Whether this process has children, those included that have ended and were not waited for.
+bool clinux_has_children(void);
+
 // PR_SET_CHILD_SUBREAPER: whoever loses its parent, among the descendants of this process, becomes its child.
 int clinux_become_subreaper(void);
 
 // Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it. Returns when the process goes on.
 void clinux_stop_by(int signal);
 
-// Like clinux_spawn, with this process's environment and nothing else inherited; but first starts a process of its own session that does
+// Like clinux_spawn, with nothing inherited that is close-on-exec; but first starts a process of its own session that does
 // nothing but keep `held` open until the child has ended. That one outlives this process, and ends at nothing but SIGKILL. There is no moment
 // at which the child runs and `held` would not outlive this process.
 int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held);

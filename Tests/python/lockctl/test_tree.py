@@ -245,7 +245,8 @@ def test_on_loss_signal_is_sent_to_the_command(daemon: Daemon) -> None:
 
 def test_on_loss_ignore_lets_the_command_go_on(daemon: Daemon) -> None:
     process = daemon.start("run", "--on-loss", "ignore", "a", "--", "cat", stdin=subprocess.PIPE)
-    daemon.wait_until_listed("a", 1)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(children.read_text, "the command has started")
     with daemon.connect() as client:
         client.ask("REVOKE a")
     assert process.stderr is not None
@@ -327,7 +328,8 @@ def test_reader_that_is_gone_does_not_end_lockctl(daemon: Daemon) -> None:
         stderr=write_end,
     )
     os.close(write_end)
-    daemon.wait_until_listed("a", 1)
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(children.read_text, "the command has started")
     with daemon.connect() as client:
         # lockctl wants to say so, to nobody.
         client.ask("REVOKE a")
