@@ -19,6 +19,8 @@ struct Lock: Linked {
     var predecessor = Predecessor.unremarkable
     /// Where in the history the last lease on it is that has ended.
     var latestHold = HoldPlace.nowhere
+    /// Where the histograms of its name are, if that has its own.
+    var histograms: Int?
     /// The slot of another lock, whose name has the same fingerprint.
     var nextWithSameFingerprint: Int?
     /// In the list of idle locks, or in that of locks with grants due.

@@ -61,6 +61,7 @@ extension LockTable {
             return lock
         }
         let lock = locks.insert(Lock(name: name))
+        locks[lock].histograms = histograms.place(of: name)
         names.insert(lock, in: &locks)
         return lock
     }
@@ -88,6 +89,7 @@ extension LockTable {
             if grantsLeft == 0 { return putOffGrants(of: head.claim, since: due) }
             grantsLeft -= 1
             endWait(head.claim)
+            recordWait(of: head.claim)
             grant(head.claim, &effects)
             if claims[head.claim].locks.isSingle { continue }
             // Whoever is next for the other names may be admitted there as well.
@@ -194,6 +196,7 @@ extension LockTable {
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
     mutating func removeLease(_ claim: Int, _ outcome: LeaseOutcome, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
+        histograms.holds.record(from: claims[claim].since, to: instant)
         removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
         if !claims[claim].locks.isSingle {
             for lock in claims[claim].locks.others { removeHolder(claim, of: lock, outcome, at: instant) }
@@ -220,6 +223,9 @@ extension LockTable {
             grantedAt: claims[lease].since,
             endedAt: instant
         )
+        if let place = locks[lock].histograms {
+            histograms.recordHold(at: place, from: hold.grantedAt, to: instant)
+        }
         let hasNote = claims[lease].note != nil
         let at = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) { claims[$0.claim].holderLimit }
         remember(hold, hasNote, of: lease, on: lock, at: at)

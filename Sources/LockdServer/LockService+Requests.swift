@@ -26,6 +26,7 @@ extension LockService {
         case .watch(let prefix): watch(prefix, id, in: session)
         case .unwatch: unwatch(id, in: session)
         case .stats: sayStatistics(id, at: now)
+        case .histograms(let page): sayHistograms(page.after, lineLimit(of: page, for: session), id)
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)
         }

@@ -24,7 +24,8 @@ public struct LockService {
 
     /// What this daemon can do, as WELCOME says it.
     static let features = [
-        "bind", "cancel", "deadlock", "history", "limit", "list", "max-queue", "mode", "names", "note", "owner",
+        "bind", "cancel", "deadlock", "histograms", "history", "limit", "list", "max-queue", "mode", "names", "note",
+        "owner",
         "progress", "renew", "resume", "revoke", "show", "stats", "ttl", "watch",
     ]
 
