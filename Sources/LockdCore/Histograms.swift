@@ -32,6 +32,7 @@ struct Histograms: Sendable {
         named[place].queuedWaits.record(from: start, to: end)
     }
 
+    @inline(never)
     mutating func recordHold(at place: Int, from start: MonotonicInstant, to end: MonotonicInstant) {
         named[place].holds.record(from: start, to: end)
     }

@@ -28,16 +28,16 @@ struct Lock: Linked {
 
     mutating func vacate() { self = Lock(name: .placeholder) }
 
-    /// Removes a lease, which must be there; says where in the history it is to be remembered, if that has places for the lock.
+    /// Removes a lease, which must be there; says where in the history it is to be remembered, if that has places for the lock, and in which histograms.
     mutating func removeHolder(
         _ place: Place,
         _ limit: HolderLimit,
         ringSize: Int,
         limits: (Place) -> HolderLimit
-    ) -> HoldPlace {
+    ) -> (HoldPlace, histograms: Int?) {
         holders.remove(place, limit, limits: limits)
         latestHold.advance(ringSize)
-        return latestHold
+        return (latestHold, histograms)
     }
 
     /// Whether the claim `wait`, which waits and tolerates so many holders, is the next one to be granted and they admit it.

@@ -196,10 +196,10 @@ extension LockTable {
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
     mutating func removeLease(_ claim: Int, _ outcome: LeaseOutcome, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
-        histograms.holds.record(from: claims[claim].since, to: instant)
-        removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
+        let grantedAt = removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
+        histograms.holds.record(from: grantedAt, to: instant)
         if !claims[claim].locks.isSingle {
-            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, outcome, at: instant) }
+            for lock in claims[claim].locks.others { _ = removeHolder(claim, of: lock, outcome, at: instant) }
             leaseReserve -= claims[claim].locks.count - 1
             untie(claims[claim].locks)
         }
@@ -208,12 +208,13 @@ extension LockTable {
         remove(claim)
     }
 
+    /// Takes a lease off one of its locks, and says when it was granted.
     private mutating func removeHolder(
         _ lease: Int,
         of lock: Int,
         _ outcome: LeaseOutcome,
         at instant: MonotonicInstant
-    ) {
+    ) -> MonotonicInstant {
         let (place, limit) = (claims[lease].place(at: lease), claims[lease].holderLimit)
         let hold = PlainHold(
             token: FencingToken(place.number),
@@ -223,12 +224,13 @@ extension LockTable {
             grantedAt: claims[lease].since,
             endedAt: instant
         )
-        if let place = locks[lock].histograms {
-            histograms.recordHold(at: place, from: hold.grantedAt, to: instant)
-        }
         let hasNote = claims[lease].note != nil
-        let at = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) { claims[$0.claim].holderLimit }
+        let (at, histograms) = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) {
+            claims[$0.claim].holderLimit
+        }
+        if let histograms { self.histograms.recordHold(at: histograms, from: hold.grantedAt, to: instant) }
         remember(hold, hasNote, of: lease, on: lock, at: at)
+        return hold.grantedAt
     }
 
     /// Takes note that a claim on all of these locks has left the table.
