@@ -126,6 +126,7 @@ extension LockService {
         let totals = table.totals
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
+            ("start-time", "\(identity.startTime)"),
             ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("watchers", "\(watchers.count)"),
             ("detached", "\(sessions.values.count { $0.isDetached })"),
             ("log-bytes", "\(log?.liveByteCount ?? 0)"), ("log-limit-bytes", "\(log?.sizes.largestCapacity ?? 0)"),

@@ -22,7 +22,7 @@ struct Lockctl: ParsableCommand {
         subcommands: [
             Run.self, Once.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self, Why.self,
             Tree.self,
-            History.self, Watch.self, Stats.self, Revoke.self, Ping.self, Doctor.self, Version.self,
+            History.self, Watch.self, Stats.self, Metrics.self, Revoke.self, Ping.self, Doctor.self, Version.self,
         ]
     )
 
