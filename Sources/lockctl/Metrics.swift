@@ -36,34 +36,20 @@ struct Metrics: ParsableCommand {
         let connection = try daemon.connect(patience: Self.patience).connection
         var exposition = Exposition()
         connection.send(.stats)
-        try receive(connection) {
-            exposition.statistics[$0] = $1
-        } _: {
-            exposition.histograms.append($0)
-        }
-        var next: Cursor?
+        var next = try receive(connection, &exposition)
         repeat {
             connection.send(.histograms(Request.Page(after: next)))
-            next = try receive(connection) {
-                exposition.statistics[$0] = $1
-            } _: {
-                exposition.histograms.append($0)
-            }
+            next = try receive(connection, &exposition)
         } while next != nil
         return exposition
     }
 
     /// Receives lines up to the end of a page, and returns where the next one begins.
-    @discardableResult
-    private func receive(
-        _ connection: BlockingConnection,
-        _ addStatistic: (String, String) -> Void,
-        _ addHistogram: (Reply.HistogramLine) -> Void
-    ) throws -> Cursor? {
+    private func receive(_ connection: BlockingConnection, _ exposition: inout Exposition) throws -> Cursor? {
         while true {
             switch try connection.receive() {
-            case .statistic(let key, let value): addStatistic(key, value)
-            case .histogram(let line): addHistogram(line)
+            case .statistic(let key, let value): exposition.statistics[key] = value
+            case .histogram(let line): exposition.histograms.append(line)
             case .end(let next): return next
             case .error(let error): throw Refused(error)
             case let reply: throw Unexpected(reply)

@@ -100,7 +100,7 @@ private struct LineFuzz {
             }
             switch reply?.reply {
             case nil: return "\(line) is an event that nobody knows"
-            case .lost, .lease, .waiter, .hold, .statistic, .queued, .edge, .watched: break
+            case .lost, .lease, .waiter, .hold, .statistic, .histogram, .queued, .edge, .watched: break
             case .bye:
                 client.hasQuit = true
                 client.answers += 1
