@@ -15,7 +15,7 @@ mypy := $(environment)/mypy --config-file Sources/python/pyproject.toml --cache-
 python_code := Sources/python Tests docs/examples
 
 # The modules of the Python package that do no I/O: their own tests, without a daemon, go both ways at every branch.
-core := answers grammar held outgoing outstanding parsing protocol replies requests
+core := answers grammar held outgoing outstanding parsing protocol replies request_parsing requests
 coverage_flags := --cov-config=Sources/python/pyproject.toml --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 # The tests that take long and have one thread only: for `make nightly` to run with the thread sanitizer.

@@ -35,6 +35,7 @@ cp -r systemd/debian "$stage"
 cp .build/release/lockd .build/release/lockctl CHANGELOG.md systemd/lockd.conf "$stage"
 cp README.md docs/clients.md docs/guarantees.md docs/json.md docs/operating.md docs/protocol.md "$stage/docs"
 cp docs/man/* "$stage/man"
+cp -r docs/examples/prometheus "$stage"
 for script in bash/lockctl zsh/_lockctl fish/lockctl.fish; do
     mkdir -p "$stage/$(dirname "$script")"
     # They are read by shells, and not run: a line that says what runs them is wrong there.

@@ -217,7 +217,8 @@ extension ClientCore {
         case .cancelled: .failed(.connectionLost(path, "the daemon has ended the session").about(names))
         case .error(let error): .failed(.refused(error, names: names))
         case .welcome, .released, .renewed, .notHeld, .waitCancelled, .notWaiting, .lease, .waiter, .end, .revoked,
-            .denied, .statistic, .pong, .bye, .lost, .lostEverything, .restored, .queued, .edge, .hold, .watching,
+            .denied, .statistic, .histogram, .pong, .bye, .lost, .lostEverything, .restored, .queued, .edge, .hold,
+            .watching,
             .unwatched, .watched:
             nil
         }

@@ -19,6 +19,8 @@ struct Lock: Linked {
     var predecessor = Predecessor.unremarkable
     /// Where in the history the last lease on it is that has ended.
     var latestHold = HoldPlace.nowhere
+    /// Where the histograms of its name are, if that has its own.
+    var histograms: Int?
     /// The slot of another lock, whose name has the same fingerprint.
     var nextWithSameFingerprint: Int?
     /// In the list of idle locks, or in that of locks with grants due.
@@ -26,16 +28,16 @@ struct Lock: Linked {
 
     mutating func vacate() { self = Lock(name: .placeholder) }
 
-    /// Removes a lease, which must be there; says where in the history it is to be remembered, if that has places for the lock.
+    /// Removes a lease, which must be there; says where in the history it is to be remembered, if that has places for the lock, and in which histograms.
     mutating func removeHolder(
         _ place: Place,
         _ limit: HolderLimit,
         ringSize: Int,
         limits: (Place) -> HolderLimit
-    ) -> HoldPlace {
+    ) -> (HoldPlace, histograms: Int?) {
         holders.remove(place, limit, limits: limits)
         latestHold.advance(ringSize)
-        return latestHold
+        return (latestHold, histograms)
     }
 
     /// Whether the claim `wait`, which waits and tolerates so many holders, is the next one to be granted and they admit it.

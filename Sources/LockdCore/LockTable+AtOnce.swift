@@ -21,6 +21,7 @@ extension LockTable {
             let charge = users.charge(sessions[session].user, leases: 1, bytes: Charge.byteCount(of: name))
         else { return nil }
         idleLocks.remove(lock, in: &locks)
+        histograms.waits.recordNothing()
         return makeLease(
             of: insertClaim(id, Owner(of: id), nil, .exclusive, nil, in: session, on: LockSlots(lock), charge)
         )

@@ -61,6 +61,7 @@ extension LockTable {
             return lock
         }
         let lock = locks.insert(Lock(name: name))
+        locks[lock].histograms = histograms.place(of: name)
         names.insert(lock, in: &locks)
         return lock
     }
@@ -88,6 +89,7 @@ extension LockTable {
             if grantsLeft == 0 { return putOffGrants(of: head.claim, since: due) }
             grantsLeft -= 1
             endWait(head.claim)
+            recordWait(of: head.claim)
             grant(head.claim, &effects)
             if claims[head.claim].locks.isSingle { continue }
             // Whoever is next for the other names may be admitted there as well.
@@ -194,9 +196,10 @@ extension LockTable {
     /// Its locks may be idle then: ``grantHeads(of:since:_:)`` follows.
     mutating func removeLease(_ claim: Int, _ outcome: LeaseOutcome, at instant: MonotonicInstant) {
         clearDeadline(of: claim)
-        removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
+        let grantedAt = removeHolder(claim, of: claims[claim].locks.first, outcome, at: instant)
+        histograms.holds.record(from: grantedAt, to: instant)
         if !claims[claim].locks.isSingle {
-            for lock in claims[claim].locks.others { removeHolder(claim, of: lock, outcome, at: instant) }
+            for lock in claims[claim].locks.others { _ = removeHolder(claim, of: lock, outcome, at: instant) }
             leaseReserve -= claims[claim].locks.count - 1
             untie(claims[claim].locks)
         }
@@ -205,12 +208,13 @@ extension LockTable {
         remove(claim)
     }
 
+    /// Takes a lease off one of its locks, and says when it was granted.
     private mutating func removeHolder(
         _ lease: Int,
         of lock: Int,
         _ outcome: LeaseOutcome,
         at instant: MonotonicInstant
-    ) {
+    ) -> MonotonicInstant {
         let (place, limit) = (claims[lease].place(at: lease), claims[lease].holderLimit)
         let hold = PlainHold(
             token: FencingToken(place.number),
@@ -221,8 +225,12 @@ extension LockTable {
             endedAt: instant
         )
         let hasNote = claims[lease].note != nil
-        let at = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) { claims[$0.claim].holderLimit }
+        let (at, histograms) = locks[lock].removeHolder(place, limit, ringSize: history.ringSize) {
+            claims[$0.claim].holderLimit
+        }
+        if let histograms { self.histograms.recordHold(at: histograms, from: hold.grantedAt, to: instant) }
         remember(hold, hasNote, of: lease, on: lock, at: at)
+        return hold.grantedAt
     }
 
     /// Takes note that a claim on all of these locks has left the table.

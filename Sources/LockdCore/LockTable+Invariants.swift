@@ -11,6 +11,7 @@ extension LockTable {
         checkSessions()
         checkDeadlines()
         checkHistory()
+        checkHistograms()
         checkUsers()
     }
 

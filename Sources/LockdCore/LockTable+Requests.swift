@@ -169,6 +169,7 @@ extension LockTable {
             refuse(request.id, .tooManyLeases(limit: limits.leases), &effects)
         } else {
             let charge = charge(request.terms, in: session, waits: false, isFree: true)
+            histograms.waits.recordNothing()
             grant(insertClaim(request, in: session, on: takeLocks(on: request.terms.names), charge), &effects)
         }
     }
@@ -206,6 +207,7 @@ extension LockTable {
         if let tag = request.id.tag { sessions[session].waitsByTag[tag] = claim }
         if case .after(let length) = request.terms.wait { setDeadline(of: claim, to: lastInstant + length) }
         noteWhomItHoldsUp(claim)
+        makeHistograms(for: claim)
         if wasFree { putOffGrants(of: claim, since: suspendedUntil) }
         return claim
     }

@@ -129,6 +129,7 @@ extension LockTable {
         let claim = insertClaim(record, in: session)
         let place = claims[claim].place(at: claim)
         for lock in claims[claim].locks { locks[lock].queue.append(place) }
+        makeHistograms(for: claim)
         users[claims[claim].charge.user].beginWait()
         sessions[session].waits.append(claim, in: &claims)
         if claims[claim].needsReserve { leaseReserve += claims[claim].locks.count }

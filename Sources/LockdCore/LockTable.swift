@@ -27,6 +27,7 @@ public struct LockTable: Sendable {
     }
     /// What has happened so far.
     public internal(set) var totals = Totals()
+    var histograms = Histograms()
 
     var locks = Slab<Lock>()
     var names = NameIndex()

@@ -62,6 +62,10 @@ public struct Limits: Hashable, Sendable {
     public var holds = 65_536
     /// The most bytes of the notes, commands and units of those, as they are spelled.
     public var holdTextBytes = 16 * 1024 * 1024
+    /// The most names that have histograms of their own: those that are waited for first.
+    public var namedHistograms = 100
+    /// How many of ``namedHistograms`` a name may get because of requests of one user.
+    public var namedHistogramsPerUser = 50
     /// The most sessions that watch.
     public var watchers = 64
     /// How many of ``watchers`` one user may have.

@@ -26,6 +26,7 @@ extension LockService {
         case .watch(let prefix): watch(prefix, id, in: session)
         case .unwatch: unwatch(id, in: session)
         case .stats: sayStatistics(id, at: now)
+        case .histograms(let page): sayHistograms(page.after, lineLimit(of: page, for: session), id)
         case .ping: answer(id, .pong)
         case .quit: quit(session, id, at: now)
         }
@@ -125,6 +126,7 @@ extension LockService {
         let totals = table.totals
         let statistics: [(String, String)] = [
             ("version", identity.version), ("pid", "\(identity.process)"), ("uptime", "\((now - startedAt).count)ms"),
+            ("start-time", "\(identity.startTime)"),
             ("sessions", "\(sessions.count)"), ("bound", "\(bound.count)"), ("watchers", "\(watchers.count)"),
             ("detached", "\(sessions.values.count { $0.isDetached })"),
             ("log-bytes", "\(log?.liveByteCount ?? 0)"), ("log-limit-bytes", "\(log?.sizes.largestCapacity ?? 0)"),

@@ -24,7 +24,8 @@ public struct LockService {
 
     /// What this daemon can do, as WELCOME says it.
     static let features = [
-        "bind", "cancel", "deadlock", "history", "limit", "list", "max-queue", "mode", "names", "note", "owner",
+        "bind", "cancel", "deadlock", "histograms", "history", "limit", "list", "max-queue", "mode", "names", "note",
+        "owner",
         "progress", "renew", "resume", "revoke", "show", "stats", "ttl", "watch",
     ]
 
@@ -98,10 +99,14 @@ public struct LockService {
         /// The daemon's process.
         public var process: ProcessID
 
-        /// A daemon of this version in this process.
-        public init(version: String, process: ProcessID) {
+        /// When it started by the clock on the wall: milliseconds since 1970.
+        public var startTime: UInt64
+
+        /// A daemon of this version in this process, which started then.
+        public init(version: String, process: ProcessID, startTime: UInt64) {
             self.version = version
             self.process = process
+            self.startTime = startTime
         }
     }
 

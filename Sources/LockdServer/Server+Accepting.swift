@@ -42,6 +42,11 @@ extension Server {
         }
     }
 
+    /// What this process is, which starts now.
+    static func identity(_ version: String) -> LockService.Identity {
+        .init(version: version, process: ProcessID(getpid()), startTime: wallClockMicroseconds() / 1000)
+    }
+
     /// Reads the wall clock, for the least token: microseconds since 1970.
     static func wallClockMicroseconds() -> UInt64 {
         var time = timespec()

@@ -102,7 +102,7 @@ public final class Server {
         self.losses = losses
         let now = self.clock()
         service = LockService(
-            identity: .init(version: configuration.version, process: ProcessID(getpid())),
+            identity: Self.identity(configuration.version),
             limits: limits,
             tokens: tokens.reserver,
             at: now,

@@ -50,6 +50,8 @@ public enum Reply: Hashable, Sendable {
     case denied(LockNames, token: FencingToken, holder: UserID)
     /// One line of STATS; the key is lower-case ASCII with dashes, the value has no space.
     indirect case statistic(key: String, value: String)
+    /// One line of HISTOGRAMS.
+    indirect case histogram(HistogramLine)
     /// The answer to PING.
     case pong
     /// The answer to QUIT, the last line of the session.

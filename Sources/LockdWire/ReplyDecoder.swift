@@ -69,6 +69,7 @@ public enum ReplyDecoder {
                 holder: try words.required("uid", UserID.init(decimal:))
             )
         case .statistic: try words.statistic()
+        case .histogram: .histogram(try words.histogram())
         case .pong: .pong
         case .bye: .bye
         case .error: .error(try words.error())

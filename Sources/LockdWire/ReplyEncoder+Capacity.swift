@@ -10,7 +10,7 @@ extension ReplyEncoder {
             LineWriter.capacity(for: names.spellingByteCount)
         case .granted, .held, .queued, .busy, .timedOut, .cancelled, .deadlock, .renewed, .revoked, .denied, .lost,
             .lostEverything, .restored, .watched,
-            .notHeld, .watching, .lease, .waiter, .hold, .edge, .error, .welcome, .statistic:
+            .notHeld, .watching, .lease, .waiter, .hold, .edge, .error, .welcome, .statistic, .histogram:
             LineWriter.longestCapacity(for: textByteCount(of: reply))
         case .waitCancelled, .notWaiting, .end, .unwatched, .pong, .bye: LineWriter.capacity(for: 0)
         }
@@ -47,6 +47,7 @@ extension ReplyEncoder {
         case .welcome(let welcome):
             welcome.daemonVersion.utf8.count + welcome.features.reduce(0) { $0 + $1.utf8.count + 1 }
         case .statistic(let key, let value): key.utf8.count + value.utf8.count
+        case .histogram(let line): count(line.name) + line.buckets.count * Reply.HistogramLine.bucketByteCount
         case .waitCancelled, .notWaiting, .end, .unwatched, .pong, .bye: 0
         }
     }

@@ -90,6 +90,7 @@ public enum ReplyEncoder {
             writer.write(spelling: key)
             writer.write("=")
             writer.write(spelling: value)
+        case .histogram(let line): write(line, to: &writer)
         case .pong: writer.write("PONG")
         case .bye: writer.write("BYE")
         case .error(let error): write(error, to: &writer)

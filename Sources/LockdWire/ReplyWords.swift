@@ -18,6 +18,7 @@ enum ReplyVerb: String {
     case revoked = "REVOKED"
     case denied = "DENIED"
     case statistic = "STAT"
+    case histogram = "HISTOGRAM"
     case pong = "PONG"
     case bye = "BYE"
     case error = "ERROR"

@@ -26,6 +26,8 @@ public enum Request: Hashable, Sendable {
     case revoke(LockName, token: FencingToken?, reason: Text?)
     /// Asks for the daemon's gauges and counters.
     case stats
+    /// Asks for how long leases were waited for and held.
+    case histograms(Page)
     /// Asks for a sign of life.
     case ping
     /// Ends the session.

@@ -101,6 +101,7 @@ public enum RequestDecoder {
         case .stats:
             try end(words)
             return .stats
+        case .histograms: return .histograms(try page(&words))
         case .ping:
             try end(words)
             return .ping
@@ -272,6 +273,7 @@ private enum Verb: String, CaseIterable {
     case unwatch = "UNWATCH"
     case revoke = "REVOKE"
     case stats = "STATS"
+    case histograms = "HISTOGRAMS"
     case ping = "PING"
     case quit = "QUIT"
 
@@ -303,6 +305,8 @@ private enum Verb: String, CaseIterable {
             self = .revoke
         } else if word.isSpelledInEitherCase("STATS") {
             self = .stats
+        } else if word.isSpelledInEitherCase("HISTOGRAMS") {
+            self = .histograms
         } else if word.isSpelledInEitherCase("PING") {
             self = .ping
         } else if word.isSpelledInEitherCase("QUIT") {

@@ -29,7 +29,7 @@ public enum RequestEncoder {
         case .release(let name, _), .renew(let name, _, _), .show(let name, _), .history(let name): count(name)
         case .list(let prefix, _), .watch(let prefix): count(prefix)
         case .revoke(let name, _, let reason): count(name, reason)
-        case .cancel, .unwatch, .stats, .ping, .quit: 0
+        case .cancel, .unwatch, .stats, .histograms, .ping, .quit: 0
         }
     }
 
@@ -74,6 +74,9 @@ public enum RequestEncoder {
             writer.writeField(" token=", token?.value)
             writer.writeField(" reason=", reason)
         case .stats: writer.write("STATS")
+        case .histograms(let page):
+            writer.write("HISTOGRAMS")
+            write(page, to: &writer)
         case .ping: writer.write("PING")
         case .quit: writer.write("QUIT")
         }

@@ -80,6 +80,8 @@ enum Ending {
     static let system = ExitCode(71)
     /// EX_SOFTWARE: programs wait for each other.
     static let deadlock = ExitCode(70)
+    /// EX_IOERR: what was to be said could not be written.
+    static let notWritten = ExitCode(74)
     /// EX_NOPERM: it is not for this user to do.
     static let denied = ExitCode(77)
     /// There is nothing to do it to.

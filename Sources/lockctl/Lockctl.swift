@@ -25,7 +25,7 @@ struct Lockctl: ParsableCommand {
             Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
             Why.self,
             Tree.self,
-            History.self, Watch.self, Stats.self, Revoke.self, Ping.self, Doctor.self, Version.self,
+            History.self, Watch.self, Stats.self, Metrics.self, Revoke.self, Ping.self, Doctor.self, Version.self,
         ]
     )
 
@@ -47,7 +47,9 @@ struct Lockctl: ParsableCommand {
         main(prepared(arguments))
     }
 
-    /// Whatever is opened next would else stand for a standard stream that is closed, and be written to. The programs that are started find it closed.
+    /// Opens the standard streams that are closed, because whatever is opened next would stand for them and be written to.
+    ///
+    /// The programs that are started find them closed.
     private static func openStandardStreams() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
             _ = clinux_open("/dev/null", O_RDWR | O_CLOEXEC, 0)

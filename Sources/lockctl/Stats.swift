@@ -44,6 +44,8 @@ struct Stats: ParsableCommand {
     /// Numbers and times as numbers, everything else as it is spelled; keys as those of the other objects are.
     static func json(_ key: String, _ value: String) -> (String, JSON) {
         let key = String(key.map { $0 == "-" ? "_" : $0 })
+        // The only instant; it is in milliseconds, as all of them are.
+        if key == "start_time", let number = Int64(value) { return ("start_time_ms", .integer(number)) }
         if let number = Int64(value) { return (key, .integer(number)) }
         var spelling = value
         guard let time = spelling.withUTF8({ Milliseconds(spelling: UnsafeRawBufferPointer($0)) }) else {

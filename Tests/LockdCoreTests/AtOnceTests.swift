@@ -45,6 +45,7 @@ extension LockTable {
         let effects = long.apply(cell.happening.event, at: fixture.now)
         #expect(short.applyAtOnce(cell.happening.event, at: fixture.now) == effects)
         #expect(short.totals == long.totals)
+        #expect(short.allHistograms() == long.allHistograms())
         #expect(short.tokensLeft == long.tokensLeft)
         #expect(
             short.lines(of: "db", after: nil, lineLimit: 9, at: fixture.now).lines

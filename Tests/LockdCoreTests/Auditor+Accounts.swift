@@ -128,6 +128,7 @@ extension Auditor {
         wait.serial = requestCount
         wait.wasFree = grantsAreSuspended && obstacles(to: request).isEmpty
         waits[wait.number] = wait
+        noteTimings(of: wait)
         noteWhomItHoldsUp(wait)
         for name in request.names {
             accounts[name, default: Account()].queue.append(wait.number)
@@ -236,6 +237,7 @@ extension Auditor {
     }
 
     mutating func vacate(_ holder: Holder, at instant: MonotonicInstant) {
+        recordHold(holder, until: instant)
         holders[holder.token] = nil
         for name in holder.names {
             accounts[name]?.holders.removeAll { $0.token == holder.token }

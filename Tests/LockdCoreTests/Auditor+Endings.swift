@@ -18,6 +18,7 @@ extension Auditor {
             "granted to \(id.session), which has no connection"
         )
         var (request, openSince): (AcquireRequest, MonotonicInstant)
+        var arrivedAt = now
         var serial = requestCount
         if let first = names.lazy.compactMap({ accounts[$0]?.queue.first }).first, let wait = waits[first] {
             try require(wait.request.id == id && wait.names == names, "\(id) overtook \(wait.request.id) for \(names)")
@@ -29,7 +30,7 @@ extension Auditor {
             let isOver = wait.deadline.map { $0 < since } ?? false
             try require(!isOver || wait.mayBeLate, "granted after its wait was over")
             try requireOrder(ofGrantTo: wait, since: since)
-            (request, openSince, serial) = (wait.request, since, wait.serial)
+            (request, openSince, serial, arrivedAt) = (wait.request, since, wait.serial, wait.since)
             dequeue(wait)
             grantCount += 1
         } else {
@@ -49,6 +50,7 @@ extension Auditor {
         if request.holderLimit == .exclusive { forgetSilent(on: names) }
         occupy(request, token: token, since: openSince, serial)
         totals.granted += 1
+        recordWait(for: names, since: arrivedAt)
         try requireLimits(of: id.session)
         try told(names, of: predecessor)
     }

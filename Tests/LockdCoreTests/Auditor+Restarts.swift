@@ -19,6 +19,7 @@ extension Auditor {
         }
         for id in detached where clients[id]?.detachedAt == nil { clients[id]?.detachedAt = now }
         for number in waits.keys { noteRestart(ofWait: number) }
+        restartTimings()
         for name in accounts.keys {
             // Forgotten is who has left a name without releasing it; not so of a lease whose end the table has not noticed yet, if it has not.
             let rest = accounts[name]?.abandonments.filter { silent[$0.abandonment.token] != nil } ?? []

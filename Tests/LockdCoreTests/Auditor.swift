@@ -58,6 +58,11 @@ struct Auditor {
     /// Whether requests may have come before something that was due earlier, on names that are claimed together, and is due still.
     var isBehind = false
 
+    /// How long leases were waited for and held; the same of some names, in the order in which they came to be counted alone, and because of which user.
+    var timing = Timing()
+    var namedTimings: [LockName: Timing] = [:]
+    var (timedNames, namedTimingUsers): ([LockName], [UserID]) = ([], [])
+
     // The event that is being looked at, and what it has led to.
     var now = MonotonicInstant(nanoseconds: .min)
     var event = Event.timePassed

@@ -71,6 +71,7 @@ struct Simulation {
             if step % 256 == 0 {
                 table.checkInvariants()
                 try mirror.compare(with: &table)
+                try auditor.observe(histograms: table.allHistograms())
             }
             if chance(plan.restarts) { try restart() }
             if chance(plan.suspensions) { try suspendGrants() }
@@ -82,6 +83,7 @@ struct Simulation {
         for user in Self.users { try apply(.bytesBuffered(user, 0)) }
         try workOff()
         try auditor.observeEnd(of: table)
+        try auditor.observe(histograms: table.allHistograms())
         table.checkInvariants()
     }
 
@@ -144,6 +146,9 @@ struct Simulation {
         guard effects == otherEffects else {
             throw Complaint("\(event) has the effects \(effects), but \(otherEffects) if it goes the short way")
         }
+        guard table.allHistograms() == other.allHistograms() else {
+            throw Complaint("\(event) is counted differently if it goes the short way")
+        }
         swap(&table, &other)
         return effects
     }
@@ -176,6 +181,7 @@ struct Simulation {
     /// Goes on with a table that was made of what is written down of this one.
     private mutating func restart() throws(Complaint) {
         try mirror.compare(with: &table)
+        try auditor.observe(histograms: table.allHistograms())
         let downtime = Downtime(from: now, to: chance(500) ? now : now + duration(0...20))
         let lost = chance(500) ? [] : Set(open.filter { _ in chance(300) } + bound.filter(auditor.isBoundLease))
         table = try mirror.restore(&table, downtime, reservedThrough: reservedThrough, detached: lost)

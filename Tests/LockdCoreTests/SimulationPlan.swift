@@ -41,6 +41,7 @@ struct SimulationPlan: CustomStringConvertible, Sendable {
         var plan = SimulationPlan(name: "restarts", sessionCount: 30, nameCount: 20, clockMoves: 200)
         (plan.restarts, plan.suspensions, plan.detachments) = (10, 5, 150)
         plan.limits.detachedGrace = .seconds(1)
+        (plan.limits.namedHistograms, plan.limits.namedHistogramsPerUser) = (10, 4)
         return plan
     }
 

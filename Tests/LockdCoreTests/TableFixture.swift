@@ -13,7 +13,7 @@ let dave = RequestID(SessionID(4))
 @dynamicMemberLookup
 final class TableFixture {
     private(set) var table: LockTable
-    private var auditor: Auditor
+    private(set) var auditor: Auditor
     /// What the grants of the last event have said of the holders before; the effects that tests compare leave that out.
     private(set) var abandonments: [Abandonment] = []
     private(set) var now = MonotonicInstant(nanoseconds: 1_000_000_000)
@@ -35,6 +35,7 @@ final class TableFixture {
         table.checkInvariants()
         do {
             try auditor.observe(event, at: now, effects, leaseCount: table.leaseCount)
+            try auditor.observe(histograms: table.allHistograms())
         } catch {
             Issue.record("\(error)")
         }

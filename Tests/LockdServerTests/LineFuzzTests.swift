@@ -100,7 +100,7 @@ private struct LineFuzz {
             }
             switch reply?.reply {
             case nil: return "\(line) is an event that nobody knows"
-            case .lost, .lease, .waiter, .hold, .statistic, .queued, .edge, .watched: break
+            case .lost, .lease, .waiter, .hold, .statistic, .histogram, .queued, .edge, .watched: break
             case .bye:
                 client.hasQuit = true
                 client.answers += 1
@@ -173,7 +173,7 @@ struct RandomLines {
         case 16: return "\(tag)LIST\(pick(["", " a", " d"]))\(page())"
         case 17: return "\(tag)REVOKE \(name)\(token())\(pick(["", " reason=x"]))"
         case 18:
-            let others = ["WATCH", "WATCH d", "UNWATCH", "HISTORY a"]
+            let others = ["WATCH", "WATCH d", "UNWATCH", "HISTORY a", "HISTOGRAMS", "HISTOGRAMS limit=1"]
             return tag + pick(["PING", "STATS", "HELLO", "HELLO v=1 client=c", "NONSENSE", ""] + others)
         default: return number(below: 30) == 0 ? "\(tag)QUIT" : "PING"
         }

@@ -17,7 +17,7 @@ import Testing
     private func service(flushWatcher: ((Session) -> Void)? = nil) throws -> LockService {
         let log = try WriteAheadLog(path: path, origin: origin, capacity: 1 << 20)
         var service = LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            identity: .init(version: "0.0.0", process: ProcessID(1), startTime: 0),
             limits: Limits(),
             tokens: EndlessTokens(),
             at: now,

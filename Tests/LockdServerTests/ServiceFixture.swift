@@ -25,7 +25,7 @@ final class ServiceFixture {
         let back = Back()
         tokens = BoundedTokens(reserved: tokenCount)
         service = LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            identity: .init(version: "0.0.0", process: ProcessID(1), startTime: 0),
             limits: limits,
             firstBlock: FencingToken(1)...FencingToken(tokenCount),
             tokens: tokens,

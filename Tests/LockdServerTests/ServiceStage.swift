@@ -24,7 +24,7 @@ final class ServiceStage: TranscriptStage {
 
     init(limits: Limits) {
         service = LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            identity: .init(version: "0.0.0", process: ProcessID(1), startTime: 0),
             limits: limits,
             firstBlock: FencingToken(1)...FencingToken(TokenReserver.largestBlockSize),
             tokens: EndlessTokens(),

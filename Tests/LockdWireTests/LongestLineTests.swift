@@ -91,6 +91,15 @@ import Testing
             .revoked(names, token: token),
             .denied(names, token: token, holder: UserID(.max)),
             .statistic(key: "sessions-per-user-limit", value: "\(UInt64.max)"),
+            .histogram(
+                .init(
+                    name: name,
+                    subject: .hold,
+                    count: .max,
+                    sum: .max,
+                    buckets: .init(repeating: .init(bound: .max, count: .max), count: 30)
+                )
+            ),
             .pong,
             .bye,
             .error(
@@ -98,7 +107,8 @@ import Testing
                     .unexpectedArgument,
                     key: text(64),
                     got: text(64),
-                    want: "HELLO|ACQUIRE|RELEASE|RENEW|CANCEL|SHOW|LIST|HISTORY|WATCH|UNWATCH|REVOKE|STATS|PING|QUIT",
+                    want:
+                        "HELLO|ACQUIRE|RELEASE|RENEW|CANCEL|SHOW|LIST|HISTORY|WATCH|UNWATCH|REVOKE|STATS|HISTOGRAMS|PING|QUIT",
                     limit: .max,
                     scope: .session
                 )
@@ -241,6 +251,7 @@ import Testing
             .history(Self.name),
             .watch(prefix: Self.name),
             .unwatch,
+            .histograms(.init(after: Cursor(lock: .max, line: .max), lineLimit: .max)),
             .revoke(Self.name, token: Self.token, reason: Self.text(256)),
         ] as [Request] {
             #expect(encode(TaggedRequest(tag: Self.tag, request)).utf8.count < 2000)

@@ -33,7 +33,7 @@ struct RandomValues {
     }
 
     private mutating func request() -> Request {
-        switch Int.random(in: 0..<14, using: &generator) {
+        switch Int.random(in: 0..<15, using: &generator) {
         case 0: .hello(.init(client: maybe { $0.text(64) }, resume: maybe { SessionID($0.number()) }))
         case 1, 2:
             .acquire(
@@ -59,12 +59,13 @@ struct RandomValues {
         case 10: .history(name())
         case 11: .watch(prefix: maybe { $0.name() })
         case 12: .unwatch
+        case 13: .histograms(page())
         default: Bool.random(using: &generator) ? .ping : .quit
         }
     }
 
     private mutating func reply() -> Reply {
-        switch Int.random(in: 0..<30, using: &generator) {
+        switch Int.random(in: 0..<31, using: &generator) {
         case 0:
             .welcome(
                 .init(
@@ -112,9 +113,21 @@ struct RandomValues {
         case 25: .unwatched
         case 26: .watched(watchEvent())
         case 27: .lostEverything(reason: .logDamaged)
+        case 29: .histogram(histogram())
         case 28: .restored(SessionID(number()), remainder())
         default: .lost(names(), token: token(), reason: lossReason())
         }
+    }
+
+    private mutating func histogram() -> Reply.HistogramLine {
+        let bounds = Set((0..<20).map { _ in number() }).sorted().map { $0 as UInt64? } + [nil]
+        return .init(
+            name: maybe { $0.name() },
+            subject: Bool.random(using: &generator) ? .wait : .hold,
+            count: number(),
+            sum: number(),
+            buckets: bounds.map { .init(bound: $0, count: number()) }
+        )
     }
 
     private mutating func remainder() -> Reply.Remainder { .init(leaseCount: count(), waiterCount: count()) }

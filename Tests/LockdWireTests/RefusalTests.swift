@@ -5,7 +5,7 @@ import Testing
 /// What is refused, with the exact answer, in the order of the table of errors in `docs/protocol.md`.
 @Suite struct RefusalTests {
     private static let verbs =
-        "HELLO|ACQUIRE|RELEASE|RENEW|CANCEL|SHOW|LIST|HISTORY|WATCH|UNWATCH|REVOKE|STATS|PING|QUIT"
+        "HELLO|ACQUIRE|RELEASE|RENEW|CANCEL|SHOW|LIST|HISTORY|WATCH|UNWATCH|REVOKE|STATS|HISTOGRAMS|PING|QUIT"
     private static let options = "wait|max-queue|mode|limit|ttl|owner|note|progress|bind"
     private static let tags = "#[A-Za-z0-9._:-]{1,32}"
     private static let names = "visible-characters-but-#|percent-and-two-hexdigits"
@@ -72,6 +72,7 @@ import Testing
         ("LIST limit=1 a", "ERROR unexpected-argument got=a"),
         ("CANCEL #t #u", "ERROR unexpected-argument got=#u"),
         ("STATS all", "ERROR unexpected-argument got=all"),
+        ("HISTOGRAMS a", "ERROR unexpected-argument got=a"),
         ("#t PING %", "#t ERROR unexpected-argument got=%25"),
         ("QUIT now", "ERROR unexpected-argument got=now"),
 
@@ -88,6 +89,7 @@ import Testing
         ("PING a=b", "ERROR unknown-option key=a"),
         ("HISTORY a limit=1", "ERROR unknown-option key=limit"),
         ("WATCH limit=1", "ERROR unknown-option key=limit"),
+        ("HISTOGRAMS of=wait", "ERROR unknown-option key=of want=after|limit"),
         ("UNWATCH a=b", "ERROR unknown-option key=a"),
 
         ("ACQUIRE a wait=0 wait=0", "ERROR repeated-option key=wait"),

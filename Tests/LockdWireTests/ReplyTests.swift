@@ -226,6 +226,22 @@ import Testing
         ("WATCHING jobs/", .watching(prefix: "jobs/")),
         ("UNWATCHED", .unwatched),
         (
+            "HISTOGRAM of=wait count=3 sum-us=1234 buckets-us=100:1,500:0,inf:2",
+            .histogram(
+                .init(
+                    name: nil,
+                    subject: .wait,
+                    count: 3,
+                    sum: 1234,
+                    buckets: [.init(bound: 100, count: 1), .init(bound: 500, count: 0), .init(bound: nil, count: 2)]
+                )
+            )
+        ),
+        (
+            "HISTOGRAM a of=hold count=0 sum-us=0 buckets-us=inf:0",
+            .histogram(.init(name: "a", subject: .hold, count: 0, sum: 0, buckets: [.init(bound: nil, count: 0)]))
+        ),
+        (
             "* QUEUED a b session=3 pid=4121 uid=1000 command=x unit=web.service position=2 note=n",
             .watched(.queued("a b", by: unitPeer, position: 2, note: "n"))
         ),

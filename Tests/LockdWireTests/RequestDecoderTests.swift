@@ -76,6 +76,8 @@ import Testing
             ("REVOKE a", .revoke("a", token: nil, reason: nil)),
             ("REVOKE a token=9 reason=stuck%21", .revoke("a", token: 9, reason: "stuck!")),
             ("STATS", .stats),
+            ("HISTOGRAMS", .histograms(.init())),
+            ("HISTOGRAMS after=1.2 limit=10", .histograms(.init(after: Cursor(lock: 1, line: 2), lineLimit: 10))),
             ("PING", .ping),
             ("QUIT", .quit),
         ] as [(String, Request)]
@@ -89,6 +91,7 @@ import Testing
     @Test(arguments: [
         ("HELLO", ""), ("ACQUIRE", " a"), ("RELEASE", " a"), ("RENEW", " a"), ("CANCEL", " #t"), ("SHOW", " a"),
         ("LIST", ""), ("HISTORY", " a"), ("WATCH", " a"), ("UNWATCH", ""), ("REVOKE", " a"), ("STATS", ""),
+        ("HISTOGRAMS", ""),
         ("PING", ""), ("QUIT", ""),
     ])
     func aVerbMayBeWrittenInEitherCase(verb: String, rest: String) throws {

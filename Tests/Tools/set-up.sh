@@ -114,6 +114,13 @@ done
 pkg-config --exists libsystemd || install_packages libsystemd-dev
 command -v systemd-socket-activate >/dev/null || install_packages systemd
 
+# What reads the metrics in the tests. Out of its package, because to install that would start a service.
+if [ ! -x .build/prometheus/usr/bin/promtool ] && command -v apt-get >/dev/null; then
+    say "fetching Prometheus into .build/prometheus"
+    mkdir -p .build/prometheus
+    (cd .build/prometheus && apt-get download -qq -o APT::Sandbox::User="$(id -un)" prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb)
+fi
+
 python=$(find_python)
 if [ -z "$python" ]; then
     install_packages python3 python3-venv

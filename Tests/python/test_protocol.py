@@ -11,6 +11,7 @@ from lockd._protocol import LINE_LIMIT, Received, Session
 from lockd._requests import (
     Acquire,
     Hello,
+    Histograms,
     History,
     List,
     Ping,
@@ -118,6 +119,7 @@ class TestBytes:
             (Show(b"x"), ["LEASE x token=5", "WAITER x position=1", "END"], [False, False, True]),
             (List(), ["LEASE a token=5", "LEASE b token=6", "END next=1.2"], [False, False, True]),
             (Stats(), ["STAT pid=5", "END"], [False, True]),
+            (Histograms(), ["HISTOGRAM of=wait", "HISTOGRAM a of=hold", "END"], [False, False, True]),
             (History(b"x"), ["HOLD x token=5 outcome=ended", "END"], [False, True]),
             (
                 Acquire((b"x",)),

@@ -8,6 +8,7 @@ from typing import Callable
 import pytest
 
 from lockd import LocalProtocolError
+from lockd._request_parsing import parse_request
 from lockd._requests import (
     EXCLUSIVE,
     FOREVER,
@@ -17,6 +18,7 @@ from lockd._requests import (
     Acquire,
     Cancel,
     Hello,
+    Histograms,
     History,
     List,
     Ping,
@@ -29,7 +31,6 @@ from lockd._requests import (
     Stats,
     Unwatch,
     Watch,
-    parse_request,
 )
 
 LONG_NAMES = tuple(bytes([0xA0 + number]) * 255 for number in range(16))
@@ -71,6 +72,8 @@ CANONICAL: list[tuple[str, Request]] = [
     ("REVOKE x", Revoke(b"x")),
     ("REVOKE x token=7 reason=too%20slow", Revoke(b"x", token=7, reason=b"too slow")),
     ("STATS", Stats()),
+    ("HISTOGRAMS", Histograms()),
+    ("HISTOGRAMS after=1.2 limit=10", Histograms(after="1.2", limit=10)),
     ("PING", Ping()),
     ("QUIT", Quit()),
 ]

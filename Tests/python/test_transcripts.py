@@ -20,7 +20,8 @@ from lockd import _replies as replies
 from lockd._answers import ANSWERS, INNER_LINES, names_match
 from lockd._parsing import parse_reply
 from lockd._protocol import Session
-from lockd._requests import Acquire, Cancel, Request, parse_request
+from lockd._request_parsing import parse_request
+from lockd._requests import Acquire, Cancel, Request
 
 TRANSCRIPTS = sorted((pathlib.Path(__file__).parents[1] / "Transcripts").glob("*.txt"))
 

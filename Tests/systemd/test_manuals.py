@@ -12,7 +12,7 @@ from box import ROOT
 
 MANUALS = sorted((ROOT / "docs/man").iterdir())
 SUBCOMMANDS = [
-    "run", "once", "flock", "acquire", "release", "renew", "wait", "ls", "show", "why", "tree", "history", "watch", "stats", "revoke", "ping", "doctor", "version",
+    "run", "once", "flock", "acquire", "release", "renew", "wait", "ls", "show", "why", "tree", "history", "watch", "stats", "metrics", "revoke", "ping", "doctor", "version",
 ]  # fmt: skip
 
 

@@ -154,7 +154,7 @@ import Testing
         )
         table.checkInvariants()
         var service = LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            identity: .init(version: "0.0.0", process: ProcessID(1), startTime: 0),
             limits: Limits(),
             tokens: EndlessTokens(),
             at: now,

@@ -71,7 +71,7 @@ struct RestartFuzz {
         _ now: MonotonicInstant
     ) -> LockService {
         LockService(
-            identity: .init(version: "0.0.0", process: ProcessID(1)),
+            identity: .init(version: "0.0.0", process: ProcessID(1), startTime: 0),
             limits: limits,
             tokens: BoundedTokens(reserved: 1 << 20),
             at: now,

@@ -11,6 +11,7 @@ from ._requests import (
     Acquire,
     Cancel,
     Hello,
+    Histograms,
     History,
     List,
     Ping,
@@ -47,6 +48,7 @@ ANSWERS: dict[type[Request], tuple[type[Reply], ...]] = {
     Unwatch: (replies.Unwatched,),
     Revoke: (replies.Revoked, replies.Denied, replies.NotHeld),
     Stats: (replies.Statistic, replies.End),
+    Histograms: (replies.Histogram, replies.End),
     Ping: (replies.Pong,),
     Quit: (replies.Bye,),
 }
@@ -56,13 +58,14 @@ INNER_LINES = (
     replies.LeaseLine,
     replies.WaiterLine,
     replies.Statistic,
+    replies.Histogram,
     replies.Hold,
     replies.Progress,
     replies.DeadlockEdge,
 )
 
 #: Requests whose answer is a listing. They change nothing, so they can be asked as often as one likes.
-LISTINGS = (Show, List, History, Stats)
+LISTINGS = (Show, List, History, Stats, Histograms)
 
 #: Lines that nobody asked for.
 EVENTS = (replies.Lost, replies.AllLost, replies.Restored, replies.Event, replies.Missed)

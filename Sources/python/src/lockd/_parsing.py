@@ -25,6 +25,7 @@ from ._replies import (
     Event,
     Granted,
     Held,
+    Histogram,
     Hold,
     LeaseLine,
     Lost,
@@ -302,6 +303,27 @@ def _hold(words: _Words) -> Reply:
     )
 
 
+def _buckets(word: str) -> tuple[tuple[int | None, int], ...] | None:
+    buckets: list[tuple[int | None, int]] = []
+    for bucket in word.split(","):
+        bound, _, count = bucket.partition(":")
+        read = grammar.read_number(bound), grammar.read_number(count)
+        if read[1] is None or (read[0] is None and bound != "inf"):
+            return None
+        buckets.append((read[0], read[1]))
+    return tuple(buckets)
+
+
+def _histogram(words: _Words) -> Reply:
+    return Histogram(
+        name=words.optional_name(),
+        of=words.word("of"),
+        count=words.optional_number("count"),
+        sum=words.optional_number("sum-us"),
+        buckets=words.read("buckets-us", _buckets) or (),
+    )
+
+
 def _statistic(words: _Words) -> Reply:
     for key, value in words.fields.items():
         return Statistic(key, value)
@@ -363,6 +385,7 @@ _PARSERS: dict[str, Callable[[_Words], Reply]] = {
     "REVOKED": lambda words: Revoked(words.names(), words.number("token")),
     "DENIED": lambda words: Denied(words.names(), words.number("token"), words.optional_number("uid")),
     "STAT": _statistic,
+    "HISTOGRAM": _histogram,
     "PONG": lambda words: Pong(),
     "BYE": lambda words: Bye(),
     "ERROR": lambda words: Refused(words.argument(), words.fields),

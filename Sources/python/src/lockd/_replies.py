@@ -331,6 +331,21 @@ class Statistic(Reply):
 
 
 @dataclass(frozen=True)
+class Histogram(Reply):
+    """One line of HISTOGRAMS; all times in microseconds."""
+
+    #: ``None`` for all leases.
+    name: bytes | None
+    #: ``wait`` or ``hold``; a later daemon may know more words.
+    of: str
+    count: int | None = None
+    #: How long all of them took together.
+    sum: int | None = None
+    #: Each bound with how many took no longer, and longer than the bound before; the last bound is ``None``.
+    buckets: tuple[tuple[int | None, int], ...] = ()
+
+
+@dataclass(frozen=True)
 class Pong(Reply):
     """The answer to PING."""
 

@@ -18,7 +18,7 @@ final class Shell {
     init() {
         let first = FencingToken(1_795_428_843_123_457)
         service = LockService(
-            identity: .init(version: "nio", process: ProcessID(0)),
+            identity: .init(version: "nio", process: ProcessID(0), startTime: 0),
             limits: Limits(),
             firstBlock: first...FencingToken(first.value + 1 << 40),
             tokens: EndlessTokens(),

@@ -35,7 +35,7 @@ private struct Play {
         limits.endingsPerTurn = 5
         limits.locksPerPage = 2
         service = LockService(
-            identity: LockService.Identity(version: "0", process: ProcessID(1)),
+            identity: LockService.Identity(version: "0", process: ProcessID(1), startTime: 0),
             limits: limits,
             firstBlock: FencingToken(1)...FencingToken(1 << 40),
             tokens: NoMoreTokens(),
