@@ -45,8 +45,8 @@ build: setup ## build everything for debugging, tests included
 	swift build --build-tests $(swift_flags)
 
 .PHONY: release
-release: setup ## build lockd and lockctl, optimised, with the Swift library in them: .build/release/lockd, .build/release/lockctl
-	swift build --configuration release --static-swift-stdlib $(swift_flags)
+release: setup ## build lockd and lockctl, optimised, stripped, with the Swift library in them: .build/release/lockd, .build/release/lockctl
+	swift build --configuration release --static-swift-stdlib -Xlinker --strip-all $(swift_flags)
 
 .PHONY: docs
 docs: build ## make the documentation of the Swift libraries, in .build/docs, and check it
