@@ -7,8 +7,11 @@ import LockdWire
 struct Ping: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping",
-        abstract: "Ask the daemon whether it is there."
+        abstract: "Ask the daemon whether it is there.",
+        discussion: "Exits with 69 if it is not, or does not answer within five seconds."
     )
+
+    private static let patience = Milliseconds.seconds(5)
 
     @OptionGroup var daemon: DaemonOptions
 
@@ -17,7 +20,7 @@ struct Ping: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let (connection, welcome, path) = try daemon.connect()
+            let (connection, welcome, path) = try daemon.connect(patience: Self.patience)
             let clock = ContinuousClock()
             let start = clock.now
             let reply = try connection.ask(.ping)

@@ -20,6 +20,9 @@ struct WallTime: Equatable {
         return now.milliseconds - milliseconds < halfADay ? format("%H:%M:%S") : format("%Y-%m-%d %H:%M:%S")
     }
 
+    /// `2026-11-25 14:02:11`.
+    var date: String { format("%Y-%m-%d %H:%M:%S") }
+
     private func format(_ pattern: String) -> String {
         var seconds = time_t(milliseconds / 1000)
         var parts = tm()

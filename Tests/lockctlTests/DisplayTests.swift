@@ -73,3 +73,30 @@ import Testing
         )
     }
 }
+
+@Suite struct ClockFindingTests {
+    private let now = WallTime(milliseconds: 1_795_657_460_000)
+
+    private func verdict(began: Int64, uptime: String, at now: WallTime? = nil) -> Finding.Verdict {
+        Examination.clock(["start-time": "\(began)", "uptime": uptime], at: now ?? self.now).verdict
+    }
+
+    @Test func clockThatGoesOnIsGood() {
+        #expect(verdict(began: now.milliseconds - 5000, uptime: "5000ms") == .good)
+        #expect(verdict(began: now.milliseconds - 5000, uptime: "5100ms") == .good)
+        #expect(Examination.clock([:], at: now).verdict == .good)
+    }
+
+    @Test func clockThatWasSetForwardOrStoodStillDuringASuspensionIsGood() {
+        #expect(verdict(began: now.milliseconds - 3_600_000, uptime: "5s") == .good)
+    }
+
+    @Test func clockThatWasSetBackIsAWarning() {
+        #expect(verdict(began: now.milliseconds, uptime: "5m") == .warning)
+        #expect(verdict(began: now.milliseconds + 1000, uptime: "5s") == .warning)
+    }
+
+    @Test func clockOfLongAgoIsWrong() {
+        #expect(verdict(began: 0, uptime: "5s", at: WallTime(milliseconds: 5000)) == .wrong)
+    }
+}

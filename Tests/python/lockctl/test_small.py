@@ -156,3 +156,13 @@ def test_version_without_a_daemon_is_that_of_lockctl(daemon: Daemon) -> None:
     assert ran.returncode == 69
     assert ran.stdout.startswith("lockctl ")
     assert "cannot connect to lockd" in ran.stderr
+
+
+def test_ping_does_not_wait_long_for_a_silent_daemon(daemon: Daemon) -> None:
+    daemon.process.send_signal(signal.SIGSTOP)
+    try:
+        result = daemon.lockctl("ping")
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    assert (result.returncode, result.stdout) == (69, "")
+    assert "answer" in result.stderr
