@@ -79,6 +79,11 @@ bench-clients: release ## measure the client libraries beside other locks, as fa
 	swift build --package-path Tests/Benchmarks --configuration release --product client-load
 	$(python) Tests/Benchmarks/clients.py
 
+.PHONY: bench-lockctl
+bench-lockctl: release ## measure the command line beside flock, and beside etcdctl (Debian: etcd-server, etcd-client) and a Redis script (redis-server), if those are installed
+	swift build --package-path Tests/Benchmarks --configuration release --product stamp
+	$(python) Tests/Benchmarks/lockctl.py
+
 ##### Test
 
 .PHONY: test
@@ -96,7 +101,7 @@ test-python: release ## run the Python tests: the client, the examples, lockctl,
 	COVERAGE_FILE=.build/coverage $(pytest) $(foreach module,$(core),$(wildcard Tests/python/test_$(module)*.py) --cov=lockd._$(module)) $(coverage_flags)
 	$(pytest) Tests/Tools
 	$(pytest) Tests/Demo
-	$(pytest) Tests/Benchmarks/test_run.py Tests/Benchmarks/test_clients.py
+	$(pytest) Tests/Benchmarks/test_run.py Tests/Benchmarks/test_clients.py Tests/Benchmarks/test_lockctl.py
 
 .PHONY: test-systemd
 test-systemd: release setup-packaging ## test the package and the units, each test in a container with systemd as PID 1; needs root

@@ -47,6 +47,9 @@ let package = Package(
             swiftSettings: settings
         ),
 
+        // The command whose lock is handed over in lockctl.py.
+        .executableTarget(name: "stamp", cSettings: cSettings),
+
         // The daemon's table and wire code on SwiftNIO, for docs/decisions/0001.
         .executableTarget(
             name: "nio-lockd",

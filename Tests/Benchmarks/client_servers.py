@@ -96,12 +96,7 @@ def postgres(programs: Path, folder: Path, cpu: int | None) -> Iterator[None]:
         wait_until_ready(programs, folder)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(run.STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        run.stop(process)
 
 
 def wait_until_ready(programs: Path, folder: Path) -> None:

@@ -112,12 +112,7 @@ class Server:
             wait_for_server(running)
             yield running
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            stop(process)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +158,16 @@ def failure(name: str, status: int, printed: str) -> BenchmarkError:
     last = printed.splitlines()[-LAST_LINES:]
     said = "; it said last:" if last else " and said nothing"
     return BenchmarkError("\n".join([f"{name} {fate}{said}", *last]))
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Has a server end, by force if it does not do so in time."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def pinning(cpu: int | None) -> Callable[[], None] | None:
