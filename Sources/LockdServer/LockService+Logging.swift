@@ -322,8 +322,8 @@ extension LockService {
 
     /// Writes again what still counts of the oldest records, a little of it.
     private mutating func clean(_ log: WriteAheadLog) {
-        var cleaned = 0
-        while let header = log.nextRecordToKeep(cleaned: &cleaned) {
+        var cleaning = log.beginCleaning()
+        while let header = log.nextRecordToKeep(&cleaning) {
             let lostCount = log.lostRecordCount
             if !recordAgain(header, in: log) || log.lostRecordCount > lostCount { return }
             log.dropOldest()

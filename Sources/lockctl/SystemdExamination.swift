@@ -56,23 +56,30 @@ struct SystemdExamination {
 
     private func service(_ unit: [String: String]) -> Finding? {
         let subject = "lockd.service"
+        let restarts = unit["NRestarts"].flatMap { Int($0) } ?? 0
         switch unit["ActiveState"] {
         case _ where unit["LoadState"] == "not-found": return nil
         case "failed":
-            let text = "has failed (\(unit["Result"] ?? "?"))"
             return Finding(
                 subject,
                 .wrong,
-                text,
-                remedy: "\(journalctl) --catalog --unit lockd.service, then: \(asRoot) start lockd.service"
+                "has failed (\(unit["Result"] ?? "?"))",
+                remedy: "\(log), then: \(asRoot) start lockd.service"
             )
-        case "active" where (unit["NRestarts"].flatMap { Int($0) } ?? 0) > 0:
-            let text = "is active, and was restarted \(unit["NRestarts"] ?? "?") times because it ended"
-            return Finding(subject, .warning, text, remedy: "\(journalctl) --catalog --unit lockd.service")
+        // Its systemd starts it again and again.
+        case "activating" where restarts > 0:
+            let status = unit["ExecMainStatus"] ?? "?"
+            let remedy = status == "78" ? "lockd --check-config --config /etc/lockd/lockd.conf" : log
+            return Finding(subject, .wrong, "ends as soon as it is started, with exit code \(status)", remedy: remedy)
+        case "active" where restarts > 0:
+            let times = restarts == 1 ? "once" : "\(restarts) times"
+            return Finding(subject, .warning, "is active, and was restarted \(times) because it ended", remedy: log)
         // Before the first client, and after the last one if it is told so, it does not run.
         case let state: return Finding(subject, .good, "is \(state ?? "unknown")")
         }
     }
+
+    private var log: String { "\(journalctl) --catalog --unit lockd.service" }
 
     /// The last thing that lockd was not content with.
     private func journal() -> Finding? {
@@ -94,7 +101,7 @@ struct SystemdExamination {
     }
 
     private func properties(of unit: String) -> [String: String]? {
-        let names = "LoadState,ActiveState,UnitFileState,Result,NRestarts"
+        let names = "LoadState,ActiveState,UnitFileState,Result,NRestarts,ExecMainStatus"
         guard let lines = output(of: "\(systemctl) show \(unit) --property \(names)") else { return nil }
         var properties: [String: String] = [:]
         for line in lines.split(separator: "\n") {

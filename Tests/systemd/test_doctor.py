@@ -59,15 +59,17 @@ def test_socket_that_nobody_starts_after_the_next_boot_is_a_warning(installed: B
     assert findings(installed)["lockd.socket"]["verdict"] == "ok"
 
 
-def test_service_that_has_failed_is_found_with_what_it_said(installed: Box) -> None:
+def test_service_that_does_not_start_is_found_with_what_is_wrong(installed: Box) -> None:
     installed.write("/etc/lockd/lockd.conf", "no-such-key: 1\n")
-    installed.run(["systemctl", "start", "lockd.service"], check=False)
-    installed.wait_until(lambda: installed.state("lockd.service") == "failed", "the service has failed")
+    installed.run(["systemctl", "start", "--no-block", "lockd.service"])
+    installed.wait_until(lambda: installed.property("lockd.service", "NRestarts") not in ("0", ""), "it was started again")
 
-    found = findings(installed, code=1)
+    found = findings(installed, code=1)["lockd.service"]
 
-    assert found["lockd.service"]["verdict"] == "wrong"
-    assert "journalctl" in found["lockd.service"]["remedy"]
+    assert (found["verdict"], found["text"]) == ("wrong", "ends as soon as it is started, with exit code 78")
+    checked = installed.run(found["remedy"].split(), check=False)
+    assert checked.returncode == 78
+    assert "no-such-key" in checked.stdout + checked.stderr
 
 
 def test_service_that_was_restarted_is_a_warning(installed: Box) -> None:
@@ -78,7 +80,7 @@ def test_service_that_was_restarted_is_a_warning(installed: Box) -> None:
 
     found = findings(installed)["lockd.service"]
 
-    assert (found["verdict"], found["text"]) == ("warning", "is active, and was restarted 1 times because it ended")
+    assert (found["verdict"], found["text"]) == ("warning", "is active, and was restarted once because it ended")
 
 
 def test_warning_in_the_journal_is_said(installed: Box) -> None:

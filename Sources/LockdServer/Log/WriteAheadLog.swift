@@ -317,23 +317,35 @@ final class WriteAheadLog {
     /// Whether there is something to clean: not for a few records only, because to begin costs as much as some.
     var isToBeCleaned: Bool { ring.usedByteCount > capacity / 16 * 9 }
 
-    /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
+    /// How far it is cleaned at once.
+    struct Cleaning {
+        /// How many bytes are looked at, at the most.
+        fileprivate let limit: Int
+        /// How many have been.
+        fileprivate(set) var byteCount = 0
+    }
+
+    /// Cleans some more than was written since the commit before, so that it keeps up, and no more than that, so that nobody waits for it for long.
     ///
-    /// `cleaned` is how many bytes have been looked at, and no more are than should be at once.
-    func nextRecordToKeep(cleaned: inout Int) -> LogRing.Header? {
-        let limit = max(16 * 1024, 4 * appendedByteCount)
+    /// What is written again while it is cleaned is not counted: then there would be no end to it.
+    func beginCleaning() -> Cleaning { Cleaning(limit: max(16 * 1024, 4 * appendedByteCount)) }
+
+    /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
+    func nextRecordToKeep(_ cleaning: inout Cleaning) -> LogRing.Header? {
         // What is on its way to the sockets stays until it is there.
         let end = hasReplies ? memory[.written] : .max
-        while ring.usedByteCount > capacity / 2, cleaned < limit, let (header, position) = ring.oldest {
+        while ring.usedByteCount > capacity / 2, cleaning.byteCount < cleaning.limit,
+            let (header, position) = ring.oldest
+        {
             if position >= end { return nil }
-            cleaned += header.byteCount
+            cleaning.byteCount += header.byteCount
             if header.kind.mayCount, isLive(header, position) { return header }
             ring.drop(header, at: position)
         }
         return nil
     }
 
-    /// Lets go of the record that ``nextRecordToKeep(cleaned:)`` has handed out, which was recorded again.
+    /// Lets go of the record that ``nextRecordToKeep(_:)`` has handed out, which was recorded again.
     func dropOldest() { ring.dropOldest() }
 
     private func isLive(_ header: LogRing.Header, _ position: UInt64) -> Bool {

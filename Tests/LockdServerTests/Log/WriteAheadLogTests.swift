@@ -210,6 +210,26 @@ import Testing
         #expect(log.isUnpublished)
     }
 
+    @Test func littleIsCleanedAtOnceThoughAllOfItCounts() throws {
+        try log.beginRewriting(capacity: 1 << 20)
+        var slot = 0
+        while !log.isToBeCleaned {
+            log.append(try ClaimRecord("a\(slot)", of: 7, token: UInt64(slot) + 1), in: slot)
+            slot += 1
+        }
+        log.commit(nextToken: FencingToken(1 << 40), lastSession: SessionID(7))
+        try log.publish()
+        log.append(try ClaimRecord("b", of: 7, token: 1 << 39), in: slot)
+        var cleaning = log.beginCleaning()
+        while let header = log.nextRecordToKeep(&cleaning) {
+            if header.kind == .claim {
+                log.append(try ClaimRecord("a\(header.slot)", of: 7, token: UInt64(header.slot) + 1), in: header.slot)
+            }
+            log.dropOldest()
+        }
+        #expect((16 * 1024...17 * 1024).contains(cleaning.byteCount))
+    }
+
     /// Slots of all kinds change at random for many rounds of the ring.
     @Test(arguments: [1, 2, 3]) func everythingThatCountsIsKeptWhileTheRingGoesRound(seed: UInt64) throws {
         var random = SeededNumbers(seed: seed)
@@ -252,8 +272,8 @@ import Testing
     }
 
     private func clean(_ claims: [Int: ClaimRecord], _ farewells: [Int: String]) {
-        var cleaned = 0
-        while let header = log.nextRecordToKeep(cleaned: &cleaned) {
+        var cleaning = log.beginCleaning()
+        while let header = log.nextRecordToKeep(&cleaning) {
             if header.kind == .claim, let claim = claims[header.slot] { log.append(claim, in: header.slot) }
             if header.kind == .session { log.append(LogRecord.Session(7), in: 1) }
             if header.kind == .farewell, let text = farewells[header.slot] {
