@@ -37,14 +37,34 @@ struct Lockctl: ParsableCommand {
             complain("cannot read the arguments, which are in /proc/self/cmdline")
             exit(withError: Ending.system)
         }
-        let arguments = Array(words.dropFirst())
         // Under the name of flock(1) it is flock(1).
-        if name.split(separator: "/").last == "flock" { return main(["flock"] + arguments) }
+        let isFlock = name.split(separator: "/").last == "flock"
+        let arguments = (isFlock ? ["flock"] : []) + words.dropFirst()
         if let objection = objection(to: arguments) {
             complain(objection)
             exit(withError: ExitCode.validationFailure)
         }
-        main(prepared(arguments))
+        let prepared = prepared(arguments)
+        runAtOnce(prepared)
+        main(prepared)
+    }
+
+    /// Runs a subcommand without looking at the others, and ends, if there is nothing wrong with its command line.
+    ///
+    /// ArgumentParser looks at all of them first, at each level anew, which takes longer than a lease does. What is wrong, and what asks for help, is left to it.
+    private static func runAtOnce(_ arguments: [String]) {
+        guard let word = arguments.first,
+            let subcommand = configuration.subcommands.first(where: { $0._commandName == word }),
+            var command = try? subcommand.parse(Array(arguments.dropFirst()))
+        else { return }
+        do {
+            try command.run()
+            Glibc.exit(EXIT_SUCCESS)
+        } catch let code as ExitCode {
+            Glibc.exit(code.rawValue)
+        } catch {
+            subcommand.exit(withError: error)
+        }
     }
 
     /// Opens the standard streams that are closed, because whatever is opened next would stand for them and be written to.
