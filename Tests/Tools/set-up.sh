@@ -103,9 +103,9 @@ mkdir -p .build
 exec 9>.build/set-up.lock
 flock 9
 
-# Swift's package manager calls git and pkg-config; the tests call socat.
+# Swift's package manager calls git and pkg-config; the tests call socat, and complete command lines in zsh and fish.
 programs=()
-for program in git pkg-config socat; do
+for program in git pkg-config socat zsh fish; do
     command -v "$program" >/dev/null || programs+=("$program")
 done
 [ ${#programs[@]} -eq 0 ] || install_packages "${programs[@]}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import pathlib
 import shutil
 import subprocess
 
+import pexpect
 import pytest
 from binaries import binary
 
@@ -73,3 +75,46 @@ def test_script_is_one_of_its_shell(shell: str) -> None:
         pytest.skip(f"there is no {shell}")
     checked = subprocess.run([program, "-n"], input=script, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def script_of(shell: str, directory: pathlib.Path) -> pathlib.Path:
+    path = directory / {"bash": "lockctl", "zsh": "_lockctl", "fish": "lockctl.fish"}[shell]
+    with path.open("w") as script:
+        subprocess.run([binary("lockctl"), "--generate-completion-script", shell], stdout=script, check=True)
+    return path
+
+
+def environment(daemon: Daemon) -> dict[str, str]:
+    path = f"{pathlib.Path(binary('lockctl')).resolve().parent}:{os.environ['PATH']}"
+    return {
+        **os.environ,
+        "LOCKD_SOCKET": str(daemon.socket),
+        "PATH": path,
+        "HOME": str(daemon.directory),
+        "TERM": "dumb",
+    }
+
+
+SHELLS = {
+    "zsh": ("-f", "PS1='READ''Y> '; fpath=({directory} $fpath); autoload -Uz compinit; compinit -u -D"),
+    "fish": ("--no-config", "function fish_prompt; echo 'READ''Y> '; end; source {directory}/lockctl.fish"),
+}
+
+
+@pytest.mark.parametrize(("typed", "expected"), [("lockctl show rep", "reports/nightly"), ("lockctl hist", "history")])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_shell_completes_names_and_subcommands(daemon: Daemon, shell: str, typed: str, expected: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"there is no {shell}")
+    script_of(shell, daemon.directory)
+    option, setup = SHELLS[shell]
+    with daemon.connect() as holder:
+        holder.ask("ACQUIRE reports/nightly")
+        terminal = pexpect.spawn(shell, [option, "-i"], env=environment(daemon), encoding="utf-8", timeout=30)
+        terminal.delaybeforesend = None
+        terminal.sendline(setup.format(directory=daemon.directory))
+        terminal.expect_exact("READY> ")
+        terminal.send(f"{typed}\t")
+        # The line is completed, and nothing is run.
+        terminal.expect_exact(expected)
+        terminal.close(force=True)
