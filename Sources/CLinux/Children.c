@@ -64,6 +64,22 @@ bool clinux_has_children(void) {
     return waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+int clinux_die_with_parent(int signal) {
+    pid_t parent = getppid();
+    if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) == -1) return -1;
+    // Its end in between has sent nothing.
+    return getppid() == parent ? 0 : raise(signal);
+}
+
+static void end_by(int signal) { _exit(128 + signal); }
+
+void clinux_end_by_signals(void) {
+    static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+    if (getpid() != 1) return;
+    struct sigaction action = {.sa_handler = end_by};
+    for (size_t i = 0; i < sizeof ending / sizeof *ending; i++) sigaction(ending[i], &action, NULL);
+}
+
 int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
 void clinux_stop_by(int signal) {

@@ -1,4 +1,5 @@
 import ArgumentParser
+import CLinux
 import Glibc
 import LockdModel
 
@@ -25,6 +26,16 @@ struct CommandOptions: ParsableArguments {
         )
     )
     var onLoss = CommandPolicy().onLoss
+
+    @Flag(help: "End the command and all it has started when the process ends that started lockctl, as by TERM.")
+    var dieWithParent = false
+
+    /// To be called before the lease is asked for: who waits is to end as well.
+    ///
+    /// - Throws: ``SystemFailure``.
+    func begin() throws {
+        if dieWithParent, clinux_die_with_parent(SIGTERM) != 0 { throw SystemFailure("prctl") }
+    }
 
     var policy: CommandPolicy {
         CommandPolicy(leaderOnly: leaderOnly, leaveBehind: leaveBehind, grace: grace, onLoss: onLoss)

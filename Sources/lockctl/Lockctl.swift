@@ -32,6 +32,7 @@ struct Lockctl: ParsableCommand {
     /// Parses the command line and does what it says.
     static func main() {
         openStandardStreams()
+        clinux_end_by_signals()
         let words = RawText.arguments
         guard let name = words.first else {
             complain("cannot read the arguments, which are in /proc/self/cmdline")

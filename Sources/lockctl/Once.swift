@@ -52,6 +52,7 @@ struct Once: ParsableCommand {
         try reportingFailures {
             let names = try lockNames(names)
             let report = LeaseReport(names: names, form: isQuiet ? .quiet : .lines)
+            try commandOptions.begin()
             let (connection, _) = try daemon.begin()
             let lifeline = try Lifeline()
             let note = CommandUnderLease.note(note, for: command)

@@ -9,7 +9,7 @@ struct Run: ParsableCommand {
         abstract: "Run a command while holding a lease.",
         usage: """
             lockctl run [-n | -w <duration>] [-s | --limit <count>] [--max-queue <count>] [--ttl <duration>] [--note <text>] [-E <code>] \
-            [--on-loss terminate|signal:<sig>|ignore] [--leader-only | --leave-behind] [--grace <duration>] [--progress plain|json | -q] \
+            [--on-loss terminate|signal:<sig>|ignore] [--leader-only | --leave-behind] [--grace <duration>] [--die-with-parent] [--progress plain|json | -q] \
             <name> … (-- <command> [<argument> …] | -c <line>)
             """,
         discussion: """
@@ -93,6 +93,7 @@ struct Run: ParsableCommand {
         let names = try lockNames(names)
         let command = line.map { ["/bin/sh", "-c", "--", $0] } ?? command
         try reportingFailures {
+            try commandOptions.begin()
             let (connection, welcome) = try daemon.begin()
             let lifeline = try Lifeline()
             let note = CommandUnderLease.note(note ?? line, for: command)

@@ -39,6 +39,13 @@ int clinux_next_change(struct clinux_change *change);
 // Whether this process has children, those included that have ended and were not waited for.
 bool clinux_has_children(void);
 
+// PR_SET_PDEATHSIG: this process gets `signal` when its parent ends, at once if that has ended already.
+int clinux_die_with_parent(int signal);
+
+// The first process of a pid namespace, as in a container, gets no signal that it has no handler for. If this is one, it ends by those that
+// would end any other process, with 128 and the number of the signal as its exit code.
+void clinux_end_by_signals(void);
+
 // PR_SET_CHILD_SUBREAPER: whoever loses its parent, among the descendants of this process, becomes its child.
 int clinux_become_subreaper(void);
 
