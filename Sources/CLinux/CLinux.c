@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -234,3 +235,5 @@ int clinux_next_option(int count, char *const words[], const char *letters, cons
     if (result == -1 || result == '?') known = NULL;
     return result;
 }
+
+bool clinux_finish_output(void) { return fflush(stdout) == 0 && !ferror(stdout); }

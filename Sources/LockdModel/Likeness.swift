@@ -24,6 +24,8 @@ public enum Likeness {
     ///
     /// Nothing, if none is near: more than two slips, or more than a third of the word, is another word.
     public static func nearest(to word: String, among known: [String]) -> String? {
+        // Nobody mistypes a word of that length, and to look at it takes long.
+        if word.utf8.count > 64 { return nil }
         let near = known.map { (spelling: $0, slips: slips(word, $0)) }
         guard let best = near.min(by: { $0.slips < $1.slips }), best.slips <= min(2, max(1, (word.count + 1) / 3))
         else {

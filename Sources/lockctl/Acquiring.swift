@@ -127,7 +127,7 @@ func lockNames(_ names: [LockName]) throws -> LockNames {
 
 /// A note from the command line.
 func checkNote(_ note: String?) throws {
-    if let note, !(1...Text.longLimit).contains(note.utf8.count) {
-        throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(note.utf8.count)")
+    if let count = note.map({ RawText.bytes(of: $0).count }), !(1...Text.longLimit).contains(count) {
+        throw ValidationError("a note has 1 to \(Text.longLimit) bytes; this one has \(count)")
     }
 }

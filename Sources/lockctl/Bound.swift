@@ -68,12 +68,19 @@ struct Acquire: ParsableCommand {
             }
             defer { close(pidfd) }
             let (connection, welcome) = try daemon.begin()
-            let note = note.flatMap { Text(cutting: $0, limit: Text.longLimit) }
+            let note = note.flatMap { Text(argument: $0) }
             var terms = options.terms(for: names, note: note, of: welcome)
             terms.timeToLive = ttl
             terms.binding = .pidfd
             do {
-                print(try options.acquire(terms, with: pidfd, on: connection))
+                let token = try options.acquire(terms, with: pidfd, on: connection)
+                do {
+                    try write(Array("\(token)\n".utf8), to: STDOUT_FILENO)
+                } catch {
+                    // Nobody could release what nobody knows the token of.
+                    _ = try connection.ask(.release(names.first, token: token))
+                    throw error
+                }
             } catch let refused as Refused where refused.error.code == .foreignProcess {
                 let user = refused.error.got.flatMap { UInt32($0.spelling) }.map { Users.name(of: UserID($0)) }
                 complain(

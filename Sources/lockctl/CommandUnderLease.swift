@@ -49,8 +49,7 @@ struct CommandUnderLease {
     /// What others see about the lease: `note`, or else the command's name.
     static func note(_ note: String?, for command: [String]) -> Text? {
         let program = command[0].split(separator: "/").last.map(String.init) ?? command[0]
-        let bytes = RawText.bytes(of: note ?? program).prefix(Text.longLimit)
-        return try? Text(bytes: bytes, limit: Text.longLimit)
+        return Text(argument: note ?? program)
     }
 
     /// The exit code when the command is not run: by the number of the error, 0 if there was no lease to run it under.

@@ -18,6 +18,12 @@ struct DaemonOptions: ParsableArguments {
     /// The daemon that the environment says.
     static func fromEnvironment() throws -> DaemonOptions { try parse([]) }
 
+    func validate() throws {
+        if let socket, RawText.bytes(of: socket) != Array(socket.utf8) {
+            throw ValidationError("the path of a socket is UTF-8, and \(Readable.text(socket)) is not")
+        }
+    }
+
     private static let client = Text(cutting: "lockctl/\(LockdVersion.current)", limit: Text.shortLimit)
 
     /// Connects and greets.

@@ -12,29 +12,9 @@ extension Text {
     var display: String { Readable.text(bytes) }
 }
 
-/// Bytes of strangers, made fit for people.
-enum Readable {
-    /// The bytes as text if all of it can be shown, else escaped where it cannot.
-    static func text(_ bytes: [UInt8]) -> String {
-        guard let text = String(validating: bytes, as: UTF8.self) else { return bytes.map(escape).joined() }
-        return text.unicodeScalars.map { isShown($0) ? String($0) : $0.utf8.map(escape).joined() }.joined()
-    }
-
+extension Readable {
     /// The same of what was given as an argument.
     static func text(_ argument: String) -> String { text(RawText.bytes(of: argument)) }
-
-    private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
-        default: scalar != "%"
-        }
-    }
-
-    private static func escape(_ byte: UInt8) -> String {
-        if (0x20...0x7E).contains(byte), byte != UInt8(ascii: "%") { return String(UnicodeScalar(byte)) }
-        let digits = String(byte, radix: 16, uppercase: true)
-        return "%" + (digits.count == 1 ? "0" : "") + digits
-    }
 }
 
 /// Lengths of time as people say them.

@@ -70,7 +70,8 @@ struct Exposition {
             let labels = line.name.map { [("name", $0.display)] } ?? []
             var count: UInt64 = 0
             for bucket in line.buckets {
-                count += bucket.count
+                // No daemon counts so far; what a broken one says ends nothing.
+                count = count.addingReportingOverflow(bucket.count).overflow ? .max : count + bucket.count
                 writer.sample("_bucket", labels + [("le", Self.bound(bucket.bound))], "\(count)")
             }
             writer.sample("_sum", labels, Self.decimal(line.sum, digits: 6))

@@ -86,7 +86,9 @@ struct FlockArguments {
         }
         if words.count > 1 { return .run(.path(file), command: try Self.command(Array(words.dropFirst()))) }
         if let descriptor = CInt(file), descriptor >= 0 { return .descriptor(descriptor) }
-        throw Problem("\"\(file)\" is no descriptor; or the command is missing: lockctl flock \(file) <command> …")
+        throw Problem(
+            "\"\(Readable.text(file))\" is no descriptor; or the command is missing: lockctl flock \(Readable.text(file)) <command> …"
+        )
     }
 
     private static func command(_ words: [String]) throws(Problem) -> [String] {
@@ -105,7 +107,9 @@ struct FlockArguments {
         case Self.letter("n"): patience = Milliseconds(0)
         case Self.letter("w"): patience = try patience.map { $0.count == 0 } == true ? patience : Self.seconds(value)
         case Self.letter("E"):
-            guard let code = UInt8(value) else { throw Problem("an exit code is 0 to 255, not \"\(value)\"") }
+            guard let code = UInt8(value) else {
+                throw Problem("an exit code is 0 to 255, not \"\(Readable.text(value))\"")
+            }
             conflictExitCode = Int32(code)
         case Self.letter("o"): closes = true
         case Self.letter("F"): replaces = true
@@ -122,7 +126,9 @@ struct FlockArguments {
     }
 
     private static func descriptor(_ text: String) throws(Problem) -> CInt {
-        guard let descriptor = CInt(text), descriptor >= 0 else { throw Problem("\"\(text)\" is no descriptor") }
+        guard let descriptor = CInt(text), descriptor >= 0 else {
+            throw Problem("\"\(Readable.text(text))\" is no descriptor")
+        }
         return descriptor
     }
 
@@ -132,7 +138,7 @@ struct FlockArguments {
         let number = text.drop { $0 == " " }
         guard let seconds = Double(number.hasPrefix(".") ? "0" + number : String(number)), seconds.isFinite,
             seconds >= 0, number != "."
-        else { throw Problem("\"\(text)\" is no number of seconds; write 5, 0.5 or .007") }
+        else { throw Problem("\"\(Readable.text(text))\" is no number of seconds; write 5, 0.5 or .007") }
         return Milliseconds(Int64(min((seconds * 1000).rounded(.up), Double(Milliseconds.maximum.count))))
     }
 
@@ -142,7 +148,7 @@ struct FlockArguments {
         let unit = text.last.flatMap { units[$0] }
         guard let number = Int64(unit == nil ? text : String(text.dropLast())), number >= 0,
             case let (size, hasOverflown) = number.multipliedReportingOverflow(by: unit ?? 1), !hasOverflown
-        else { throw Problem("\"\(text)\" is no number of bytes; write 4096, 4K or 1M") }
+        else { throw Problem("\"\(Readable.text(text))\" is no number of bytes; write 4096, 4K or 1M") }
         return size
     }
 

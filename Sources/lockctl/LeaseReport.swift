@@ -1,5 +1,6 @@
 import ArgumentParser
 import Glibc
+import LockdClient
 import LockdModel
 import LockdWire
 
@@ -67,18 +68,25 @@ struct LeaseReport {
         say("lost", [("message", .string(reason)), ("response", .string(response.description))])
     }
 
+    /// How many of those that are left are named.
+    private static let leftLimit = 20
+
     /// Says that the command has ended, and what of it keeps the lease.
     func lingers(_ left: [ProcessTree.Member]) {
         switch form {
         case .silent, .quiet: break
         case .line, .lines:
-            let who = left.isEmpty ? "what it has left behind" : left.map(\.display).joined(separator: ", ")
+            let more = left.count > Self.leftLimit ? ["\(left.count - Self.leftLimit) more"] : []
+            let named = left.prefix(Self.leftLimit).map(\.display) + more
+            let who = named.isEmpty ? "what it has left behind" : named.joined(separator: ", ")
             complain(
                 "the command has ended; \(names.display) \(names.areOrIs) held until this has too: \(who)",
                 as: .warning
             )
         case .json:
-            let processes = left.map { JSON.object([("pid", .integer($0.process)), ("command", .string($0.command))]) }
+            let processes = left.prefix(Self.leftLimit).map {
+                JSON.object([("pid", .integer($0.process)), ("command", .string($0.command))])
+            }
             say("lingering", [("processes", .array(processes))])
         }
     }
@@ -121,10 +129,19 @@ struct LeaseReport {
     }
 }
 
-/// Writes a short text, unless nobody reads it: what is to be done must not wait for long for what is said.
+/// Writes a text, unless nobody reads it: what is to be done must not wait for long for what is said.
+///
+/// A pipe that has room at all takes 4096 bytes at once without waiting (PIPE_BUF), so no more than that is written at a time.
 func write(_ text: String, to descriptor: CInt) {
-    let bytes = Array(text.utf8)
-    var stream = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-    guard poll(&stream, 1, 1000) == 1 else { return }
-    _ = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+    var rest = Array(text.utf8)[...]
+    let deadline = MonotonicInstant.now() + .seconds(1)
+    while !rest.isEmpty {
+        let left = CInt(clamping: (deadline - .now()).count)
+        var stream = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&stream, 1, left) == 1 else { return }
+        let part = rest.prefix(4096)
+        let count = part.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
+    }
 }

@@ -48,7 +48,7 @@ struct List: ParsableCommand {
             let known = Listing.header.map { $0.lowercased() }.joined(separator: ", ")
             throw ValidationError("there is no column \"\(column.lowercased())\"; there are \(known)")
         }
-        if let of, Users.number(of: of) == nil { throw ValidationError("there is no user \"\(of)\"") }
+        if let of, Users.number(of: of) == nil { throw ValidationError("there is no user \"\(Readable.text(of))\"") }
     }
 
     func run() throws {

@@ -60,6 +60,10 @@ struct Lockctl: ParsableCommand {
         else { return }
         do {
             try command.run()
+            if !clinux_finish_output() {
+                complain("the output cannot be written: \(String(cString: strerror(errno)))")
+                throw Ending.notWritten
+            }
             Glibc.exit(EXIT_SUCCESS)
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
@@ -73,7 +77,8 @@ struct Lockctl: ParsableCommand {
     /// The programs that are started find them closed.
     private static func openStandardStreams() {
         for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) == -1 {
-            _ = clinux_open("/dev/null", O_RDWR | O_CLOEXEC, 0)
+            // Neither can be used for what it is for, as if it were closed.
+            _ = clinux_open("/dev/null", (descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC, 0)
         }
     }
 

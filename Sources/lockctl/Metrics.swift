@@ -34,10 +34,12 @@ struct Metrics: ParsableCommand {
 
     /// Asks the daemon for all of it.
     private func read() throws -> Exposition {
-        let connection = try daemon.connect(patience: Self.patience).connection
+        let (connection, welcome, _) = try daemon.connect(patience: Self.patience)
         var exposition = Exposition()
         connection.send(.stats)
         var next = try receive(connection, &exposition)
+        // A daemon that was not restarted since it was replaced by a later version may have none.
+        guard welcome.features.contains("histograms") else { return exposition }
         repeat {
             connection.send(.histograms(Request.Page(after: next)))
             next = try receive(connection, &exposition)

@@ -24,7 +24,7 @@ struct ProcessTree {
         var display: String { "\(command) (pid \(process))" }
     }
 
-    /// What this process had for children before there was a command; a shell that becomes lockctl by exec may leave it some.
+    /// The descendants that this process had before there was a command; a shell that becomes lockctl by exec may leave it some.
     private let others: Set<Identity>
     /// With what is looked about, even if the command has been given all other descriptors that there may be.
     private var reserve: [CInt]
@@ -33,7 +33,7 @@ struct ProcessTree {
     init() throws {
         // To look about takes a while, and hardly anybody has children to begin with.
         let processes = clinux_has_children() ? Self.processes() : []
-        others = Set(processes.filter { $0.parent == getpid() }.map(\.identity))
+        others = Set(Self.descendants(among: processes).map(\.identity))
         reserve = (0..<2).map { _ in clinux_open("/dev/null", O_RDONLY | O_CLOEXEC, 0) }
         if reserve.contains(-1) { throw SystemFailure("open") }
     }
@@ -42,15 +42,19 @@ struct ProcessTree {
     mutating func members() -> [Member] {
         reserve.forEach { close($0) }
         reserve = []
-        let processes = Self.processes()
-        let children = Dictionary(grouping: processes, by: \.parent)
+        return Self.descendants(among: Self.processes(), without: others).sorted { $0.process < $1.process }
+    }
+
+    /// Those of this process, without the `others` and theirs.
+    private static func descendants(among processes: [Member], without others: Set<Identity> = []) -> [Member] {
+        let children = Dictionary(grouping: processes.filter { !others.contains($0.identity) }, by: \.parent)
         var found: [Member] = []
-        var next = (children[getpid()] ?? []).filter { !others.contains($0.identity) }
+        var next = children[getpid()] ?? []
         while let member = next.popLast() {
             found.append(member)
             next += children[member.process] ?? []
         }
-        return found.sorted { $0.process < $1.process }
+        return found
     }
 
     /// Whether none is left, though this process has children: those that it had before.

@@ -1,3 +1,5 @@
+import LockdModel
+
 /// Text that may hold any bytes, as arguments and paths can, in a string that everything can be done with that is done with text.
 ///
 /// Bytes that are no UTF-8 stand as the scalars U+10FF00 to U+10FFFF, and so do the bytes of those scalars themselves, which nobody uses. So every array of bytes has
@@ -75,5 +77,16 @@ extension [String] {
             guard let start = buffer.baseAddress else { preconditionFailure("a list that has its NULL is not empty") }
             return try body(start)
         }
+    }
+}
+
+extension Text {
+    /// What was given as an argument, its bytes as they are, as many as a note may have; nothing if there are none.
+    init?(argument: String) {
+        guard let text = try? Text(bytes: RawText.bytes(of: argument).prefix(Text.longLimit), limit: Text.longLimit)
+        else {
+            return nil
+        }
+        self = text
     }
 }

@@ -35,8 +35,8 @@ struct Revoke: ParsableCommand {
     var name: LockName
 
     func validate() throws {
-        if let reason, !(1...Text.longLimit).contains(reason.utf8.count) {
-            throw ValidationError("a reason has 1 to \(Text.longLimit) bytes; this one has \(reason.utf8.count)")
+        if let count = reason.map({ RawText.bytes(of: $0).count }), !(1...Text.longLimit).contains(count) {
+            throw ValidationError("a reason has 1 to \(Text.longLimit) bytes; this one has \(count)")
         }
         if yes, dryRun { throw ValidationError("--yes revokes without a question, and --dry-run does not revoke") }
     }
@@ -71,7 +71,7 @@ struct Revoke: ParsableCommand {
 
     /// Over a connection of its own: while the question was there, the daemon may have ended, and another one gone on.
     private func revoke(_ token: FencingToken?, wasShown: Bool = false) throws {
-        let reason = reason.flatMap { Text(cutting: $0, limit: Text.longLimit) }
+        let reason = reason.flatMap { Text(argument: $0) }
         switch try daemon.connect().connection.ask(.revoke(name, token: token, reason: reason)) {
         case .revoked(let names, let token):
             print("revoked the lease on \(names.display), token \(token)")

@@ -48,7 +48,9 @@ struct Scrape {
             String(line.last == "\r" ? line.dropLast() : line)
         }
         let words = (lines.first ?? "").split(separator: " ", omittingEmptySubsequences: false)
-        guard words.count == 3, !words[0].isEmpty, words[2].hasPrefix("HTTP/1."), words[1].hasPrefix("/") else {
+        guard words.count == 3, !words[0].isEmpty, words[2].hasPrefix("HTTP/1."),
+            let target = Self.path(of: words[1])
+        else {
             return (Response("400 Bad Request", "this is not a request of HTTP/1.1\n"), true)
         }
         let hasBody = words[0] != "HEAD"
@@ -57,7 +59,7 @@ struct Scrape {
             response.more = ["Allow: GET, HEAD"]
             return (response, hasBody)
         }
-        guard words[1].prefix(while: { $0 != "?" }) == "/metrics" else {
+        guard target.prefix(while: { $0 != "?" }) == "/metrics" else {
             return (Response("404 Not Found", "the metrics are at /metrics\n"), hasBody)
         }
         do {
@@ -69,6 +71,14 @@ struct Scrape {
             problem = error
             return (Response("503 Service Unavailable", "\(error)\n"), hasBody)
         }
+    }
+
+    /// The path of a target, which may have `http://` and a host before it, as RFC 9112 (3.2.2) has it.
+    private static func path(of target: Substring) -> Substring? {
+        if target.hasPrefix("/") { return target }
+        guard target.lowercased().hasPrefix("http://") else { return nil }
+        let rest = target.dropFirst("http://".count)
+        return rest.firstIndex(of: "/").map { rest[$0...] } ?? "/"
     }
 
     /// OpenMetrics for those who say that they read it, as Prometheus does; the older format for everybody else.

@@ -1,4 +1,5 @@
 import Glibc
+import LockdModel
 
 /// What systemd and its journal say of the daemon.
 struct SystemdExamination {

@@ -1,3 +1,5 @@
+import LockdModel
+
 /// What `lockd --check-config` says: what would be in force, and where that is said.
 ///
 /// Nothing is changed, and no daemon disturbed.
@@ -17,7 +19,10 @@ struct ConfigurationCheck {
     /// One line for each setting: `limits.sessions: 20000   (/etc/lockd/lockd.conf:3)`.
     var lines: [String] {
         let lines = Setting.all.map { setting in
-            ("\(setting.key): \(settings.spelling(of: setting))", settings.places[setting.key] ?? "default")
+            (
+                "\(setting.key): \(Readable.text(settings.spelling(of: setting)))",
+                settings.places[setting.key] ?? "default"
+            )
         }
         let width = lines.map(\.0.count).max() ?? 0
         return lines.map { text, place in

@@ -13,9 +13,14 @@ struct Environment {
         var variables: [String: String] = [:]
         var next: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? = environ
         while let pointer = next, let entry = pointer.pointee {
-            let parts = String(cString: entry).split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            // By bytes: a sign that combines with the one before would hide it.
+            let bytes = UnsafeBufferPointer(start: entry, count: strlen(entry)).map { UInt8(bitPattern: $0) }
+            let parts = bytes.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
             // Of a name that is there twice the first counts, as for getenv(3).
-            if parts.count == 2 { variables[String(parts[0])] = variables[String(parts[0])] ?? String(parts[1]) }
+            if parts.count == 2 {
+                let name = String(decoding: parts[0], as: UTF8.self)
+                variables[name] = variables[name] ?? String(decoding: parts[1], as: UTF8.self)
+            }
             next = pointer + 1
         }
         return Environment(variables)

@@ -41,12 +41,12 @@ struct Setting {
     func objection(to text: String?) -> String? {
         switch kind {
         case .path:
-            if text?.isEmpty == false { return nil }
-            return "\(key) must be one text that is not empty"
+            guard let text, !text.isEmpty else { return "\(key) must be one text that is not empty" }
+            return text.utf8.contains(0) ? "\(key) must be a path, and has a NUL in it" : nil
         case .level:
             guard let text, !text.isEmpty else { return "\(key) must be one text" }
             if Logger.Level(rawValue: text) != nil { return nil }
-            return "\(key) is \"\(text)\"; it can be \(Self.levelNames)"
+            return "\(key) is \"\(Readable.text(text))\"; it can be \(Self.levelNames)"
         case .idleTime:
             if let text, IdleTime(text) != nil { return nil }
             return "\(key) must be \(IdleTime.choice)\(Self.saying(text))"
@@ -59,5 +59,5 @@ struct Setting {
 
     static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
 
-    private static func saying(_ text: String?) -> String { text.map { ", and is \"\($0)\"" } ?? "" }
+    private static func saying(_ text: String?) -> String { text.map { ", and is \"\(Readable.text($0))\"" } ?? "" }
 }

@@ -17,7 +17,14 @@ struct SettingsFile {
         self.path = path ?? ""
         guard let path else { return }
         do {
-            guard let root = try Yams.compose(yaml: TextFile.read(path)) else { return }
+            let text = try TextFile.read(path)
+            if let line = Self.lineWithReference(in: text) {
+                problems.append(
+                    "\(path):\(line): references, & and *, are not for this file; a text with one of them is put in quotes"
+                )
+                return
+            }
+            guard let root = try Yams.compose(yaml: text) else { return }
             guard let mapping = root.mapping else {
                 problems.append("\(place(of: root)): expected lines like \"socket: /run/lockd/lockd.sock\"")
                 return
@@ -30,6 +37,27 @@ struct SettingsFile {
         }
     }
 
+    /// The first line that may have an anchor or an alias of YAML.
+    ///
+    /// No setting needs them, and a few of them can stand for more than can be read in a lifetime.
+    private static func lineWithReference(in text: String) -> Int? {
+        var number = 0
+        for line in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+            number += 1
+            var quote: UInt8?
+            for byte in line {
+                if byte == quote {
+                    quote = nil
+                } else if quote == nil {
+                    if byte == UInt8(ascii: "#") { break }
+                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { quote = byte }
+                    if byte == UInt8(ascii: "&") || byte == UInt8(ascii: "*") { return number }
+                }
+            }
+        }
+        return nil
+    }
+
     /// Takes what `mapping` says, which is all of the file or, `below` a name, a part of it.
     private mutating func read(_ mapping: Node.Mapping, below group: String?) {
         let prefix = group.map { $0 + "." } ?? ""
@@ -40,7 +68,8 @@ struct SettingsFile {
             guard known.contains(name) else {
                 let meant = Likeness.nearest(to: name, among: known).map { " (did you mean \($0)?)" } ?? ""
                 let choice = known.joined(separator: ", ")
-                problems.append("\(place(of: key)): unknown key \"\(name)\"\(meant); known are \(choice)")
+                let shown = Readable.text(String(name.prefix(64)))
+                problems.append("\(place(of: key)): unknown key \"\(shown)\"\(meant); known are \(choice)")
                 continue
             }
             if name == LimitSetting.group {

@@ -1,3 +1,5 @@
+import LockdModel
+
 /// What keeps the daemon from running with its settings: as many things as were found, each in a sentence that says where.
 struct SettingsProblem: Error, CustomStringConvertible {
     let sentences: [String]
@@ -14,4 +16,9 @@ struct SettingsProblem: Error, CustomStringConvertible {
     init(_ sentence: String) { self.init([sentence]) }
 
     var description: String { sentences.joined(separator: "; ") }
+}
+
+extension Readable {
+    /// What somebody has written, fit for a message.
+    static func text(_ text: String) -> String { self.text(Array(text.utf8)) }
 }

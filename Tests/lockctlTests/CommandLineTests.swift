@@ -87,7 +87,7 @@ import Testing
         (["-w", "10", "a", "--", "true"], "not a duration"), (["-w", "9999d", "a", "--", "true"], "too long"),
         (["", "--", "true"], "cannot be empty"),
         ([String(repeating: "x", count: 256), "--", "true"], "255 bytes at the most; this one has 256"),
-        (["--progress", "-q", "a", "--", "true"], "exclude each other"),
+        (["--progress", "plain", "-q", "a", "--", "true"], "exclude each other"),
         (["a", "b", "a", "--", "true"], "each name can be given once"),
         ((1...17).map(String.init) + ["--", "true"], "16 names at the most, and these are 17"),
         (["--note", "", "a", "--", "true"], "1 to 256 bytes; this one has 0"),

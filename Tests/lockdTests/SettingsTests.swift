@@ -57,6 +57,32 @@ import Testing
         #expect(LimitSetting.all.dropLast().allSatisfy { settings.limits[keyPath: $0.field] == 1 })
     }
 
+    @Test(arguments: [
+        "a0: &a0 [x]\n? *a0\n: 1\n", "log-level: &level debug\n", "socket: *other\n",
+    ])
+    func referencesOfYamlAreRefusedBeforeTheyAreFollowed(text: String) throws {
+        let file = try ConfigurationFile(text)
+        let problem = #expect(throws: SettingsProblem.self) { try Settings(Settings.Request(file: file.path)) }
+        #expect(problem?.description.contains("references, & and *, are not for this file") == true)
+    }
+
+    @Test func signsOfReferencesInQuotesAndCommentsAreNone() throws {
+        let file = try ConfigurationFile("# a & b *\nsocket: \"/tmp/a&b*.sock\"  # *\n")
+        #expect(try Settings(Settings.Request(file: file.path)).socketPath == "/tmp/a&b*.sock")
+    }
+
+    @Test func pathWithANulIsRefused() throws {
+        let file = try ConfigurationFile(#"socket: "/tmp/a\0b""#)
+        let problem = #expect(throws: SettingsProblem.self) { try Settings(Settings.Request(file: file.path)) }
+        #expect(problem?.description.contains("socket must be a path, and has a NUL in it") == true)
+    }
+
+    @Test func whatAMessageRepeatsIsFitForATerminal() throws {
+        let file = try ConfigurationFile(#""a\nMAINPID=1\e[31m": 2"#)
+        let problem = #expect(throws: SettingsProblem.self) { try Settings(Settings.Request(file: file.path)) }
+        #expect(problem?.description.contains("unknown key \"a%0AMAINPID=1%1B[31m\"") == true)
+    }
+
     @Test func limitsComeFromTheFile() throws {
         let file = try ConfigurationFile("limits:\n  sessions: 5\n  reserved-sessions: 1\n  waiters-per-session: 7\n")
         let settings = try Settings(Settings.Request(file: file.path))

@@ -62,7 +62,9 @@ def test_socket_that_nobody_starts_after_the_next_boot_is_a_warning(installed: B
 def test_service_that_does_not_start_is_found_with_what_is_wrong(installed: Box) -> None:
     installed.write("/etc/lockd/lockd.conf", "no-such-key: 1\n")
     installed.run(["systemctl", "start", "--no-block", "lockd.service"])
-    installed.wait_until(lambda: installed.property("lockd.service", "NRestarts") not in ("0", ""), "it was started again")
+    installed.wait_until(
+        lambda: installed.property("lockd.service", "NRestarts") not in ("0", ""), "it was started again"
+    )
 
     found = findings(installed, code=1)["lockd.service"]
 

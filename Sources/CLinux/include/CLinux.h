@@ -132,6 +132,9 @@ int clinux_lock_file(int file, const struct clinux_file_lock *lock);
 // the error number of what failed. Returns its number.
 pid_t clinux_wait_for_file_lock(int file, const struct clinux_file_lock *lock);
 
+// Writes what stdio has kept of the standard output, and returns whether all of it is written that ever was to be; errno says why not.
+bool clinux_finish_output(void);
+
 // open(2) with a mode.
 int clinux_open(const char *path, int flags, mode_t mode);
 

@@ -75,16 +75,21 @@ def test_children_that_were_there_before_are_none_of_the_commands(daemon: Daemon
     wait_until(lambda: "cleaned up" in log.read_text(), "what the command has written is there")
 
 
+@pytest.mark.parametrize("room", [0, 4096])
 @pytest.mark.parametrize("way", ["revoke", "term"])
-def test_loss_ends_the_command_though_nobody_reads_the_message(daemon: Daemon, way: str) -> None:
+def test_loss_ends_the_command_though_nobody_reads_the_message(daemon: Daemon, way: str, room: int) -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(write_end, False)
     with contextlib.suppress(BlockingIOError):
         while True:
             os.write(write_end, b"x" * 4096)
+    if room:
+        os.read(read_end, room)
     os.set_blocking(write_end, True)
+    # With so many names that the message is longer than the room.
+    names = ["a", *(f"{number}" + "\x01" * 250 for number in range(8))]
     process = subprocess.Popen(
-        [binary("lockctl"), "run", "--grace", "1h", "a", "--", "sh", "-c", "exec sleep 1000 2>/dev/null"],
+        [binary("lockctl"), "run", "--grace", "1h", *names, "--", "sh", "-c", "exec sleep 1000 2>/dev/null"],
         env=environment(daemon),
         stderr=write_end,
     )
@@ -98,6 +103,30 @@ def test_loss_ends_the_command_though_nobody_reads_the_message(daemon: Daemon, w
         process.terminate()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     os.close(read_end)
+
+
+def test_descendants_that_were_there_before_are_none_of_the_commands(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    # The child that the shell had ends, and its own child becomes one of lockctl, by the kernel's rule.
+    number, command, fifo = tmp_path / "number", tmp_path / "command", tmp_path / "fifo"
+    os.mkfifo(fifo)
+    command.write_text("trap 'exit 0' TERM\necho ready\nwhile :; do sleep 0.01; done\n")
+    before = f"bash -c 'sleep 1000 >/dev/null & echo $! >{number}; read line <{fifo}' >/dev/null &"
+    process = subprocess.Popen(
+        ["bash", "-c", f"{before} while ! test -s {number}; do :; done; exec {binary('lockctl')} run a -- bash {command}"],
+        env=environment(daemon), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    sleeper = int(number.read_text())
+    with fifo.open("w"):
+        pass
+    status = pathlib.Path(f"/proc/{sleeper}/status")
+    wait_until(lambda: f"PPid:\t{process.pid}\n" in status.read_text(), "it is a child of lockctl")
+    process.terminate()
+    assert process.wait(timeout=30) == 0
+    assert "State:\tZ" not in status.read_text()
+    os.kill(sleeper, signal.SIGKILL)
+    process.stdout.close()
 
 
 def test_closed_streams_are_not_those_of_something_else(daemon: Daemon) -> None:
@@ -143,6 +172,45 @@ def test_arguments_are_bytes(daemon: Daemon) -> None:
         [lockctl, b"run", b"a", b"-c", b"printf " + odd], env=environment(daemon), capture_output=True, timeout=30
     )
     assert line.stdout == odd
+
+
+def test_notes_and_reasons_are_bytes(daemon: Daemon) -> None:
+    lockctl = os.fsencode(binary("lockctl"))
+    note = b"caf\xe9" * 60
+    for words in (
+        [b"run", b"--note", note, b"a", b"--", lockctl, b"ls", b"--json"],
+        [b"acquire", b"--pid", b"%d" % os.getpid(), b"--note", note, b"b"],
+    ):
+        assert subprocess.run([lockctl, *words], env=environment(daemon), stdout=subprocess.DEVNULL).returncode == 0
+    with daemon.connect() as client, daemon.connect() as watcher:
+        assert "note=" + "caf%E9" * 60 in client.ask_lines("SHOW b")[0]
+        watcher.ask("WATCH")
+        client.ask("ACQUIRE c")
+        subprocess.run(
+            [lockctl, b"revoke", b"c", b"--reason", b"\xe9"],
+            env=environment(daemon),
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        assert client.receive().endswith(" why=%E9")
+    wrong = subprocess.run([lockctl, b"ls", b"--socket", b"/tmp/\xff"], capture_output=True)
+    assert wrong.returncode == 64
+    assert b"the path of a socket is UTF-8, and /tmp/%FF is not" in wrong.stderr
+
+
+def test_output_that_cannot_be_written_is_74(daemon: Daemon) -> None:
+    with open("/dev/full", "w") as full:
+        for words in (["ls"], ["ls", "--json"], ["stats"], ["acquire", "--pid", str(os.getpid()), "x"], ["metrics"]):
+            result = subprocess.run(
+                [binary("lockctl"), *words], env=environment(daemon), stdout=full, stderr=subprocess.PIPE, text=True
+            )
+            assert (result.returncode, "cannot be written" in result.stderr) == (74, True), words
+    closed = subprocess.run(
+        ["sh", "-c", f"{binary('lockctl')} metrics >&-"], env=environment(daemon), capture_output=True
+    )
+    assert closed.returncode == 74
+    # The lease whose token nobody has learnt is not there.
+    daemon.wait_until_listed("x", 0)
 
 
 def test_names_and_files_are_bytes(daemon: Daemon) -> None:
