@@ -317,21 +317,13 @@ final class WriteAheadLog {
     /// Whether there is something to clean: not for a few records only, because to begin costs as much as some.
     var isToBeCleaned: Bool { ring.usedByteCount > capacity / 16 * 9 }
 
-    /// How far it is cleaned at once.
-    struct Cleaning {
-        /// How many bytes are looked at, at the most.
-        fileprivate let limit: Int
-        /// How many have been.
-        fileprivate(set) var byteCount = 0
-    }
-
     /// Cleans some more than was written since the commit before, so that it keeps up, and no more than that, so that nobody waits for it for long.
     ///
     /// What is written again while it is cleaned is not counted: then there would be no end to it.
-    func beginCleaning() -> Cleaning { Cleaning(limit: max(16 * 1024, 4 * appendedByteCount)) }
+    func beginCleaning() -> LogCleaning { LogCleaning(limit: max(16 * 1024, 4 * appendedByteCount)) }
 
     /// Lets go of the oldest records that no longer count, while more of the ring is used than should be; hands out the next one that does count.
-    func nextRecordToKeep(_ cleaning: inout Cleaning) -> LogRing.Header? {
+    func nextRecordToKeep(_ cleaning: inout LogCleaning) -> LogRing.Header? {
         // What is on its way to the sockets stays until it is there.
         let end = hasReplies ? memory[.written] : .max
         while ring.usedByteCount > capacity / 2, cleaning.byteCount < cleaning.limit,
