@@ -9,7 +9,13 @@ struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
         abstract: "Look for what keeps programs from their leases, and say what mends it.",
-        discussion: "Exits with 1 if something is wrong. Warnings are not; they say what may go wrong next."
+        discussion: Help.text(
+            "Exits with 1 if something is wrong. Warnings are not; they say what may go wrong next.",
+            examples: [
+                "lockctl doctor": "what is looked at, and how it is",
+                "lockctl doctor --socket /run/x.sock": "of another daemon",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -8,7 +8,12 @@ struct History: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
         abstract: "Show the last leases on a lock that have ended, the latest first.",
-        discussion: "The daemon remembers up to 16 of a lock, and forgets them when it ends."
+        discussion: Help.text(
+            "The daemon remembers up to 16 of a lock, and forgets them when it ends.",
+            examples: [
+                "lockctl history reports/nightly": "who had it, for how long, and how that ended"
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

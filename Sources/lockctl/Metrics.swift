@@ -8,10 +8,16 @@ struct Metrics: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "metrics",
         abstract: "Print the daemon's counters, and how long leases are waited for and held, for Prometheus.",
-        discussion: """
+        discussion: Help.text(
+            """
             As OpenMetrics text, or in the text format of Prometheus, which is what the textfile collector of its node exporter reads. Names in labels are \
             printable UTF-8 as it is, and %XX for every other byte. Exits with 69 if the daemon cannot be reached, 74 if the metrics cannot be written.
-            """
+            """,
+            examples: [
+                "lockctl metrics": "as OpenMetrics",
+                "lockctl metrics --format text": "for the textfile collector",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

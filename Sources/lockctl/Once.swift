@@ -9,11 +9,19 @@ struct Once: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "once",
         abstract: "Run a command while holding a lease, or nothing if somebody else does or is about to.",
-        usage: "lockctl once [--note <text>] [--verbose] <name> … -- <command> [<argument> …]",
-        discussion: """
+        usage: """
+            lockctl once [--note <text>] [-v | -q] [--on-loss terminate|signal:<sig>|ignore] [--leader-only | --leave-behind] \
+            [--grace <duration>] [--die-with-parent] <name> … -- <command> [<argument> …]
+            """,
+        discussion: Help.text(
+            """
             For cron and timers, whose next run is to be skipped while the one before goes on: if the lock is held, or somebody waits for it, it exits with 0 at once, and says so \
             on a terminal only. Otherwise it is like lockctl run -n, with the same exit codes.
-            """
+            """,
+            examples: [
+                "lockctl once backup -- /usr/local/sbin/backup": "in a crontab"
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -9,12 +9,19 @@ struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke",
         abstract: "Take a lease from its holder, who is told so.",
-        discussion: """
+        discussion: Help.text(
+            """
             Whoever revokes a lease says that its holder may be interrupted at any point: the holder goes on until it notices. For the holder's own \
             user and root. On a terminal it shows first whom that hits, and asks; what is revoked then is what was shown, and nothing that came in its place \
             meanwhile. Of several holders it is the one that was granted first. Exits with 1 if nobody holds the name, or if the answer was no, 77 if it is \
             somebody else's.
-            """
+            """,
+            examples: [
+                "lockctl revoke --dry-run reports/nightly": "what it would hit",
+                "lockctl revoke reports/nightly --reason 'hangs'": "asks on a terminal",
+                "lockctl revoke --yes reports/nightly": "does not ask",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -7,7 +7,13 @@ import LockdWire
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show who holds a lock, and who waits for it in which order."
+        abstract: "Show who holds a lock, and who waits for it in which order.",
+        discussion: Help.text(
+            examples: [
+                "lockctl show reports/nightly": "the holder, and the queue",
+                "lockctl show --json reports/nightly": "for programs",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -8,7 +8,13 @@ struct Stats: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",
         abstract: "Show the daemon's counters and limits.",
-        discussion: "lockd-protocol(7) says what each of them means. The counters begin anew when the daemon does."
+        discussion: Help.text(
+            "lockd-protocol(7) says what each of them means. The counters begin anew when the daemon does.",
+            examples: [
+                "lockctl stats": "a line for each",
+                "lockctl stats --json | jq .leases": "one of them",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -9,10 +9,16 @@ struct Tree: ParsableCommand {
         commandName: "tree",
         abstract:
             "Show who waits for whom: each lock with its holders, and below them those who wait, with what they hold themselves.",
-        discussion: """
+        discussion: Help.text(
+            """
             A lock whose holders wait for another one stands below that; what those who wait hold is shown if somebody waits for it, or with --all. The listing that it is taken from is read in pages, so on a busy daemon it is as of several \
             instants.
-            """
+            """,
+            examples: [
+                "lockctl tree": "all locks that somebody waits for",
+                "lockctl tree --all reports/": "those whose names begin so, also if nobody waits",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -12,10 +12,16 @@ struct Wait: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait",
         abstract: "Wait until nobody holds a lock, without acquiring it.",
-        discussion: """
+        discussion: Help.text(
+            """
             It takes no place in the queue: by the time it returns, somebody else may hold the lock. To have it, use lockctl run or lockctl acquire. Exits with 75 if \
             the time is up. It watches the lock; of one user, 32 sessions may do so at a time, of all together 64.
-            """
+            """,
+            examples: [
+                "lockctl wait deploy && ./go": "go on when nobody deploys",
+                "lockctl wait -w 10m deploy": "for ten minutes at the most",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -11,7 +11,13 @@ import enum LockdWire.WatchEvent
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
-        abstract: "Say what happens to locks, a line for each event, until interrupted."
+        abstract: "Say what happens to locks, a line for each event, until interrupted.",
+        discussion: Help.text(
+            examples: [
+                "lockctl watch reports/": "as it happens, until Ctrl-C",
+                "lockctl watch --json | jq .event": "for programs",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

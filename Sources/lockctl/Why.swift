@@ -8,8 +8,12 @@ struct Why: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
         abstract: "Say why a lock is not free: who is in the way, since when, and what those wait for themselves.",
-        discussion:
-            "The listing that it is taken from is read in pages, so on a busy daemon it is as of several instants."
+        discussion: Help.text(
+            "The listing that it is taken from is read in pages, so on a busy daemon it is as of several instants.",
+            examples: [
+                "lockctl why reports/nightly": "in sentences"
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions
