@@ -13,7 +13,8 @@ package final class BlockingConnection {
     package let descriptor: CInt
 
     private var framer = LineFramer(limit: replyLineLimit)
-    private var buffer = [UInt8](repeating: 0, count: 16 * 1024)
+    /// A page of a listing has about as many bytes.
+    private var buffer = [UInt8](repeating: 0, count: 64 * 1024)
 
     /// The longest line that a daemon of this version sends has sixteen names, a note and a unit, all escaped, and less than 16 KiB; the rest is room for
     /// later versions.
@@ -86,9 +87,16 @@ package final class BlockingConnection {
     /// Blocks until it is there.
     ///
     /// - Throws: ``Failure``.
-    package func receive() throws -> Reply {
+    package func receive() throws -> Reply { try receive(Self.decoded) }
+
+    /// The first reply that `read` makes of a line, for whoever does not want all lines decoded at once.
+    ///
+    /// Blocks until it is there. The bytes are `read`'s during the call only, and it must not use the connection.
+    ///
+    /// - Throws: ``Failure``, and whatever `read` throws.
+    package func receive(_ read: (UnsafeRawBufferPointer) throws -> Reply?) throws -> Reply {
         while true {
-            if let reply = try nextBuffered() { return reply }
+            if let reply = try nextBuffered(read) { return reply }
             let count = buffer.withUnsafeMutableBytes { System.receive(into: $0, from: descriptor, waits: true) }
             if count == 0 { throw Failure.closed }
             if count == -1 {
@@ -106,17 +114,24 @@ package final class BlockingConnection {
     /// The next line that has been read already.
     ///
     /// Does not block.
-    package func nextBuffered() throws -> Reply? {
+    package func nextBuffered() throws -> Reply? { try nextBuffered(Self.decoded) }
+
+    private func nextBuffered(_ read: (UnsafeRawBufferPointer) throws -> Reply?) throws -> Reply? {
         while true {
-            let reply = try framer.nextLine { line throws(MalformedReply) -> TaggedReply? in
+            let reply = try framer.nextLine { line in
                 switch line {
-                case .complete(let bytes), .tooLong(let bytes): try ReplyDecoder.decode(bytes)
+                case .complete(let bytes), .tooLong(let bytes): try read(bytes)
                 }
             }
             guard let reply else { return nil }
-            // Nothing comes of a line that a newer daemon has and this version does not know.
-            if let reply { return reply.reply }
+            // Of some lines nothing is made.
+            if let reply { return reply }
         }
+    }
+
+    /// What the line says; nothing if it is one that a newer daemon has and this version does not know.
+    private static func decoded(_ line: UnsafeRawBufferPointer) throws -> Reply? {
+        try ReplyDecoder.decode(line)?.reply
     }
 
     /// The answer to `request`; the events before it go to `onEvent`.

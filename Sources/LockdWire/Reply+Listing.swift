@@ -2,6 +2,46 @@ public import LockdModel
 
 /// The lines of listings.
 extension Reply {
+    /// A line of a listing.
+    package enum ListingLine {
+        /// A lease.
+        case lease(LeaseLine)
+        /// A waiting request.
+        case waiter(WaiterLine)
+
+        /// The name of the lock.
+        package var name: LockName {
+            switch self {
+            case .lease(let line): line.name
+            case .waiter(let line): line.name
+            }
+        }
+
+        /// Who holds it, or waits.
+        package var peer: Peer {
+            switch self {
+            case .lease(let line): line.peer
+            case .waiter(let line): line.peer
+            }
+        }
+
+        /// How long it has been held, or waited for.
+        package var duration: Milliseconds {
+            switch self {
+            case .lease(let line): line.held
+            case .waiter(let line): line.waited
+            }
+        }
+
+        /// How many wait for the lease; `nil` of one that waits itself.
+        package var waiterCount: Int? {
+            switch self {
+            case .lease(let line): line.waiterCount
+            case .waiter: nil
+            }
+        }
+    }
+
     /// A lease in a listing.
     public struct LeaseLine: Hashable, Sendable {
         /// The name of the lock.

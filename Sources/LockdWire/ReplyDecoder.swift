@@ -29,14 +29,36 @@ public enum ReplyDecoder {
     /// - Throws: if the line is no reply. Whatever follows on that connection cannot be relied on either.
     public static func decode(_ line: UnsafeRawBufferPointer) throws(MalformedReply) -> TaggedReply? {
         do throws(ReplyProblem) {
-            guard line.allSatisfy({ $0 < 0x80 }), (try? Words.check(line)) != nil else { throw .notWords }
-            var words = ReplyWords(line)
+            var words = try words(of: line)
             if words.skip("*") { return try words.event().map { TaggedReply($0) } }
             let tag = words.isAtTag ? try words.tag() : nil
             return TaggedReply(tag: tag, try reply(&words))
         } catch {
             throw MalformedReply(line, error.description)
         }
+    }
+
+    /// Whether `line` is one of a listing, for ``listingLine(_:)``, and not its END or anything else.
+    package static func isOfListing(_ line: UnsafeRawBufferPointer) -> Bool {
+        let verb = Words.first(of: line)
+        return verb.isSpelled("LEASE") || verb.isSpelled("WAITER")
+    }
+
+    /// What a line says that ``isOfListing(_:)``: as ``decode(_:)`` has it, for whoever reads very many of them.
+    package static func listingLine(_ line: UnsafeRawBufferPointer) throws(MalformedReply) -> Reply.ListingLine {
+        do throws(ReplyProblem) {
+            var words = try words(of: line)
+            if words.skip("WAITER") { return .waiter(try words.waiter()) }
+            guard words.skip("LEASE") else { throw .unknownVerb }
+            return .lease(try words.lease())
+        } catch {
+            throw MalformedReply(line, error.description)
+        }
+    }
+
+    private static func words(of line: UnsafeRawBufferPointer) throws(ReplyProblem) -> ReplyWords {
+        guard line.allSatisfy({ $0 < 0x80 }), (try? Words.check(line)) != nil else { throw .notWords }
+        return ReplyWords(line)
     }
 
     private static func reply(_ words: inout ReplyWords) throws(ReplyProblem) -> Reply {

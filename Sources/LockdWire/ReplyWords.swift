@@ -65,8 +65,13 @@ enum ReplyProblem: Error, CustomStringConvertible {
 /// by their keys.
 struct ReplyWords {
     private var words: Words
+    /// Which fields there may be, so that those that are missing, as most are, are not looked for in the whole line.
+    private let keys: KeySet
 
-    init(_ line: UnsafeRawBufferPointer) { words = Words(line) }
+    init(_ line: UnsafeRawBufferPointer) {
+        words = Words(line)
+        keys = KeySet(of: words)
+    }
 
     /// Whether the next word is a tag.
     var isAtTag: Bool {
@@ -131,12 +136,11 @@ struct ReplyWords {
         _ key: StaticString,
         _ read: (UnsafeRawBufferPointer) -> Value?
     ) throws(ReplyProblem) -> Value? {
+        guard keys.mayContain(key) else { return nil }
         var rest = words
         while let word = rest.next() {
-            guard let equalsSign = word.offset(of: UInt8(ascii: "=")),
-                word.upTo(equalsSign).isSpelled(key)
-            else { continue }
-            guard let value = read(word.from(equalsSign + 1)) else {
+            guard word.isField(key) else { continue }
+            guard let value = read(word.from(key.utf8CodeUnitCount + 1)) else {
                 throw .bad(key)
             }
             return value
@@ -151,6 +155,27 @@ struct ReplyWords {
     ) throws(ReplyProblem) -> Value {
         guard let value = try optional(key, read) else { throw .missing(key) }
         return value
+    }
+}
+
+/// The keys of a line, or a few more: a key is told from another by its length and first letter only.
+private struct KeySet {
+    private var bits: UInt64 = 0
+
+    init(of words: Words) {
+        var words = words
+        while let word = words.next() {
+            guard let equalsSign = word.offset(of: UInt8(ascii: "=")), let first = word.first else { continue }
+            bits |= Self.bit(first, equalsSign)
+        }
+    }
+
+    /// Whether `key` is one of them; if not, that is certain.
+    func mayContain(_ key: StaticString) -> Bool { bits & Self.bit(key.utf8Start[0], key.utf8CodeUnitCount) != 0 }
+
+    private static func bit(_ first: UInt8, _ count: Int) -> UInt64 {
+        // Times 26, no two keys of a LEASE or a WAITER have one bit.
+        1 << ((UInt64(first) &+ 26 &* UInt64(count)) & 63)
     }
 }
 

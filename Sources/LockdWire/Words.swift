@@ -61,6 +61,13 @@ extension UnsafeRawBufferPointer {
         return true
     }
 
+    /// Whether these are the bytes of a field, `key` and an equals sign and a value.
+    @inline(__always)
+    func isField(_ key: StaticString) -> Bool {
+        let length = key.utf8CodeUnitCount
+        return count > length && self[length] == UInt8(ascii: "=") && upTo(length).isSpelled(key)
+    }
+
     /// Whether these are the bytes of `capitals`, which are ASCII capitals, or of their small letters.
     @inline(__always)
     func isSpelledInEitherCase(_ capitals: StaticString) -> Bool {

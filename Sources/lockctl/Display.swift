@@ -1,18 +1,24 @@
 import Glibc
 import LockdModel
 import LockdWire
+import Synchronization
 
 extension LockName {
     /// The name as a person reads it: printable UTF-8 as it is, everything else escaped as on the wire, so that no stranger's bytes steer a terminal.
-    var display: String { Readable.text(bytes) }
+    var display: String { Readable.text(canonical: spelling) { bytes } }
 }
 
 extension Text {
     /// The text as a person reads it.
-    var display: String { Readable.text(bytes) }
+    var display: String { Readable.text(canonical: spelling) { bytes } }
 }
 
 extension Readable {
+    /// The bytes as they are shown whose canonical spelling is known: that itself, where nothing in it is escaped, as in nearly all of them.
+    static func text(canonical spelling: String, _ bytes: () -> [UInt8]) -> String {
+        spelling.utf8.contains(UInt8(ascii: "%")) ? text(bytes()) : spelling
+    }
+
     /// The same of what was given as an argument.
     static func text(_ argument: String) -> String { text(RawText.bytes(of: argument)) }
 }
@@ -21,25 +27,64 @@ extension Readable {
 extension Milliseconds {
     /// Two units at the most: `0.3 s`, `12 s`, `3 min 12 s`, `2 h 5 min`, `4 d 1 h`.
     var display: String {
-        let seconds = count / 1000
-        if seconds < 10 { return "\(seconds).\(count % 1000 / 100) s" }
-        let units: [(String, Int64)] = [("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)]
-        var rest = seconds
-        var parts: [String] = []
-        for (unit, length) in units where rest >= length || !parts.isEmpty {
-            if parts.count == 2 { break }
-            if rest / length > 0 { parts.append("\(rest / length) \(unit)") }
-            if parts.count == 1 && rest / length == 0 { break }
-            rest %= length
+        var bytes = ByteBuffer()
+        bytes.write(self)
+        return bytes.text(0..<bytes.count)
+    }
+}
+
+extension ByteBuffer {
+    /// Appends a length of time as ``Milliseconds/display`` has it.
+    mutating func write(_ duration: Milliseconds) {
+        let seconds = duration.count / 1000
+        if seconds < 10 {
+            write(seconds)
+            write(".")
+            write(duration.count % 1000 / 100)
+            return write(" s")
         }
-        return parts.joined(separator: " ")
+        if seconds >= 86_400 { return write(seconds, 86_400, " d", 3600, " h") }
+        if seconds >= 3600 { return write(seconds, 3600, " h", 60, " min") }
+        if seconds >= 60 { return write(seconds, 60, " min", 1, " s") }
+        write(seconds)
+        write(" s")
+    }
+
+    /// Appends how many of the large unit there are and, if it is not none, how many of the small one besides.
+    private mutating func write(
+        _ seconds: Int64,
+        _ large: Int64,
+        _ largeUnit: StaticString,
+        _ small: Int64,
+        _ smallUnit: StaticString
+    ) {
+        write(seconds / large)
+        write(largeUnit)
+        let rest = seconds % large / small
+        if rest == 0 { return }
+        write(" ")
+        write(rest)
+        write(smallUnit)
     }
 }
 
 /// Names of users.
 enum Users {
     /// The name of a user, or the number if it has none.
+    ///
+    /// The system is asked once for each user, because it looks through a file for it, or asks a server.
     static func name(of user: UserID) -> String {
+        names.withLock { names in
+            if let name = names[user] { return name }
+            let name = lookUp(user)
+            names[user] = name
+            return name
+        }
+    }
+
+    private static let names = Mutex<[UserID: String]>([:])
+
+    private static func lookUp(_ user: UserID) -> String {
         guard let entry = getpwuid(user.value) else { return "\(user)" }
         return Readable.text(Array(String(cString: entry.pointee.pw_name).utf8))
     }

@@ -31,7 +31,8 @@ struct History: ParsableCommand {
             let lines = try Self.read(connection)
             if json { return print(JSON.array(lines.map(Self.json)).line) }
             if lines.isEmpty { return print("no lease on \(name.display) is remembered") }
-            Self.table(lines, at: .now()).inkedLines.forEach { print($0.written(with: .output)) }
+            let table = Self.table(lines, at: .now())
+            for index in 0..<table.lineCount { print(table.inkedLine(index).written(with: .output)) }
         }
     }
 
@@ -53,24 +54,31 @@ struct History: ParsableCommand {
             emphasis: ["HOW": { $0 == LeaseOutcome.released.rawValue ? nil : .wrong }]
         )
         for line in lines {
-            table.append(
-                [now.earlier(by: line.ago).display(at: now), line.outcome.rawValue] + Listing.words(line.peer) + [
-                    line.waited.display, line.held.display, "\(line.token)", line.note?.display ?? "",
-                ]
-            )
+            table.appendRow { words in
+                words.add(now.earlier(by: line.ago).display(at: now))
+                words.add(line.outcome.rawValue)
+                Listing.add(line.peer, to: &words)
+                words.add(line.waited.display)
+                words.add(line.held.display)
+                words.add("\(line.token)")
+                words.add(line.note?.display ?? "")
+            }
         }
-        return table.without(empty: ["UNIT"])
+        table.hide(empty: ["UNIT"])
+        return table
     }
 
     static func json(_ line: Reply.HoldLine) -> JSON {
-        .object(
-            [
-                ("name", .string(line.name.display)), ("name_escaped", .string(line.name.spelling)),
-                ("outcome", .string(line.outcome.rawValue)), ("token", .integer(line.token.value)),
-            ] + Listing.json(line.peer) + [
-                ("waited_ms", .integer(line.waited.count)), ("held_ms", .integer(line.held.count)),
-                ("ago_ms", .integer(line.ago.count)), ("note", .text(line.note?.display)),
-            ]
-        )
+        .object { object in
+            object.write(member: "name", .string(line.name.display))
+            object.write(member: "name_escaped", .string(line.name.spelling))
+            object.write(member: "outcome", .string(line.outcome.rawValue))
+            object.write(member: "token", .integer(line.token.value))
+            Listing.add(line.peer, to: &object)
+            object.write(member: "waited_ms", .integer(line.waited.count))
+            object.write(member: "held_ms", .integer(line.held.count))
+            object.write(member: "ago_ms", .integer(line.ago.count))
+            object.write(member: "note", .text(line.note?.display))
+        }
     }
 }

@@ -111,12 +111,12 @@ struct LeaseReport {
 
     private static func json(_ holder: Reply.Holder?) -> JSON {
         guard let holder else { return .null }
-        return .object(
-            Listing.json(holder.peer) + [
-                ("held_ms", .integer(holder.held.count)), ("note", .text(holder.note?.display)),
-                ("count", .integer(holder.count)),
-            ]
-        )
+        return .object { object in
+            Listing.add(holder.peer, to: &object)
+            object.write(member: "held_ms", .integer(holder.held.count))
+            object.write(member: "note", .text(holder.note?.display))
+            object.write(member: "count", .integer(holder.count))
+        }
     }
 
     private static func json(_ abandonment: Abandonment) -> [(String, JSON)] {

@@ -28,7 +28,7 @@ struct List: ParsableCommand {
     var unit: String?
 
     @Option(help: "By name (default), by how long (for), or by how many wait (waiters).")
-    var sort = Listing.Order.name
+    var sort = Ranking.Order.name
 
     @Option(
         help: ArgumentHelp("Only these columns, in this order: name,pid,for.", valueName: "columns"),
@@ -53,20 +53,61 @@ struct List: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            var listing = try Listing(from: daemon.connect().connection) { .list(prefix: prefix, $0) }
-            let user = of.flatMap { Users.number(of: $0) }
-            listing.filter { line in
-                (user == nil || line.peer.user == user) && (unit == nil || line.peer.unit?.display == unit)
-            }
-            listing.sort(by: sort)
-            if json { return print(JSON.array(listing.objects).line) }
-            if jsonLines { return listing.objects.forEach { print($0.line) } }
-            let table = columns.isEmpty ? listing.table.without(empty: ["UNIT", "NAMES"]) : listing.table.only(columns)
-            let width = wide ? nil : Terminal.columns(of: STDOUT_FILENO)
-            let ink = Ink.output
-            for line in table.inkedLines { print((width.map { line.cut(columns: $0 + 1) } ?? line).written(with: ink)) }
+            if json || jsonLines { try writeObjects() } else { try writeTable() }
         }
+    }
+
+    /// Hands each line that is asked for to `body`, and returns the order in which they are to be shown.
+    private func read(_ body: (Reply.ListingLine) -> Void) throws -> [Int] {
+        let user = of.flatMap { Users.number(of: $0) }
+        var ranking = Ranking(by: sort)
+        try Listing.read(from: daemon.connect().connection, { .list(prefix: prefix, $0) }) { line in
+            guard user == nil || line.peer.user == user, unit == nil || line.peer.unit?.display == unit else { return }
+            ranking.add(line)
+            body(line)
+        }
+        return ranking.places()
+    }
+
+    private func writeObjects() throws {
+        var objects = Pieces()
+        let places = try read { line in
+            objects.add { $0.writeObject { Listing.add(line, to: &$0) } }
+        }
+        var output = Output(to: STDOUT_FILENO)
+        if json { try output.add { $0.write("[") } }
+        for (index, place) in places.enumerated() {
+            try output.add { bytes in
+                if json && index > 0 { bytes.write(",") }
+                objects.write(place, to: &bytes)
+                if jsonLines { bytes.write("\n") }
+            }
+        }
+        if json { try output.add { $0.write("]\n") } }
+        try output.end()
+    }
+
+    private func writeTable() throws {
+        var table = Listing.emptyTable
+        let places = try read { Listing.append($0, to: &table) }
+        if columns.isEmpty { table.hide(empty: ["UNIT", "NAMES"]) } else { table.show(only: columns) }
+        let width = wide ? nil : Terminal.columns(of: STDOUT_FILENO)
+        let ink = Ink.output
+        var output = Output(to: STDOUT_FILENO)
+        // The first line is the header.
+        for index in [0] + places.map({ $0 + 1 }) {
+            try output.add { bytes in
+                if width == nil && !ink.isColoured {
+                    table.write(line: index, to: &bytes)
+                } else {
+                    let line = table.inkedLine(index)
+                    bytes.write(text: (width.map { line.cut(columns: $0 + 1) } ?? line).written(with: ink))
+                }
+                bytes.write("\n")
+            }
+        }
+        try output.end()
     }
 }
 
-extension Listing.Order: ExpressibleByArgument {}
+extension Ranking.Order: ExpressibleByArgument {}

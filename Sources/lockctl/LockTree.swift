@@ -14,9 +14,16 @@ struct LockTree {
             ("leases", .array(leases.map(Listing.json))),
             (
                 "waiters",
-                .array(waiters.map { Listing.json($0.line, with: [("holds", .array($0.holds.map(\.json)))]) })
+                .array(waiters.map(Self.json))
             ),
         ])
+    }
+
+    private static func json(_ waiter: Reply.WaiterLine, _ holds: [LockTree]) -> JSON {
+        .object { object in
+            Listing.add(waiter, to: &object)
+            object.write(member: "holds", .array(holds.map(\.json)))
+        }
     }
 
     /// Drawn for people.

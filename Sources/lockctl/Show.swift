@@ -27,7 +27,7 @@ struct Show: ParsableCommand {
     func run() throws {
         try reportingFailures {
             let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
-            if json { return print(JSON.array(listing.objects).line) }
+            if json { return print(listing.json.line) }
             if listing.lines.isEmpty { print("\(name.display) is \(ink("free", .good))") }
             for line in listing.lines {
                 switch line {

@@ -13,6 +13,10 @@ enum Terminal {
     ///
     /// What is not ASCII may be as wide as two columns.
     static func cut(_ line: String, columns: Int) -> String {
+        // Nearly all lines have a byte for each column, and to find their characters takes longer than all else that is done with them.
+        if line.utf8.allSatisfy({ $0 >= 0x20 && $0 <= 0x7E }) {
+            return line.utf8.count < columns ? line : String(Substring(line.utf8.prefix(max(0, columns - 2)))) + "…"
+        }
         func width(_ text: some Sequence<Character>) -> Int { text.reduce(0) { $0 + ($1.isASCII ? 1 : 2) } }
         // In the last column the cursor would go to the next line.
         if width(line) < columns { return line }

@@ -74,7 +74,10 @@ struct Watch: ParsableCommand {
     }
 
     static func jsonOfRestart(at now: WallTime) -> JSON {
-        .object([kind("missed"), ("time_ms", .integer(now.milliseconds)), ("count", .null)])
+        .object { object in
+            begin(&object, "missed", at: now)
+            object.write(member: "count", .null)
+        }
     }
 
     /// `14:02:11 granted reports/nightly to make (pid 12, user ci) after 3 s, token 17 (nightly run)`.
@@ -114,33 +117,47 @@ struct Watch: ParsableCommand {
     private static func words(_ note: Text?) -> String { note.map { " (\($0.display))" } ?? "" }
 
     static func json(_ event: WatchEvent, at now: WallTime) -> JSON {
-        let time = ("time_ms", JSON.integer(now.milliseconds))
-        switch event {
-        case .queued(let names, let peer, let position, let note):
-            return .object(
-                [kind("queued"), time] + json(names, peer) + [json(note), ("position", .integer(position))]
-            )
-        case .unqueued(let names, let peer, let waited, let reason):
-            let ending = [("waited_ms", JSON.integer(waited.count)), ("reason", .string(reason.rawValue))]
-            return .object([kind("unqueued"), time] + json(names, peer) + ending)
-        case .granted(let names, let peer, let token, let waited, let note):
-            let grant = [json(note), ("token", JSON.integer(token.value)), ("waited_ms", .integer(waited.count))]
-            return .object([kind("granted"), time] + json(names, peer) + grant)
-        case .over(let names, let peer, let outcome, let token, let held, let note):
-            let lease = [json(note), ("token", JSON.integer(token.value)), ("held_ms", .integer(held.count))]
-            return .object([kind(outcome.rawValue), time] + json(names, peer) + lease)
-        case .missed(let count): return .object([kind("missed"), time, ("count", .integer(count))])
+        .object { object in
+            switch event {
+            case .queued(let names, let peer, let position, let note):
+                begin(&object, "queued", at: now, names, peer)
+                object.write(member: "note", .text(note?.display))
+                object.write(member: "position", .integer(position))
+            case .unqueued(let names, let peer, let waited, let reason):
+                begin(&object, "unqueued", at: now, names, peer)
+                object.write(member: "waited_ms", .integer(waited.count))
+                object.write(member: "reason", .string(reason.rawValue))
+            case .granted(let names, let peer, let token, let waited, let note):
+                begin(&object, "granted", at: now, names, peer)
+                object.write(member: "note", .text(note?.display))
+                object.write(member: "token", .integer(token.value))
+                object.write(member: "waited_ms", .integer(waited.count))
+            case .over(let names, let peer, let outcome, let token, let held, let note):
+                begin(&object, outcome.rawValue, at: now, names, peer)
+                object.write(member: "note", .text(note?.display))
+                object.write(member: "token", .integer(token.value))
+                object.write(member: "held_ms", .integer(held.count))
+            case .missed(let count):
+                begin(&object, "missed", at: now)
+                object.write(member: "count", .integer(count))
+            }
         }
     }
 
-    private static func kind(_ event: String) -> (String, JSON) { ("event", .string(event)) }
-
-    private static func json(_ note: Text?) -> (String, JSON) { ("note", .text(note?.display)) }
-
-    private static func json(_ names: LockNames, _ peer: Reply.Peer) -> [(String, JSON)] {
-        [
-            ("names", .array(names.map { .string($0.display) })),
-            ("names_escaped", .array(names.map { .string($0.spelling) })),
-        ] + Listing.json(peer)
+    /// Adds what every event has, and, if it is of one process, what all of those have.
+    private static func begin(
+        _ object: inout ByteBuffer,
+        _ event: String,
+        at now: WallTime,
+        _ names: LockNames? = nil,
+        _ peer: Reply.Peer? = nil
+    ) {
+        object.write(member: "event", .string(event))
+        object.write(member: "time_ms", .integer(now.milliseconds))
+        if let names {
+            object.write(member: "names", .array(names.map { .string($0.display) }))
+            object.write(member: "names_escaped", .array(names.map { .string($0.spelling) }))
+        }
+        if let peer { Listing.add(peer, to: &object) }
     }
 }

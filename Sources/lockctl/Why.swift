@@ -125,10 +125,13 @@ struct Reason {
     }
 
     var json: JSON {
-        .object(
-            [("reason", .string(kind)), ("name", .string(name.display)), ("name_escaped", .string(name.spelling))]
-                + Listing.json(peer ?? Reply.Peer(session: nil, process: nil, user: nil, command: nil))
-                + [("for_ms", .integer(duration?.count)), ("sentence", .string(sentence))]
-        )
+        .object { object in
+            object.write(member: "reason", .string(kind))
+            object.write(member: "name", .string(name.display))
+            object.write(member: "name_escaped", .string(name.spelling))
+            Listing.add(peer ?? Reply.Peer(session: nil, process: nil, user: nil, command: nil), to: &object)
+            object.write(member: "for_ms", .integer(duration?.count))
+            object.write(member: "sentence", .string(sentence))
+        }
     }
 }

@@ -120,7 +120,12 @@ class Busyness:
         self._files = [os.open(path, os.O_RDONLY) for path in paths]
 
     def nanoseconds(self) -> int:
-        return sum(int(os.pread(file, 100, 0).split()[0]) for file in self._files)
+        total = 0
+        for file in self._files:
+            # Of a thread that has ended meanwhile there is nothing to read.
+            with contextlib.suppress(ProcessLookupError):
+                total += int(os.pread(file, 100, 0).split()[0])
+        return total
 
     def close(self) -> None:
         for file in self._files:

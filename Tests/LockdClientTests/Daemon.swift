@@ -97,10 +97,11 @@ final class Daemon: Sendable {
         }
     }
 
-    /// Starts a process that holds `name` until it is killed.
+    /// Starts a process that holds `name` by its session, until it is killed.
     func spawnHolder(of name: String) throws -> pid_t {
-        let arguments = [Self.program("lockctl"), "run", "--socket", socket, name, "--", "sleep", "60"]
-        return try Self.spawn(arguments)
+        // The lease of lockctl run would be bound to its command as well.
+        let said = #"EXEC:"sh -c 'echo HELLO 1; echo ACQUIRE \#(name); exec sleep 60'""#
+        return try Self.spawn(["/usr/bin/socat", said, "UNIX-CONNECT:\(socket)"])
     }
 
     /// The path of a program that was built along with the tests.

@@ -99,4 +99,18 @@ import Testing
                 + "(not words of visible ASCII with one space between them): %1B[%25 a%FF%0D"
         )
     }
+
+    @Test(arguments: [
+        ("LEASE", "no name"), ("LEASE a", "no token"), ("LEASE a token=7 tokens=1", "no held"),
+        ("LEASE a taken=x token=x", "bad token"), ("WAITER a position=1", "no waited"),
+        ("LEASE a token=7 held=1ms weather=1", "no waiters"),
+        ("LEASE a  token=7", "not words of visible ASCII with one space between them"),
+        ("PONG", "unknown reply"),
+    ])
+    func lineOfListingIsRefusedAsAnyOther(line: String, problem: String) {
+        let error = #expect(throws: MalformedReply.self) {
+            try bytes(line).withUnsafeBytes { _ = try ReplyDecoder.listingLine($0) }
+        }
+        #expect(error?.problem == problem)
+    }
 }

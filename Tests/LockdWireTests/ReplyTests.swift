@@ -347,6 +347,7 @@ import Testing
         arguments: [
             ("GRANTED a mode=shared token=7 since=now", .granted("a", token: 7, timeToLive: nil, after: .unremarkable)),
             ("RELEASED a token=7 token=8", .released("a", token: 7)),
+            ("RELEASED a taken=9 tokem=8 token=7", .released("a", token: 7)),
             ("PONG load=3", .pong),
             ("END pages=2", .end(next: nil)),
             ("NOTHELD a why=expired", .notHeld("a")),

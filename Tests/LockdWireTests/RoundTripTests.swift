@@ -30,6 +30,30 @@ import Testing
         }
     }
 
+    @Test(arguments: 0..<20 as Range<UInt64>)
+    func linesOfListingsSayTheSameWhereManyAreRead(seed: UInt64) throws {
+        var values = RandomValues(seed: seed)
+        for _ in 0..<1000 {
+            let reply = values.taggedReply().reply
+            let line = bytes(encode(TaggedReply(reply)))
+            switch reply {
+            case .lease(let expected):
+                let decoded = try line.withUnsafeBytes(ReplyDecoder.listingLine)
+                guard case .lease(expected) = decoded, line.withUnsafeBytes(ReplyDecoder.isOfListing) else {
+                    Issue.record("seed \(seed): \(line)")
+                    return
+                }
+            case .waiter(let expected):
+                let decoded = try line.withUnsafeBytes(ReplyDecoder.listingLine)
+                guard case .waiter(expected) = decoded, line.withUnsafeBytes(ReplyDecoder.isOfListing) else {
+                    Issue.record("seed \(seed): \(line)")
+                    return
+                }
+            default: #expect(!line.withUnsafeBytes(ReplyDecoder.isOfListing), "seed \(seed): \(line)")
+            }
+        }
+    }
+
     @Test func aWaitForNoTimeIsATry() throws {
         let request = Request.acquire(.init(name: "a", wait: .after(0)))
         #expect(

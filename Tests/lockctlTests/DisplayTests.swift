@@ -34,7 +34,8 @@ import Testing
         var table = Table(header: ["NAME", "PID", "NOTE"])
         table.append(["a", "12345", ""])
         table.append(["longer", "1", "x"])
-        #expect(table.lines == ["NAME    PID    NOTE", "a       12345", "longer  1      x"])
+        let lines = table.lines
+        #expect(lines == ["NAME    PID    NOTE", "a       12345", "longer  1      x"])
     }
 
     @Test func whatIsSetOffHasNoWidth() {
@@ -42,13 +43,45 @@ import Testing
         var table = Table(header: ["NAME", "STATE"], emphasis: ["STATE": { _ in .good }])
         table.append(["a", "held "])
         table.append(["longer", ""])
+        let written = (0..<table.lineCount).map { table.inkedLine($0).written(with: ink) }
         #expect(
-            table.inkedLines.map { $0.written(with: ink) } == [
+            written == [
                 "\u{1B}[1mNAME\u{1B}[0m    \u{1B}[1mSTATE\u{1B}[0m", "a       \u{1B}[32mheld\u{1B}[0m", "longer",
             ]
         )
-        #expect(table.lines == ["NAME    STATE", "a       held", "longer"])
-        #expect(table.inkedLines.map { $0.written(with: Ink(isColoured: false)) } == table.lines)
+        let lines = table.lines
+        #expect(lines == ["NAME    STATE", "a       held", "longer"])
+    }
+
+    @Test func wordsAreAsWideAsTheyHaveCharacters() {
+        var table = Table(header: ["A", "B", "C"])
+        table.append(["", "e\u{301}te", "x"])
+        table.append(["   ", "👩‍👩‍👧 東京", "  "])
+        table.append(["", " ", ""])
+        table.append(["\u{301}", "", " \u{301} "])
+        let lines = table.lines
+        #expect(lines == ["A    B     C", "     e\u{301}te   x", "     👩‍👩‍👧 東京", "", "\u{301}           \u{301}"])
+        let plain = (0..<table.lineCount).map { table.inkedLine($0).plain }
+        #expect(plain == lines)
+    }
+
+    @Test func columnsAreShownAsAskedFor() {
+        func table() -> Table {
+            var table = Table(header: ["NAME", "UNIT", "NOTE"])
+            table.append(["a", "", "1"])
+            table.append(["b", "", "22"])
+            return table
+        }
+        var hiding = table()
+        hiding.hide(empty: ["UNIT", "NOTE"])
+        let hidden = hiding.lines
+        #expect(hidden == ["NAME  NOTE", "a     1", "b     22"])
+        var choosing = table()
+        choosing.show(only: ["NOTE", "NAME", "NOTE", "UNIT"])
+        let chosen = choosing.lines
+        #expect(chosen == ["NOTE  NAME  NOTE  UNIT", "1     a     1", "22    b     22"])
+        let plain = (0..<choosing.lineCount).map { choosing.inkedLine($0).plain }
+        #expect(plain == chosen)
     }
 
     @Test func linesAreCutAsTheyAreRead() {
@@ -71,6 +104,36 @@ import Testing
             value.line
                 == #"{"name":"a\"\\\u000a\u007f\u00e9\ud83d\ude00","count":3,"none":null,"list":[true,null,null,"x"]}"#
         )
+    }
+
+    @Test func objectsAreWrittenMemberByMemberAsTheyAreInOnePiece() {
+        let inner = JSON.object { object in
+            object.write(member: "open", .string("{"))
+            object.write(member: "least", .integer(Int64.min))
+            object.write(member: "none", .null)
+        }
+        #expect(inner.line == #"{"open":"{","least":-9223372036854775808,"none":null}"#)
+        #expect(JSON.array([inner, .object { _ in }]).line == "[\(inner.line),{}]")
+    }
+
+    @Test(arguments: [
+        0, 9, 10, 99, 100, 1_795_661_027_086_452, .max - 1, .max, 10_000_000_000_000_000_000, 9_999_999_999_999_999_999,
+    ])
+    func numbersHaveAllTheirDigits(number: UInt64) {
+        var bytes = ByteBuffer()
+        bytes.write(number)
+        let text = bytes.text(0..<bytes.count)
+        #expect(text == "\(number)")
+    }
+
+    @Test func bytesStayWhileThereAreMore() {
+        var bytes = ByteBuffer()
+        for number in 0..<1000 {
+            bytes.write(text: "\(number)")
+            bytes.write(spaces: number % 3)
+        }
+        let text = bytes.text(0..<bytes.count)
+        #expect(text == (0..<1000).map { "\($0)" + String(repeating: " ", count: $0 % 3) }.joined())
     }
 }
 

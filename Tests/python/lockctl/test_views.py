@@ -115,6 +115,19 @@ def test_long_listings_are_whole(daemon: Daemon) -> None:
     assert [line["position"] for line in listed if line["state"] == "waiting"] == list(range(1, 901))
 
 
+def test_listings_of_several_pages_are_in_order_in_every_form(daemon: Daemon) -> None:
+    names = [f"lock{number * 611 % 1200:04}" for number in range(1200)]
+    with daemon.connect() as holder:
+        holder.send(*(f"#h{number} ACQUIRE {name}" for number, name in enumerate(names)))
+        for _ in names:
+            assert "GRANTED" in holder.receive()
+        table = daemon.lockctl("ls").stdout.splitlines()
+        array = json.loads(daemon.lockctl("ls", "--json").stdout)
+        lines = [json.loads(line) for line in daemon.lockctl("ls", "--json-lines").stdout.splitlines()]
+    assert [line.split()[0] for line in table] == ["NAME", *sorted(names)]
+    assert [line["name"] for line in array] == [line["name"] for line in lines] == sorted(names)
+
+
 def test_strangers_bytes_do_not_steer_the_terminal(daemon: Daemon) -> None:
     with daemon.connect() as session:
         session.ask("ACQUIRE a%1B[2Jb note=%0Aevil%07")
@@ -238,6 +251,21 @@ def test_ls_has_an_object_on_each_line(daemon: Daemon) -> None:
         listed = json.loads(daemon.lockctl("ls", "--json").stdout)
     assert [json.loads(line)["name"] for line in lines] == ["a", "b"]
     assert [json.loads(line).keys() for line in lines] == [line.keys() for line in listed]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"], ["--json-lines"]])
+def test_listing_that_cannot_be_written_is_an_error(daemon: Daemon, form: list[str]) -> None:
+    with daemon.connect() as holder, open("/dev/full", "w") as full:
+        holder.ask("ACQUIRE a")
+        ran = subprocess.run(
+            [binary("lockctl"), "ls", *form],
+            env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert ran.returncode == 74
+    assert "cannot be written: No space left on device" in ran.stderr
 
 
 @pytest.mark.parametrize(
