@@ -173,6 +173,7 @@ struct CommandUnderLease {
     private mutating func killAll() {
         // Who stands still has no more children.
         tree.signal(SIGSTOP)
+        if exitCode == nil { kill(command, SIGKILL) }
         let spared = tree.signal(SIGKILL)
         if spared.isEmpty || hasSaidWhoIsSpared { return }
         // They have become another user's, by way of sudo for instance. The lease is held until they end.
