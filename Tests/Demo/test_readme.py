@@ -79,11 +79,16 @@ def test_the_shell_commands_do_what_their_comments_say(daemon: Path, tmp_path: P
         return subprocess.run(line.split(), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
 
     commands = [line.strip() for line in README.splitlines() if line.startswith("    lockctl")]
-    wait, bounded, queue, limited, both, acquire, ls, watch = commands
+    wait, bounded, queue, limited, both, acquire, ls, watch, metrics = commands
     assert run(wait).stdout == "made\n"
     assert run(queue).stdout == "made\n"
     assert run(limited).stdout == "made\n"
     assert run(both.partition(" -- ")[0] + " -- echo made").stdout == "made\n"
+    assert run(metrics).stdout.endswith("# EOF\n")
+    alias = next(line.partition("#")[0].strip() for line in README.splitlines() if line.startswith("    alias flock="))
+    script = f"{alias.replace('lockctl', str(processes.LOCKCTL))}\nflock -n {tmp_path}/file echo ran"
+    aliased = ["bash", "-O", "expand_aliases", "-c", script]
+    assert subprocess.run(aliased, env=environment, capture_output=True, text=True, check=True).stdout == "ran\n"
     token = run(acquire.replace("$$", str(os.getpid()))).stdout.strip()
     assert f"{os.getpid()}" in run(ls).stdout
     assert run(f"lockctl release reports/nightly --token {token}").returncode == 0
