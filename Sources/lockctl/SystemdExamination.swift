@@ -18,10 +18,20 @@ struct SystemdExamination {
 
     func findings() -> [Finding] {
         // Where systemd does not answer, there is nothing to say, and something else is wrong.
-        guard let socket = properties(of: "lockd.socket"), let service = properties(of: "lockd.service") else {
+        guard let socket = properties(of: "lockd.socket"), let service = serviceProperties() else {
             return []
         }
         return [self.socket(socket), self.service(service), journal()].compactMap(\.self)
+    }
+
+    /// Those of the service; at a moment, if there is one, at which the exit code of the start before is known, which the next one clears.
+    private func serviceProperties() -> [String: String]? {
+        var unit = properties(of: "lockd.service")
+        for _ in 0..<50 where unit?["ActiveState"] == "activating" && unit?["ExecMainStatus"] == "0" {
+            usleep(20_000)
+            unit = properties(of: "lockd.service")
+        }
+        return unit
     }
 
     private func socket(_ unit: [String: String]) -> Finding {
