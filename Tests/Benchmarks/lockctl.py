@@ -241,21 +241,13 @@ def conditions(
     }
 
 
-def known_benchmarks(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in BENCHMARKS:
-            raise argparse.ArgumentTypeError(f"{name!r} is not one of: {', '.join(BENCHMARKS)}")
-    return names
-
-
 def parsed_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure the command line beside flock, etcdctl and Redis.")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each case (default: 5)")
     parser.add_argument("--runs", type=int, default=100, help="runs of each command in a turn (default: 100)")
     parser.add_argument("--leases", type=int, default=100_000, help="leases that are listed (default: 100000)")
     parser.add_argument(
-        "--benchmarks", type=known_benchmarks, default=BENCHMARKS, help=f"which of {','.join(BENCHMARKS)}"
+        "--benchmarks", type=run.names_among(BENCHMARKS), default=BENCHMARKS, help=f"which of {','.join(BENCHMARKS)}"
     )
     parser.add_argument("--quick", action="store_true", help="check in seconds that everything works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single result there")

@@ -42,6 +42,19 @@ class BenchmarkError(Exception):
     """Why there is no result."""
 
 
+def names_among(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """What reads an option of names with commas between them, each of which is one of those known."""
+
+    def read(text: str) -> list[str]:
+        names = text.split(",")
+        for name in names:
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is not one of: {', '.join(known)}")
+        return names
+
+    return read
+
+
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """What one run of the load generator does."""

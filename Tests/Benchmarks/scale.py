@@ -143,14 +143,6 @@ def conditions(scale: Scale, servers: dict[str, Server], cpus: tuple[int | None,
     }
 
 
-def known_benchmarks(text: str) -> list[str]:
-    names = text.split(",")
-    for name in names:
-        if name not in BENCHMARKS:
-            raise argparse.ArgumentTypeError(f"{name!r} is not one of: {', '.join(BENCHMARKS)}")
-    return names
-
-
 def parsed_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure what lockd does with large tables.")
     usual = Scale()
@@ -161,7 +153,7 @@ def parsed_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--seconds", type=float, default=usual.seconds, help=f"how long one turn takes (default: {usual.seconds})"
     )
     parser.add_argument(
-        "--benchmarks", type=known_benchmarks, default=BENCHMARKS, help=f"which of {','.join(BENCHMARKS)}"
+        "--benchmarks", type=run.names_among(BENCHMARKS), default=BENCHMARKS, help=f"which of {','.join(BENCHMARKS)}"
     )
     parser.add_argument("--quick", action="store_true", help="check in seconds that every reply is right")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single result there")

@@ -211,14 +211,14 @@ def test_terminated_lockctl_waits_for_a_command_that_cleans_up(daemon: Daemon, t
 
 
 def test_stopped_command_ends_on_term_nevertheless(daemon: Daemon) -> None:
-    process = daemon.start("run", "a", "--", "sh", "-c", "kill -STOP $$; echo on")
-    with daemon.connect() as client:
-        # The note is told with the grant; the command then stops by itself.
-        client.send("ACQUIRE a")
-        daemon.wait_until_listed("a", 2)
+    process = daemon.start("run", "--grace", "1h", "a", "--", "bash", "-c", "kill -STOP $$; echo on")
+    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    wait_until(children.read_text, "the command has started")
+    stat = pathlib.Path(f"/proc/{int(children.read_text())}/stat")
+    wait_until(lambda: stat.read_text().rsplit(")", 1)[1].split()[0] == "T", "the command stands still")
     process.terminate()
-    process.communicate(timeout=30)
-    assert process.returncode in (128 + signal.SIGTERM, -signal.SIGTERM)
+    output, _ = process.communicate(timeout=30)
+    assert (process.returncode, output) == (128 + signal.SIGTERM, "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
