@@ -13,7 +13,7 @@ package import LockdModel
 ///
 /// What differs between systems is behind CUnix. Descriptors belong to whoever passes them in, and a call that a signal interrupts is made again, unless it says
 /// otherwise.
-enum System {
+package enum System {
     /// The values of `errno` that mean something here.
     enum ErrorNumber {
         static let accessDenied = EACCES
@@ -119,7 +119,7 @@ enum System {
     }
 
     /// In the unit of poll(), -1 for ever; rounded up, because a deadline that is not yet reached would be waited for again.
-    static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
+    package static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
         guard let deadline else { return -1 }
         let nanoseconds = max(0, deadline.nanoseconds - MonotonicInstant.now().nanoseconds)
         return CInt(clamping: (nanoseconds + 999_999) / 1_000_000)

@@ -143,17 +143,16 @@ struct CommandUnderLease {
     /// In the unit of poll(2).
     private func patience() -> CInt {
         if hasMoreChanges { return 0 }
-        var limits = isLost ? [] : [connection.patience].filter { $0 >= 0 }
-        let now = MonotonicInstant.now()
-        func left(until instant: MonotonicInstant) -> CInt {
-            // What is not a whole millisecond is waited for as well, or the loop would turn idly.
-            CInt(clamping: (max(0, instant.nanoseconds - now.nanoseconds) + 999_999) / 1_000_000)
-        }
+        let limits = [isLost ? -1 : connection.patience, System.milliseconds(until: nextInstant)]
+        return limits.filter { $0 >= 0 }.min() ?? -1
+    }
+
+    /// When there is something to be done if nothing happens before.
+    private var nextInstant: MonotonicInstant? {
         switch phase {
-        case .running: if let sayAt { limits.append(left(until: sayAt)) }
-        case .terminating(let killAt), .killing(let killAt): limits.append(left(until: killAt))
+        case .running: sayAt
+        case .terminating(let killAt), .killing(let killAt): killAt
         }
-        return limits.min() ?? -1
     }
 
     private mutating func actInTime() {

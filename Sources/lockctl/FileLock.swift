@@ -134,7 +134,7 @@ struct FileLock {
         guard pidfd != -1 else { throw SystemFailure("pidfd_open") }
         defer { close(pidfd) }
         var end = pollfd(fd: pidfd, events: Int16(POLLIN), revents: 0)
-        while poll(&end, 1, Self.milliseconds(until: deadline)) <= 0 {
+        while poll(&end, 1, System.milliseconds(until: deadline)) <= 0 {
             if let deadline, deadline <= .now() { kill(process, SIGKILL) }
         }
         var status: CInt = 0
@@ -143,11 +143,5 @@ struct FileLock {
         // Killed, by this process.
         if status & 0x7F != 0 { return false }
         throw failure(status >> 8)
-    }
-
-    private static func milliseconds(until deadline: MonotonicInstant?) -> CInt {
-        guard let deadline else { return -1 }
-        let left = deadline.nanoseconds - MonotonicInstant.now().nanoseconds
-        return CInt(clamping: max(0, (left + 999_999) / 1_000_000))
     }
 }

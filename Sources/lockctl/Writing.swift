@@ -1,5 +1,7 @@
 import ArgumentParser
 import Glibc
+import LockdClient
+import LockdModel
 
 /// Writes all of it, for somebody who relies on its being there.
 ///
@@ -43,5 +45,22 @@ struct Output: ~Copyable {
     mutating func end() throws {
         try bytes.withBytes { try write($0, to: descriptor) }
         bytes.cut(to: 0)
+    }
+}
+
+/// Writes a text, unless nobody reads it: what is to be done must not wait for long for what is said.
+///
+/// A pipe that has room at all takes 4096 bytes at once without waiting (PIPE_BUF), so no more than that is written at a time.
+func write(_ text: String, to descriptor: CInt) {
+    var rest = Array(text.utf8)[...]
+    let deadline = MonotonicInstant.now() + .seconds(1)
+    while !rest.isEmpty {
+        let left = CInt(clamping: (deadline - .now()).count)
+        var stream = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        guard poll(&stream, 1, left) == 1 else { return }
+        let part = rest.prefix(4096)
+        let count = part.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        guard count > 0 else { return }
+        rest = rest.dropFirst(count)
     }
 }
