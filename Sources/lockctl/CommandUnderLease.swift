@@ -160,7 +160,7 @@ struct CommandUnderLease {
         case .running:
             guard let instant = sayAt, instant <= .now() else { return }
             sayAt = nil
-            reports.lingers(tree.members())
+            reports.lingers(tree.members().sorted { $0.process < $1.process })
         case .terminating(let killAt), .killing(let killAt):
             guard killAt <= .now() else { return }
             killAll()
@@ -170,8 +170,6 @@ struct CommandUnderLease {
 
     /// Repeated until nobody is left: somebody may be born while others are killed.
     private mutating func killAll() {
-        // Who stands still has no more children.
-        tree.signal(SIGSTOP)
         if exitCode == nil { kill(command, SIGKILL) }
         let spared = tree.signal(SIGKILL)
         if spared.isEmpty || hasSaidWhoIsSpared { return }
@@ -185,8 +183,6 @@ struct CommandUnderLease {
         // Where /proc shows nothing, the command alone can be reached.
         if tree.members().isEmpty, exitCode == nil { kill(command, SIGTERM) }
         tree.signal(SIGTERM)
-        // Who stands still cannot end.
-        tree.signal(SIGCONT)
         phase = .terminating(.now() + policy.grace)
     }
 }

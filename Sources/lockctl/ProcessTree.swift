@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import LockdClient
 import LockdModel
 
 /// The processes that the command of this process has led to: its descendants.
@@ -17,6 +18,8 @@ struct ProcessTree {
         let identity: Identity
         let parent: pid_t
         let command: String
+        /// Whether it has been stopped, so that it starts nobody.
+        let standsStill: Bool
 
         var process: pid_t { identity.process }
 
@@ -38,14 +41,14 @@ struct ProcessTree {
         if reserve.contains(-1) { throw SystemFailure("open") }
     }
 
-    /// Those that are there now, without those that are no more than their exit codes.
+    /// Those that are there now, without those that are no more than their exit codes; parents before their children.
     mutating func members() -> [Member] {
         reserve.forEach { close($0) }
         reserve = []
-        return Self.descendants(among: Self.processes(), without: others).sorted { $0.process < $1.process }
+        return Self.descendants(among: Self.processes(), without: others)
     }
 
-    /// Those of this process, without the `others` and theirs.
+    /// Those of this process, without the `others` and theirs; parents before their children.
     private static func descendants(among processes: [Member], without others: Set<Identity> = []) -> [Member] {
         let children = Dictionary(grouping: processes.filter { !others.contains($0.identity) }, by: \.parent)
         var found: [Member] = []
@@ -60,25 +63,38 @@ struct ProcessTree {
     /// Whether none is left, though this process has children: those that it had before.
     mutating func isGone() -> Bool { !others.isEmpty && members().isEmpty }
 
-    /// Sends a signal to all of them, also to those that are born meanwhile; returns those that are of another user, and did not get it.
+    /// Sends a signal to all that are there at one moment, and lets them go on; returns those that are of another user, and did not get it.
+    ///
+    /// Nobody is forgotten who is born while others are told, and nobody is told who is born as an answer to it, such as a program that a trap cleans up with.
     @discardableResult
     mutating func signal(_ number: CInt) -> [Member] {
-        var reached: Set<Identity> = []
-        var spared: [Member] = []
-        for _ in 0..<Self.passes {
-            let news = members().filter { !reached.contains($0.identity) }
-            if news.isEmpty { break }
-            for member in news {
-                reached.insert(member.identity)
-                if !Self.signal(number, member) { spared.append(member) }
-            }
-        }
+        let members = standStill()
+        let spared = members.filter { !Self.signal(number, $0) }
+        // Children first, so that no parent, a shell for instance, sees one that stands still.
+        for member in members.reversed() { Self.signal(SIGCONT, member) }
         return spared
     }
 
-    /// How often it is looked for those that were born meanwhile.
-    private static let passes = 20
+    /// Stops all of them, and returns them once nobody is left who could start another one.
+    private mutating func standStill() -> [Member] {
+        let deadline = MonotonicInstant.now() + Self.patience
+        var told: Set<Identity> = []
+        var spared: Set<Identity> = []
+        while true {
+            let members = members()
+            for member in members where told.insert(member.identity).inserted {
+                if !Self.signal(SIGSTOP, member) { spared.insert(member.identity) }
+            }
+            let areStill = members.allSatisfy { $0.standsStill || spared.contains($0.identity) }
+            if areStill || deadline <= .now() { return members }
+            poll(nil, 0, 1)
+        }
+    }
 
+    /// How long to wait for those that cannot be stopped at once, because they wait for a disk, or for what they start to begin.
+    private static let patience = Milliseconds(50)
+
+    @discardableResult
     private static func signal(_ number: CInt, _ member: Member) -> Bool {
         let pidfd = clinux_pidfd_open(member.process)
         guard pidfd != -1 else { return true }
@@ -125,7 +141,8 @@ struct ProcessTree {
         return Member(
             identity: Identity(process: process, start: start),
             parent: parent,
-            command: Readable.text(Array(line[(open + 1)..<close]))
+            command: Readable.text(Array(line[(open + 1)..<close])),
+            standsStill: ["T", "t"].contains(words[0])
         )
     }
 }
