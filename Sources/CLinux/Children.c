@@ -105,8 +105,6 @@ static void close_others(int one, int other) {
 
 // The process that keeps `held` open until that of `pidfd` has ended.
 static void keep_open(int held, int pidfd) {
-    // Away from the terminal and its signals, and from the group, which somebody may kill as a whole.
-    setsid();
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
@@ -152,6 +150,8 @@ static int open_gate(pid_t child, int held, int gate, int failure) {
         pid_t keeper = fork();
         if (keeper == 0) keep_open(held, pidfd);
         if (keeper == -1) error = errno;
+        // Away from the group, which somebody may kill as a whole, and from the signals of the terminal; here, so that it is before the command can do that.
+        if (keeper != -1 && setpgid(keeper, keeper) == -1) error = errno;
         close(pidfd);
     }
     if (error != 0) return error;
