@@ -52,7 +52,7 @@ int clinux_become_subreaper(void);
 // Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it. Returns when the process goes on.
 void clinux_stop_by(int signal);
 
-// Like clinux_spawn, with nothing inherited that is close-on-exec; but first starts a process of its own session that does
+// Like clinux_spawn, with nothing inherited that is close-on-exec; but first starts a process of its own group that does
 // nothing but keep `held` open until the child has ended. That one outlives this process, and ends at nothing but SIGKILL. There is no moment
 // at which the child runs and `held` would not outlive this process.
 int clinux_spawn_kept(pid_t *child, const char *file, char *const arguments[], const sigset_t *signals, int held);
