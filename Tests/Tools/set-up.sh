@@ -72,6 +72,24 @@ find_python() {
     done
 }
 
+# The tests that util-linux has for its flock(1), which lockctl flock has to pass as well. They are in its source only, and Debian keeps no version for
+# ever: without them, the test that runs them is skipped.
+fetch_flock_tests() {
+    local url=http://deb.debian.org/debian/pool/main/u/util-linux/util-linux_2.42.4.orig.tar.xz
+    local sum=fbd62a100ab7bb8746ba0661255c3c48185b1e9021507c624da01fbc696330ec
+    local folder=.build/util-linux helper=/usr/lib/apt/apt-helper
+    [ ! -d $folder/tests ] && [ -x $helper ] || return 0
+    say "fetching the tests of util-linux into $folder"
+    mkdir -p $folder
+    if $helper -qq -o APT::Sandbox::User="$(id -un)" download-file $url $folder/source.tar.xz "SHA256:$sum" 2>/dev/null; then
+        tar --extract --file $folder/source.tar.xz --directory $folder --strip-components 1 --wildcards '*/tests/functions.sh' '*/tests/commands.sh' \
+            '*/tests/ts/flock' '*/tests/expected/flock'
+        rm $folder/source.tar.xz
+    else
+        say "they cannot be had, so their test is skipped: $url"
+    fi
+}
+
 # What the environment was made from: another path, Python, requirement or build description, and it is made anew.
 fingerprint() {
     { pwd && "$1" --version && cat Tests/requirements.txt Sources/python/pyproject.toml Tests/Tools/set-up.sh; } | sha256sum
@@ -120,6 +138,8 @@ if [ ! -x .build/prometheus/usr/bin/promtool ] && command -v apt-get >/dev/null;
     mkdir -p .build/prometheus
     (cd .build/prometheus && apt-get download -qq -o APT::Sandbox::User="$(id -un)" prometheus && dpkg-deb --extract prometheus_*.deb . && rm prometheus_*.deb)
 fi
+
+fetch_flock_tests
 
 python=$(find_python)
 if [ -z "$python" ]; then
