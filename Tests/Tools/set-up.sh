@@ -121,10 +121,11 @@ mkdir -p .build
 exec 9>.build/set-up.lock
 flock 9
 
-# Swift's package manager calls git and pkg-config; the tests call socat, and complete command lines in zsh and fish.
+# Swift's package manager calls git and pkg-config; the tests call socat, complete command lines in zsh and fish, run what has a terminal to itself, and
+# util-linux' tests call pgrep. PROGRAM=PACKAGE where the package is called otherwise.
 programs=()
-for program in git pkg-config socat zsh fish; do
-    command -v "$program" >/dev/null || programs+=("$program")
+for program in git pkg-config socat zsh fish less vim ssh=openssh-client pgrep=procps; do
+    command -v "${program%=*}" >/dev/null || programs+=("${program#*=}")
 done
 [ ${#programs[@]} -eq 0 ] || install_packages "${programs[@]}"
 

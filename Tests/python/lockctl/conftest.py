@@ -11,6 +11,8 @@ import pytest
 from binaries import binary
 from daemon import processes
 
+from .terminal import Shell
+
 
 class Daemon(processes.Daemon):
     """A running lockd, and lockctl as its client."""
@@ -54,3 +56,10 @@ def daemon(tmp_path: pathlib.Path) -> Iterator[Daemon]:
     running = Daemon(tmp_path)
     with running:
         yield running
+
+
+@pytest.fixture
+def shell(daemon: Daemon) -> Iterator[Shell]:
+    shell = Shell(daemon)
+    yield shell
+    shell.terminal.close(force=True)
