@@ -71,7 +71,7 @@ struct LeaseReport {
     private static let leftLimit = 20
 
     /// Says that the command has ended, and what of it keeps the lease.
-    func lingers(_ left: [ProcessTree.Member]) {
+    func lingers(_ left: [RunningProcess]) {
         switch form {
         case .silent, .quiet: break
         case .line, .lines:

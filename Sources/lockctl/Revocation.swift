@@ -8,12 +8,15 @@ struct Revocation {
     /// Who else holds the lock, and keeps it.
     private let others: [Reply.LeaseLine]
     private let waiters: [Reply.WaiterLine]
+    private let workers: Workers?
 
     /// Of how many other holders it is said who they are.
     private static let otherLimit = 20
 
     /// The revocation of the lease with `token`, or without one of the lease that was granted first, as the daemon decides it; `nil` if there is no such lease.
-    init?(of token: FencingToken?, in listing: Listing) {
+    ///
+    /// - Parameter daemon: the daemon's process.
+    init?(of token: FencingToken?, in listing: Listing, daemon: ProcessID) {
         var (leases, waiters): ([Reply.LeaseLine], [Reply.WaiterLine]) = ([], [])
         for line in listing.lines {
             switch line {
@@ -25,6 +28,7 @@ struct Revocation {
         self.lease = lease
         others = leases.filter { $0.token != lease.token }
         self.waiters = waiters
+        workers = Workers(of: lease, daemon: daemon)
     }
 
     /// Who loses what, who else is there, and what happens then: one sentence a line.
@@ -58,6 +62,9 @@ struct Revocation {
     /// What becomes of the holder.
     private var experience: String {
         let overlap = waiters.isEmpty ? "" : "; what it does until then, it does beside the next holder"
+        if let workers, let words = workers.bereavement(of: lease.peer, "is told nothing and goes on\(overlap)") {
+            return words + "." + (workers.processes.isEmpty ? "" : " To end it: \(workers.kill)")
+        }
         if lease.binding == .pipe, lease.peer.command?.display == "lockctl" {
             return
                 "lockctl, if it is there still, is told at once, and ends the command and all that this has started, unless --on-loss says otherwise\(overlap)."

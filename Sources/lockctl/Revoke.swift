@@ -71,8 +71,9 @@ struct Revoke: ParsableCommand {
 
     /// What is there to be revoked; says so and ends if there is nothing.
     private func revocation(of token: FencingToken?) throws -> Revocation {
-        let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
-        guard let revocation = Revocation(of: token, in: listing) else { throw notHeld(token) }
+        let (connection, welcome, _) = try daemon.connect()
+        let listing = try Listing(from: connection) { .show(name, $0) }
+        guard let revocation = Revocation(of: token, in: listing, daemon: welcome.process) else { throw notHeld(token) }
         return revocation
     }
 

@@ -26,12 +26,14 @@ struct Show: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let listing = try Listing(from: daemon.connect().connection) { .show(name, $0) }
+            let (connection, welcome, _) = try daemon.connect()
+            let listing = try Listing(from: connection) { .show(name, $0) }
             if json { return print(listing.json.line) }
             if listing.lines.isEmpty { print("\(name.display) is \(ink("free", .good))") }
+            if case .waiter? = listing.lines.first { print("\(name.display) is held by nobody, and waited for") }
             for line in listing.lines {
                 switch line {
-                case .lease(let lease): describe(lease)
+                case .lease(let lease): describe(lease, Workers(of: lease, daemon: welcome.process))
                 case .waiter(let waiter): describe(waiter)
                 }
             }
@@ -40,15 +42,19 @@ struct Show: ParsableCommand {
 
     private var ink: Ink { .output }
 
-    private func describe(_ lease: Reply.LeaseLine) {
+    private func describe(_ lease: Reply.LeaseLine, _ workers: Workers?) {
         print("\(lease.name.display) is \(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)")
         print("  token    \(lease.token)")
         if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
         if let timeToLive = lease.timeToLive {
-            print("  ttl      \(timeToLive), \(lease.left?.display ?? "?") left")
+            print("  ttl      \(timeToLive.display), \(lease.left?.display ?? "?") left")
         }
         if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
         if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
+        if let processes = workers?.display { print("  at work  \(processes)") }
+        if workers?.isHolderGone == true {
+            print("  \(ink("gone", .wrong))     the process that acquired it; what it has started still holds the lease")
+        }
         if let detached = lease.detached {
             print(
                 "  \(ink("detached", .wrong)) \(detached.display) ago: it has no connection, and holds the lease still"
@@ -63,7 +69,7 @@ struct Show: ParsableCommand {
     private func describe(_ waiter: Reply.WaiterLine) {
         let left = waiter.left.map { ", \($0.display) left" } ?? ""
         let note = waiter.note.map { ": \($0.display)" } ?? ""
-        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount - 1) other names" : ""
+        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount == 2 ? "another name" : "\(waiter.nameCount - 1) other names")" : ""
         let mode = Listing.words(waiter.holderLimit) + Listing.words(detached: waiter.detached)
         print(
             "  #\(waiter.position) \(waiter.peer.display) \(ink("waits", .warning)) for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"

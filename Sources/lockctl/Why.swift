@@ -26,8 +26,9 @@ struct Why: ParsableCommand {
 
     func run() throws {
         try reportingFailures {
-            let standing = Standing(try Listing(from: daemon.connect().connection) { .list(prefix: nil, $0) })
-            let reasons = Reason.all(of: name, in: standing)
+            let (connection, welcome, _) = try daemon.connect()
+            let standing = Standing(try Listing(from: connection) { .list(prefix: nil, $0) })
+            let reasons = Reason.all(of: name, in: standing) { Workers(of: $0, daemon: welcome.process) }
             if json { return print(JSON.array(reasons.map(\.json)).line) }
             for reason in reasons { print(reason.sentence) }
         }
@@ -46,11 +47,15 @@ struct Reason {
     private static let holderLimit = 3
 
     /// Why `name` is not free, then why those in the way do not go on; each lock once.
-    static func all(of name: LockName, in standing: Standing) -> [Reason] {
+    static func all(
+        of name: LockName,
+        in standing: Standing,
+        workers: (Reply.LeaseLine) -> Workers?
+    ) -> [Reason] {
         var reasons: [Reason] = []
         var (locks, seen): ([LockName], Set<LockName>) = ([name], [name])
         while let lock = locks.popLast() {
-            reasons += own(of: lock, in: standing)
+            reasons += own(of: lock, in: standing, workers)
             for lease in standing.leases[lock] ?? [] {
                 for wait in standing.waits(of: lease.peer) where seen.insert(wait.name).inserted {
                     reasons.append(chained(lease, wait))
@@ -61,9 +66,16 @@ struct Reason {
         return reasons
     }
 
-    private static func own(of name: LockName, in standing: Standing) -> [Reason] {
+    private static func own(
+        of name: LockName,
+        in standing: Standing,
+        _ workers: (Reply.LeaseLine) -> Workers?
+    ) -> [Reason] {
         let (leases, waiters) = (standing.leases[name] ?? [], standing.waiters[name] ?? [])
-        var reasons = leases.prefix(holderLimit).map(held)
+        var reasons = leases.prefix(holderLimit).flatMap { lease -> [Reason] in
+            guard let bereavement = workers(lease)?.bereavement(of: lease.peer, "still holds the lease") else { return [held(lease)] }
+            return [held(lease), Reason("orphaned", name, "\(bereavement).", lease.peer)]
+        }
         if leases.count > holderLimit {
             reasons.append(Reason("more", name, "So do \(leases.count - holderLimit) more."))
         }

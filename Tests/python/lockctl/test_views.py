@@ -152,7 +152,7 @@ def test_show_describes_holder_and_waiters(daemon: Daemon) -> None:
         lines = daemon.lockctl("show", "a").stdout.splitlines()
     assert re.fullmatch(rf"a is held by .+ \(pid {os.getpid()}, user .+\) for \d\.\d s", lines[0])
     assert re.fullmatch(r"  token    \d{16}", lines[1])
-    assert re.fullmatch(r"  ttl      1h, (59 min 5\d s|1 h) left", lines[2])
+    assert re.fullmatch(r"  ttl      1 h, (59 min 5\d s|1 h) left", lines[2])
     assert lines[3] == "  waiters  1"
     assert re.fullmatch(
         rf"  #1 .+ \(pid {os.getpid()}, user .+\) waits for \d\.\d s, (59 min 5\d s|1 h) left: me", lines[4]
