@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
+#include <wchar.h>
 
 // Older headers lack it; the number is the kernel's, the same on every architecture that Swift runs on.
 #ifndef SO_PEERPIDFD
@@ -234,6 +236,13 @@ int clinux_next_option(int count, char *const words[], const char *letters, cons
     *next = optind;
     if (result == -1 || result == '?') known = NULL;
     return result;
+}
+
+int clinux_columns(uint32_t scalar) {
+    static const char *locale;
+    // It knows the characters of the locale only, which need not be one of UTF-8 where nobody has set any.
+    if (locale == NULL) locale = setlocale(LC_CTYPE, "C.UTF-8");
+    return wcwidth((wchar_t)scalar);
 }
 
 bool clinux_finish_output(void) { return fflush(stdout) == 0 && !ferror(stdout); }

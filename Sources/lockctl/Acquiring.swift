@@ -93,7 +93,7 @@ struct AcquireOptions: ParsableArguments {
             switch progress {
             case .plain?: .lines
             case .json?: .json
-            case nil: isQuiet ? .quiet : isatty(STDERR_FILENO) == 1 ? .line : .lines
+            case nil: isQuiet ? .quiet : Terminal.canRewrite(STDERR_FILENO) ? .line : .lines
             }
         return LeaseReport(names: names, form: form)
     }

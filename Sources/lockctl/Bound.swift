@@ -150,7 +150,7 @@ struct Renew: ParsableCommand {
         try reportingFailures {
             let request = Request.renew(name, token: FencingToken(token), timeToLive: ttl)
             switch try daemon.connect().connection.ask(request) {
-            case .renewed(let names, _, let timeToLive?): print("renewed \(names.display) for \(timeToLive)")
+            case .renewed(let names, _, let timeToLive?): print("renewed \(names.display) for \(timeToLive.display)")
             case .renewed(let names, _, nil): print("\(names.display) needs no renewal: the lease has no ttl")
             case let reply: throw failure(reply, name, token)
             }

@@ -68,6 +68,23 @@ extension ByteBuffer {
     }
 }
 
+/// An amount of memory.
+struct Bytes {
+    private let count: Int64
+
+    init(_ count: Int64) { self.count = count }
+
+    /// In the largest unit of which there is one at least: `120 bytes`, `1.5 KiB`, `64 MiB`, `1 GiB`.
+    var display: String {
+        if count < 1024 { return count == 1 ? "1 byte" : "\(count) bytes" }
+        var (unit, rest) = (Int64(1024), ["MiB", "GiB", "TiB"][...])
+        var name = "KiB"
+        while count / unit >= 1024, let next = rest.popFirst() { (unit, name) = (unit * 1024, next) }
+        let tenths = count % unit * 10 / unit
+        return "\(count / unit)\(tenths == 0 ? "" : ".\(tenths)") \(name)"
+    }
+}
+
 /// Names of users.
 enum Users {
     /// The name of a user, or the number if it has none.
@@ -113,5 +130,10 @@ extension Reply.Peer {
         ].compactMap { $0 }
         let name = command?.display ?? "a process"
         return details.isEmpty ? name : "\(name) (\(details.joined(separator: ", ")))"
+    }
+
+    /// The same without user and unit.
+    var briefly: String {
+        Reply.Peer(session: nil, process: process, user: nil, command: command).display
     }
 }

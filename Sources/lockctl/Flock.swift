@@ -101,8 +101,7 @@ struct Flock: ParsableCommand {
     private func acquire(_ name: LockName, _ command: [String], _ arguments: FlockArguments) throws -> FlockLease {
         let names = LockNames(name)
         // In scripts it is as silent as flock(1).
-        let isTerminal = isatty(STDERR_FILENO) == 1
-        let form: ReportForm = isTerminal ? .line : arguments.isVerbose ? .lines : .silent
+        let form: ReportForm = Terminal.canRewrite(STDERR_FILENO) ? .line : arguments.isVerbose ? .lines : .silent
         let (connection, welcome) = try DaemonOptions.fromEnvironment().begin()
         let lifeline = try Lifeline()
         let terms = AcquireTerms(
@@ -153,7 +152,7 @@ struct Flock: ParsableCommand {
                 var options = arguments.isShared ? " -s" : ""
                 if let patience = arguments.patience { options += patience.count == 0 ? " -n" : " -w \(patience)" }
                 complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
-                complain("or have the commands run under it:")
+                complain("or, to keep out also those who use flock(1) itself, have the commands run under it:")
             }
             let words = ["lockctl", "flock"] + arguments.options.map(Self.quoted) + [name, "-c", "'…'"]
             complain("  " + words.joined(separator: " "))

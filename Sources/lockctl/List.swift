@@ -10,7 +10,10 @@ struct List: ParsableCommand {
         commandName: "ls",
         abstract: "List leases and the requests that wait for them.",
         discussion:
-            "On a terminal, lines are cut at its width. The columns are those of the table's first line, in small letters."
+            """
+            On a terminal that is too narrow for all columns, those that matter least are left out, and what is too long nevertheless is cut off. The columns \
+            are those of the table's first line, in small letters.
+            """
     )
 
     @OptionGroup var daemon: DaemonOptions
@@ -36,7 +39,7 @@ struct List: ParsableCommand {
     )
     var columns: [String] = []
 
-    @Flag(help: "Whole lines, also where they are wider than the terminal.")
+    @Flag(help: "All columns and whole lines, also where they are wider than the terminal.")
     var wide = false
 
     @Argument(help: "Only locks whose names begin so.", completion: Completing.lockNames, transform: lockName)
@@ -90,8 +93,9 @@ struct List: ParsableCommand {
     private func writeTable() throws {
         var table = Listing.emptyTable
         let places = try read { Listing.append($0, to: &table) }
-        if columns.isEmpty { table.hide(empty: ["UNIT", "NAMES"]) } else { table.show(only: columns) }
         let width = wide ? nil : Terminal.columns(of: STDOUT_FILENO)
+        if columns.isEmpty { table.hide(empty: Listing.optional) } else { table.show(only: columns) }
+        if columns.isEmpty, let width { table.fit(width, leavingOut: Listing.expendable) }
         let ink = Ink.output
         var output = Output(to: STDOUT_FILENO)
         // The first line is the header.

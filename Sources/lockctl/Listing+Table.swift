@@ -4,8 +4,14 @@ import LockdWire
 /// Listings for people.
 extension Listing {
     static let header = [
-        "NAME", "STATE", "PID", "COMMAND", "USER", "UNIT", "FOR", "WAITERS", "NAMES", "TOKEN", "NOTE",
+        "NAME", "STATE", "PID", "COMMAND", "USER", "UNIT", "FOR", "LEFT", "WAITERS", "NAMES", "BOUND", "TOKEN", "NOTE",
     ]
+
+    /// Which columns are shown only if anything is said in them.
+    static let optional: Set = ["UNIT", "LEFT", "NAMES", "BOUND"]
+
+    /// Which columns are left out where there is no room for all, the first of them first.
+    static let expendable = ["TOKEN", "BOUND", "NAMES", "UNIT", "USER", "WAITERS", "LEFT", "COMMAND", "FOR", "PID"]
 
     /// A table for people, with all columns, of no lines so far.
     static var emptyTable: Table { Table(header: header, emphasis: ["STATE": emphasis]) }
@@ -22,13 +28,13 @@ extension Listing {
 
     private static func add(_ lease: Reply.LeaseLine, to words: inout Table) {
         words.add(lease.name.display)
-        words.add(
-            "held" + Self.words(lease.holderLimit) + Self.words(lease.binding) + Self.words(detached: lease.detached)
-        )
+        words.add("held" + Self.words(lease.holderLimit) + Self.words(detached: lease.detached))
         add(lease.peer, to: &words)
         words.add { $0.write(lease.held) }
+        add(left: lease.left, to: &words)
         words.add { $0.write(UInt64(lease.waiterCount)) }
         words.add(Self.words(nameCount: lease.nameCount))
+        words.add(lease.binding.map { $0 == .pipe ? "pipe" : "process" } ?? "")
         words.add { $0.write(lease.token.value) }
         words.add(lease.note?.display ?? "")
     }
@@ -38,10 +44,18 @@ extension Listing {
         words.add("waits #\(waiter.position)" + Self.words(waiter.holderLimit) + Self.words(detached: waiter.detached))
         add(waiter.peer, to: &words)
         words.add { $0.write(waiter.waited) }
+        add(left: waiter.left, to: &words)
         words.add("")
         words.add(Self.words(nameCount: waiter.nameCount))
         words.add("")
+        words.add("")
         words.add(waiter.note?.display ?? "")
+    }
+
+    private static func add(left: Milliseconds?, to words: inout Table) {
+        words.add { bytes in
+            if let left { bytes.write(left) }
+        }
     }
 
     /// Adds its pid, command, user and unit.
@@ -68,7 +82,7 @@ extension Listing {
         }
     }
 
-    /// What is said of a lease behind its state, if it is bound.
+    /// What is said of a lease, if it is bound, behind what else is.
     static func words(_ binding: Binding?) -> String {
         switch binding {
         case .pidfd: ", bound to a process"

@@ -1,3 +1,4 @@
+import Glibc
 import LockdModel
 import LockdWire
 
@@ -48,7 +49,13 @@ struct Revocation {
             "It is held by \(other.peer.display) too, for \(other.held.display), token \(other.token), and stays so."
         }
         if others.count > Self.otherLimit { sentences.append("So it is by \(others.count - Self.otherLimit) more.") }
-        return sentences + [queue, experience]
+        return sentences + [queue, experience] + [warning].compactMap { $0 }
+    }
+
+    /// That it may be refused. The daemon decides; where users have other numbers than for the daemon, it may be wrong here.
+    private var warning: String? {
+        guard let user = lease.peer.user, geteuid() != 0, user.value != geteuid() else { return nil }
+        return "Only \(user.value == 0 ? "" : "user \(Users.name(of: user)) and ")root may revoke it."
     }
 
     private var queue: String {

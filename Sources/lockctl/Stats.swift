@@ -30,7 +30,7 @@ struct Stats: ParsableCommand {
             if json { return print(JSON.object(statistics.map(Self.json)).line) }
             let width = statistics.map(\.key.count).max() ?? 0
             for (key, value) in statistics {
-                print(key + String(repeating: " ", count: width - key.count + 2) + value)
+                print(key + String(repeating: " ", count: width - key.count + 2) + Self.display(key, value))
             }
         }
     }
@@ -47,16 +47,25 @@ struct Stats: ParsableCommand {
         }
     }
 
+    /// Times and amounts of memory as people say them, everything else as it is spelled.
+    private static func display(_ key: String, _ value: String) -> String {
+        if key == "start-time", let milliseconds = Int64(value) { return WallTime(milliseconds: milliseconds).date }
+        if key.hasPrefix("bytes-") || key.contains("-bytes"), let count = Int64(value) { return Bytes(count).display }
+        return time(value)?.display ?? value
+    }
+
+    private static func time(_ spelling: String) -> Milliseconds? {
+        if Int64(spelling) != nil { return nil }
+        var spelling = spelling
+        return spelling.withUTF8 { Milliseconds(spelling: UnsafeRawBufferPointer($0)) }
+    }
+
     /// Numbers and times as numbers, everything else as it is spelled; keys as those of the other objects are.
     static func json(_ key: String, _ value: String) -> (String, JSON) {
         let key = String(key.map { $0 == "-" ? "_" : $0 })
         // The only instant; it is in milliseconds, as all of them are.
         if key == "start_time", let number = Int64(value) { return ("start_time_ms", .integer(number)) }
         if let number = Int64(value) { return (key, .integer(number)) }
-        var spelling = value
-        guard let time = spelling.withUTF8({ Milliseconds(spelling: UnsafeRawBufferPointer($0)) }) else {
-            return (key, .string(value))
-        }
-        return (key + "_ms", .integer(time.count))
+        return time(value).map { (key + "_ms", .integer($0.count)) } ?? (key, .string(value))
     }
 }

@@ -20,7 +20,7 @@ struct Table: ~Copyable {
 
     private struct Word {
         var byteCount: Int32
-        /// How many characters it has.
+        /// How many columns it takes.
         var width: Int32
     }
 
@@ -70,16 +70,32 @@ struct Table: ~Copyable {
         if text.count > start { hasWords[column] = true }
     }
 
-    /// How many characters there are.
+    /// How many columns it takes.
     private static func width(_ word: UnsafeRawBufferPointer) -> Int {
-        // Of others, several may be one character.
+        // Of others, several bytes may be one character, and that as wide as two.
         let isPrintableASCII = word.allSatisfy { $0 >= 0x20 && $0 <= 0x7E }
-        return isPrintableASCII ? word.count : String(decoding: word, as: UTF8.self).count
+        return isPrintableASCII ? word.count : Terminal.width(of: String(decoding: word, as: UTF8.self))
     }
 
     /// Leaves out those of the columns in which nothing is said.
     mutating func hide(empty columns: Set<String>) {
         shown = shown.filter { [header, hasWords] in !columns.contains(header[$0]) || hasWords[$0] }
+    }
+
+    /// How wide the last column has to be, of which the rest may be cut off.
+    private static let leastOfLast = 12
+
+    /// Leaves out as many of the `expendable` columns as it takes to have `width`, the first of them first.
+    mutating func fit(_ width: Int, leavingOut expendable: [String]) {
+        var expendable = expendable[...]
+        while neededWidth > width, let name = expendable.popFirst() {
+            shown.removeAll { [header] in header[$0] == name }
+        }
+    }
+
+    private var neededWidth: Int {
+        guard let last = shown.last else { return 0 }
+        return shown.dropLast().reduce(0) { $0 + widths[$1] + 2 } + min(widths[last], Self.leastOfLast)
     }
 
     /// Leaves these columns, in this order.

@@ -14,14 +14,18 @@ struct WaitReport {
 
     /// Says how it is now.
     mutating func update(position: Int, on: LockName?, holder: Reply.Holder?, waiterCount: Int) {
-        var line: String { Self.line(report.names, position, on, holder, waiterCount, at: .now()) }
+        func line(isBrief: Bool) -> String {
+            Self.line(report.names, position, on, holder, waiterCount, at: .now(), isBrief: isBrief)
+        }
         switch report.form {
         case .silent, .quiet: break
         case .line:
-            let cut = Terminal.cut("lockctl: \(line)", columns: Terminal.columns(of: STDERR_FILENO) ?? 80)
-            write(Self.clear + Ink(for: STDERR_FILENO)(cut, .quiet), to: STDERR_FILENO)
+            let columns = Terminal.columns(of: STDERR_FILENO) ?? 80
+            let line = ["lockctl: \(line(isBrief: false))", "lockctl: \(line(isBrief: true))"]
+            let fitting = line.first { Terminal.width(of: $0) < columns } ?? Terminal.cut(line[1], columns: columns)
+            write(Self.clear + Ink(for: STDERR_FILENO)(fitting, .quiet), to: STDERR_FILENO)
             hasLine = true
-        case .lines: complain(line, as: .quiet)
+        case .lines: complain(line(isBrief: false), as: .quiet)
         case .json: report.waits(position: position, on: on, holder: holder, waiterCount: waiterCount)
         }
     }
@@ -32,25 +36,27 @@ struct WaitReport {
         hasLine = false
     }
 
-    /// `waiting for db: held by backup (pid 12, user root, backup.service) since 14:02:11 (nightly run); 2nd of 3 in the queue`.
+    /// `waiting for db, #2 of 3: held by backup (pid 12, user root, backup.service) since 14:02:11 (nightly run)`.
+    ///
+    /// What may be cut off stands last. Briefly, it says neither user nor unit.
     static func line(
         _ names: LockNames,
         _ position: Int,
         _ on: LockName?,
         _ holder: Reply.Holder?,
         _ waiterCount: Int,
-        at now: WallTime
+        at now: WallTime,
+        isBrief: Bool = false
     ) -> String {
+        let place = position == 1 && waiterCount == 1 ? "next" : "#\(position) of \(waiterCount)"
         let what = on.map { names.count == 1 ? "" : "\($0.display) is " } ?? ""
         let who =
             holder.map { holder in
+                let peer = isBrief ? holder.peer.briefly : holder.peer.display
                 let more = holder.count > 1 ? " and \(holder.count - 1) more" : ""
                 let note = holder.note.map { " (\($0.display))" } ?? ""
-                return
-                    "held by \(holder.peer.display)\(more) since \(now.earlier(by: holder.held).display(at: now))\(note)"
+                return "held by \(peer)\(more) since \(now.earlier(by: holder.held).display(at: now))\(note)"
             } ?? "held by nobody"
-        let place = position == 1 ? "next" : "\(position - 1) ahead"
-        let queue = waiterCount == 1 ? place : "\(place), \(waiterCount) waiting"
-        return "waiting for \(names.display): \(what)\(who); \(queue)"
+        return "waiting for \(names.display), \(place): \(what)\(who)"
     }
 }

@@ -53,16 +53,36 @@ import Testing
         #expect(lines == ["NAME    STATE", "a       held", "longer"])
     }
 
-    @Test func wordsAreAsWideAsTheyHaveCharacters() {
+    @Test func wordsAreAsWideAsTheTerminalHasThem() {
         var table = Table(header: ["A", "B", "C"])
         table.append(["", "e\u{301}te", "x"])
         table.append(["   ", "👩‍👩‍👧 東京", "  "])
         table.append(["", " ", ""])
         table.append(["\u{301}", "", " \u{301} "])
         let lines = table.lines
-        #expect(lines == ["A    B     C", "     e\u{301}te   x", "     👩‍👩‍👧 東京", "", "\u{301}           \u{301}"])
+        #expect(lines == ["A    B        C", "     e\u{301}te      x", "     👩‍👩‍👧 東京", "", "\u{301}               \u{301}"])
         let plain = (0..<table.lineCount).map { table.inkedLine($0).plain }
         #expect(plain == lines)
+    }
+
+    @Test(arguments: [
+        (30, "NAME  STATE  TOKEN  NOTE"), (29, "NAME  STATE  NOTE"), (23, "NAME  STATE  NOTE"), (22, "NAME  NOTE"),
+        (1, "NAME  NOTE"),
+    ])
+    func whereThereIsNoRoomThoseColumnsGoFirstThatMatterLeast(width: Int, header: String) {
+        var table = Table(header: ["NAME", "STATE", "TOKEN", "NOTE"])
+        table.append(["a", "held", "1", "a note that is long, and is cut off"])
+        table.fit(width, leavingOut: ["TOKEN", "STATE"])
+        let lines = table.lines
+        #expect(lines[0] == header)
+    }
+
+    @Test(arguments: [
+        (0, "0 bytes"), (1, "1 byte"), (1023, "1023 bytes"), (1024, "1 KiB"), (1536, "1.5 KiB"),
+        (1_048_575, "1023.9 KiB"), (67_108_864, "64 MiB"), (1 << 30, "1 GiB"), (3 << 40, "3 TiB"), (1 << 53, "8192 TiB"),
+    ])
+    func memoryIsSaidInTheLargestUnit(count: Int64, expected: String) {
+        #expect(Bytes(count).display == expected)
     }
 
     @Test func columnsAreShownAsAskedFor() {

@@ -139,17 +139,22 @@ import Testing
         let since = now.earlier(by: .seconds(60)).display(at: now)
         #expect(
             WaitReport.line(names, 2, nil, holder, 3, at: now)
-                == "waiting for db: held by backup (pid 12, user 4000000000, backup.service) and 2 more since \(since) "
-                + "(nightly run); 1 ahead, 3 waiting"
+                == "waiting for db, #2 of 3: held by backup (pid 12, user 4000000000, backup.service) and 2 more "
+                + "since \(since) (nightly run)"
         )
-        #expect(WaitReport.line(names, 1, nil, nil, 1, at: now) == "waiting for db: held by nobody; next")
+        #expect(
+            WaitReport.line(names, 2, nil, holder, 3, at: now, isBrief: true)
+                == "waiting for db, #2 of 3: held by backup (pid 12) and 2 more since \(since) (nightly run)"
+        )
+        #expect(WaitReport.line(names, 1, nil, nil, 1, at: now) == "waiting for db, next: held by nobody")
         let two = try #require(LockNames(names.first, [try LockName("x")]))
         let waiting = WaitReport.line(two, 1, try LockName("x"), nil, 2, at: now)
-        #expect(waiting == "waiting for db x: x is held by nobody; next, 2 waiting")
+        #expect(waiting == "waiting for db x, #1 of 2: x is held by nobody")
     }
 
     @Test(arguments: [
         ("abc", 10, "abc"), ("abcdefgh", 9, "abcdefgh"), ("abcdefghi", 9, "abcdefg…"), ("日日日日", 6, "日日…"),
+        ("üüü", 4, "üüü"), ("üüü", 3, "ü…"),
         ("abc", 1, "…"),
     ])
     func linesAreCutToTheScreen(line: String, columns: Int, expected: String) {

@@ -115,6 +115,10 @@ int clinux_pipe(int *ends);
 int clinux_next_option(int count, char *const words[], const char *letters, const struct option *names,
                        const char **value, int *next);
 
+// How many columns of a terminal a Unicode scalar takes, by wcwidth(3): 2 for those of East Asia, 0 for what combines, -1 for what is not known
+// to be shown. Not for two threads at once.
+int clinux_columns(uint32_t scalar);
+
 // A lock on a file, as flock(1) takes it.
 struct clinux_file_lock {
     // LOCK_SH, LOCK_EX or LOCK_UN.

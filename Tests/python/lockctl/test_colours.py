@@ -192,7 +192,7 @@ def test_wait_is_told_quietly(busy: Daemon) -> None:
     said = on_terminal_with_stderr(busy, "run", "-w", "100ms", "a", "--", "true")
     first = coloured(said.replace("\r\x1b[K", ""))[0]
     assert first[0] == QUIET
-    assert first[1].startswith("lockctl: waiting for a: held by ")
+    assert first[1].startswith("lockctl: waiting for a, #2 of 2: held by ")
 
 
 def test_events_are_set_off(daemon: Daemon) -> None:

@@ -191,8 +191,14 @@ def test_every_key_is_documented_and_every_documented_key_is_said(
     listed = [json.loads(line) for line in printed(daemon, "ls", "--json-lines").splitlines()]
     document.check_listed(listed)
     document.check_all("tree", printed(daemon, "tree", "--json", "--all"))
-    for name in ("held", "shared", "reserved", "free", "elsewhere"):
+    orphan = daemon.start("run", "orphaned", "--", "sh", "-c", "echo; exec cat", stdin=subprocess.PIPE)
+    assert orphan.stdout is not None
+    orphan.stdout.readline()
+    orphan.kill()
+    orphan.wait(timeout=30)
+    for name in ("held", "shared", "reserved", "free", "elsewhere", "orphaned"):
         document.check_all("why", printed(daemon, "why", "--json", name))
+    orphan.communicate()
     document.check_all("history", printed(daemon, "history", "--json", "past"))
     for section in ("stats", "ping", "version", "doctor"):
         document.check_all(section, printed(daemon, section, "--json"))

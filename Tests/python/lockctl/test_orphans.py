@@ -44,7 +44,10 @@ def test_views_say_who_holds_it(daemon: Daemon, orphan: Orphan) -> None:
     assert "  gone     the process that acquired it; what it has started still holds the lease\n" in shown
     why = daemon.lockctl("why", "a").stdout.splitlines()
     assert why[1:] == [f"lockctl is gone; what it has started still holds the lease: {cat}."]
-    assert [reason["reason"] for reason in json.loads(daemon.lockctl("why", "--json", "a").stdout)] == ["held", "orphaned"]
+    assert [reason["reason"] for reason in json.loads(daemon.lockctl("why", "--json", "a").stdout)] == [
+        "held",
+        "orphaned",
+    ]
     revocation = daemon.lockctl("revoke", "--dry-run", "a").stdout.splitlines()
     assert revocation[-1] == (
         f"lockctl is gone; what it has started is told nothing and goes on: {cat}. To end it: kill {orphan.command}"

@@ -218,6 +218,9 @@ def test_somebody_elses_lease_is_denied(daemon: Daemon, holder: Client) -> None:
     for path in [daemon.socket.parent, *daemon.socket.parent.parents[:-2]]:
         path.chmod(0o755)
     daemon.socket.chmod(0o666)
+    shown = daemon.lockctl("revoke", "--dry-run", "a", user=1, group=1)
+    assert shown.stdout.splitlines()[-1] == "Only root may revoke it."
+    assert "may revoke it" not in daemon.lockctl("revoke", "--dry-run", "a").stdout
     screen = Screen(daemon, "a", user=1)
     screen.until_question()
     screen.type("y\n")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import signal
+import time
 
 from daemon.processes import wait_until
 
@@ -136,7 +138,9 @@ def test_stats_are_those_of_the_daemon(daemon: Daemon) -> None:
     assert words.keys() == expected.keys()
     times = {"uptime": "uptime_ms", "start-time": "start_time_ms"}
     assert list(statistics) == [times.get(key, key.replace("-", "_")) for key in expected]
-    assert statistics["uptime_ms"] >= int(words["uptime"].removesuffix("ms"))
+    assert re.fullmatch(r"\d\.\d s", words["uptime"])
+    assert words["start-time"] == time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(statistics["start_time_ms"] / 1000))
+    assert (words["log-limit-bytes"], statistics["log_limit_bytes"]) == ("1 GiB", 1 << 30)
     assert words["leases"] == "1"
     assert statistics["leases"] == 1
 

@@ -165,7 +165,7 @@ def test_wait_can_be_interrupted_and_leaves_no_waiter(shell: Shell, daemon: Daem
     with daemon.connect() as client:
         client.ask("ACQUIRE a")
         shell.send("lockctl run a -- echo ran\n")
-        shell.expect("waiting for a: held by ")
+        shell.expect("waiting for a, next: held by ")
         shell.send("\x03")
         shell.expect(PROMPT)
         assert shell.run("echo code:$?") == "code:130\n"

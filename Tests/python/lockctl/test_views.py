@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import pathlib
-import pty
 import pwd
 import re
 import signal
-import struct
 import subprocess
-import termios
 
 import pytest
 from binaries import binary
@@ -283,28 +279,14 @@ def test_ls_names_what_it_does_not_know(daemon: Daemon, arguments: list[str], ex
     assert expected in ran.stderr
 
 
-def test_ls_is_as_wide_as_its_terminal(daemon: Daemon) -> None:
-    with daemon.connect() as holder:
-        holder.ask(f"ACQUIRE {'n' * 100}")
-        for arguments, widths in (([], {60}), (["--wide"], set[int]())):
-            ours, theirs = pty.openpty()
-            fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
-            process = subprocess.run(
-                [binary("lockctl"), "ls", *arguments],
-                env={**os.environ, "LOCKD_SOCKET": str(daemon.socket), "NO_COLOR": "1"},
-                stdout=theirs,
-                check=True,
-            )
-            assert process.returncode == 0
-            os.close(theirs)
-            lines = os.read(ours, 65536).decode().splitlines()
-            os.close(ours)
-            assert len(lines) == 2
-            if widths:
-                assert max(map(len, lines)) <= 60
-                assert lines[1].endswith("…")
-            else:
-                assert min(map(len, lines)) > 60
+def test_show_says_of_what_is_waited_for_that_nobody_holds_it(daemon: Daemon) -> None:
+    with daemon.connect() as holder, daemon.connect() as waiter:
+        holder.ask("ACQUIRE b")
+        waiter.send("ACQUIRE a b")
+        daemon.wait_until_listed("a", 1)
+        first, second = daemon.lockctl("show", "a").stdout.splitlines()
+    assert first == "a is held by nobody, and waited for"
+    assert second.endswith(", with another name")
 
 
 def test_views_say_what_is_detached(daemon: Daemon) -> None:
