@@ -15,6 +15,8 @@ struct CommandUnderLease {
     private let policy: CommandPolicy
     private let reports: LeaseReport
     private var lifeline: Lifeline
+    /// What is locked beside the lease; -1: nothing.
+    private let file: CInt
     private let terminal = ControllingTerminal()
     private var signals: CInt = -1
     private var command: pid_t = -1
@@ -54,10 +56,14 @@ struct CommandUnderLease {
 
     /// The exit code when the command is not run: by the number of the error, 0 if there was no lease to run it under.
     static func codeOfFailure(notAcquired: Int32 = Ending.notAcquired.rawValue) -> (CInt) -> Int32 {
-        { $0 == 0 ? notAcquired : $0 == ENOENT ? 127 : 126 }
+        { $0 == 0 ? notAcquired : areMeansLacking($0) ? Ending.system.rawValue : $0 == ENOENT ? 127 : 126 }
     }
 
+    /// Whether it is not the command that is wrong: there are too many processes or open files, or too little memory.
+    static func areMeansLacking(_ error: CInt) -> Bool { [EAGAIN, ENOMEM, ENFILE, EMFILE].contains(error) }
+
     /// - Parameter lifeline: what the lease is bound to.
+    /// - Parameter file: what is unlocked by being closed, before the lease is released; -1: nothing.
     /// - Throws: ``SystemFailure``.
     init(
         on connection: ResumingConnection,
@@ -65,11 +71,12 @@ struct CommandUnderLease {
         token: FencingToken,
         lifeline: Lifeline,
         policy: CommandPolicy,
-        reports: LeaseReport
+        reports: LeaseReport,
+        file: CInt = -1
     ) throws {
         tree = try ProcessTree()
         (self.connection, self.names, self.token) = (connection, names, token)
-        (self.lifeline, self.policy, self.reports) = (lifeline, policy, reports)
+        (self.lifeline, self.policy, self.reports, self.file) = (lifeline, policy, reports, file)
     }
 
     /// Runs the command, and returns the exit code for this process when it is over.
@@ -171,7 +178,7 @@ struct CommandUnderLease {
     /// Repeated until nobody is left: somebody may be born while others are killed.
     private mutating func killAll() {
         if exitCode == nil { kill(command, SIGKILL) }
-        let spared = tree.signal(SIGKILL)
+        let spared = tree.kill()
         if spared.isEmpty || hasSaidWhoIsSpared { return }
         // They have become another user's, by way of sudo for instance. The lease is held until they end.
         hasSaidWhoIsSpared = true
@@ -182,7 +189,7 @@ struct CommandUnderLease {
         guard phase == .running else { return }
         // Where /proc shows nothing, the command alone can be reached.
         if tree.members().isEmpty, exitCode == nil { kill(command, SIGTERM) }
-        tree.signal(SIGTERM)
+        tree.terminate()
         phase = .terminating(.now() + policy.grace)
     }
 }
@@ -206,7 +213,10 @@ extension CommandUnderLease {
     ///
     /// The exception is the end of the terminal, which only the first process of the session is told, and that may be this one.
     private func wasSentToCommand(_ signal: CInt, _ isFromKernel: Bool) -> Bool {
-        isFromKernel && !(signal == SIGHUP && getsid(0) == getpid())
+        guard isFromKernel else { return false }
+        // What a shell that is no more has started in the background does not heed the keyboard.
+        if exitCode != nil, [SIGINT, SIGQUIT].contains(signal) { return false }
+        return !(signal == SIGHUP && getsid(0) == getpid())
     }
 
     /// A command that has ended cannot be told anything; what it has left behind is ended in its place.
@@ -250,7 +260,7 @@ extension CommandUnderLease {
         stoppedBy = signal
         // Whoever sends SIGSTOP to the command alone does not want this process to stop, which nobody would continue with it. A shell that suspends itself has
         // a group of its own.
-        if signal != SIGSTOP || getpgid(command) != getpgrp() { terminal?.stop(by: signal) }
+        if signal != SIGSTOP || getpgid(command) != getpgrp() { terminal?.stop(by: signal, unlessGoesOn: command) }
     }
 
     private mutating func goOn() {
@@ -297,6 +307,8 @@ extension CommandUnderLease {
     private static let patienceOfRelease = Milliseconds.seconds(2)
 
     private func release() {
+        // Whoever has the lease next finds the file unlocked.
+        if file != -1 { close(file) }
         if isLost { return }
         _ = try? connection.ask(.release(names.first, token: token), patience: Self.patienceOfRelease)
     }

@@ -126,7 +126,7 @@ struct Flock: ParsableCommand {
         return codeOfFailure(error)
     }
 
-    static func codeOfFailure(_ error: CInt) -> Int32 { [ENOMEM, EAGAIN].contains(error) ? 71 : 69 }
+    static func codeOfFailure(_ error: CInt) -> Int32 { CommandUnderLease.areMeansLacking(error) ? 71 : 69 }
 
     /// As a shell takes it for one word.
     private static func quoted(_ word: String) -> String {
@@ -176,8 +176,10 @@ private struct FlockLease {
 
     func run(_ command: [String], _ file: CInt, _ arguments: FlockArguments) throws -> Int32 {
         if arguments.replaces {
-            // The command keeps the lease by the pipe, and nobody is left to release it.
-            return try Flock.replace(by: command, keeping: [file, lifeline.leaseHold])
+            // The command keeps the lease by the pipe, and nobody is left to release it, unless there is none.
+            let code = try Flock.replace(by: command, keeping: [file, lifeline.leaseHold])
+            release()
+            return code
         }
         if fcntl(file, F_SETFD, arguments.closes ? FD_CLOEXEC : 0) == -1 { throw SystemFailure("fcntl") }
         var work = try CommandUnderLease(
@@ -186,7 +188,8 @@ private struct FlockLease {
             token: token,
             lifeline: lifeline,
             policy: CommandPolicy(leaderOnly: arguments.closes, leaveBehind: true),
-            reports: report
+            reports: report,
+            file: file
         )
         return try work.run(command) { $0 == 0 ? arguments.conflictExitCode : Flock.codeOfFailure($0) }
     }

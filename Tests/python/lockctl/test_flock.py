@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import pathlib
 import shutil
@@ -387,3 +388,21 @@ def test_help_names_all_options(daemon: Daemon) -> None:
     ):
         assert option in result.stdout
     assert daemon.lockctl("flock", "--version").stdout.startswith("flock from lockctl ")
+
+
+def test_next_one_finds_the_file_unlocked(daemon: Daemon, file: pathlib.Path) -> None:
+    holder = daemon.start("flock", str(file), "sh", "-c", "echo locked; cat", stdin=subprocess.PIPE)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "locked\n"
+    waiting = [daemon.start("flock", "--verbose", "--timeout", "60", str(file), "true") for _ in range(10)]
+    daemon.wait_until_listed(str(file).replace(" ", "%20"), 11)
+    holder.communicate("", timeout=30)
+    for process in waiting:
+        assert "not asked lockd" not in end(process)[2]
+        assert process.returncode == 0
+
+
+def test_command_that_cannot_replace_flock_leaves_nothing_half_done(daemon: Daemon, file: pathlib.Path) -> None:
+    assert daemon.lockctl("flock", "--no-fork", str(file), "/nowhere/command").returncode == 69
+    (lease,) = json.loads(daemon.lockctl("history", "--json", str(file)).stdout)
+    assert lease["outcome"] == "released"
