@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -20,12 +21,20 @@ int clinux_execute(const char *file, char *const arguments[]) {
     return errno;
 }
 
+// Whether this process has been started, by nohup for instance, so that it takes no notice of the signal. The command does not either then.
+static bool is_ignored(int signal) {
+    struct sigaction action;
+    return sigaction(signal, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 int clinux_forwarded_signalfd(sigset_t *former) {
-    static const int forwarded[] = {SIGHUP,  SIGINT,   SIGQUIT, SIGTERM, SIGUSR1,
-                                    SIGUSR2, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU};
+    static const int forwarded[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGTSTP};
+    static const int own[] = {SIGCONT, SIGCHLD, SIGPIPE, SIGTTOU};
     sigset_t signals;
     sigemptyset(&signals);
-    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++) sigaddset(&signals, forwarded[i]);
+    for (size_t i = 0; i < sizeof forwarded / sizeof *forwarded; i++)
+        if (!is_ignored(forwarded[i])) sigaddset(&signals, forwarded[i]);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigaddset(&signals, own[i]);
     // With SIGCHLD ignored, as a parent may leave it, children would vanish without a word.
     if (signal(SIGCHLD, SIG_DFL) == SIG_ERR) return -1;
     int error = pthread_sigmask(SIG_BLOCK, &signals, former);
@@ -64,9 +73,29 @@ bool clinux_has_children(void) {
     return waitid(P_ALL, 0, &information, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
+static pid_t parent_to_die_with;
+static int signal_of_death;
+
+static void look_for_parent(int signal) {
+    (void)signal;
+    int error = errno;
+    if (getppid() != parent_to_die_with) kill(getpid(), signal_of_death);
+    errno = error;
+}
+
 int clinux_die_with_parent(int signal) {
     pid_t parent = getppid();
-    if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) == -1) return -1;
+    int told_by = signal;
+    // The kernel tells it also when no more has ended than the thread of the parent that started this process. In a namespace of processes
+    // of its own it cannot be seen which it was.
+    if (parent != 0) {
+        told_by = SIGRTMIN;
+        parent_to_die_with = parent;
+        signal_of_death = signal;
+        struct sigaction action = {.sa_handler = look_for_parent, .sa_flags = SA_RESTART};
+        if (sigaction(told_by, &action, NULL) == -1) return -1;
+    }
+    if (prctl(PR_SET_PDEATHSIG, told_by, 0, 0, 0) == -1) return -1;
     // Its end in between has sent nothing.
     return getppid() == parent ? 0 : raise(signal);
 }
@@ -82,14 +111,22 @@ void clinux_end_by_signals(void) {
 
 int clinux_become_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); }
 
-void clinux_stop_by(int signal) {
+void clinux_stop_by(int signal, pid_t child) {
     struct sigaction standard = {.sa_handler = SIG_DFL}, former;
     sigset_t just_this, mask;
     sigemptyset(&just_this);
     sigaddset(&just_this, signal);
+    pthread_sigmask(SIG_BLOCK, &just_this, &mask);
     sigaction(signal, &standard, &former);
     raise(signal);
-    pthread_sigmask(SIG_UNBLOCK, &just_this, &mask);
+    // Whoever continues the whole group from here on takes the signal away again; who did before has continued the child as well.
+    siginfo_t change = {.si_pid = 0};
+    bool goes_on = waitid(P_PID, child, &change, WCONTINUED | WEXITED | WNOHANG | WNOWAIT) == -1 || change.si_pid != 0;
+    if (goes_on) {
+        static const struct timespec no_time;
+        sigtimedwait(&just_this, NULL, &no_time);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &just_this, NULL);
     // Here the process stands still until it is continued.
     pthread_sigmask(SIG_SETMASK, &mask, NULL);
     sigaction(signal, &former, NULL);

@@ -18,10 +18,12 @@ struct ControllingTerminal {
         self.modes = isOurs ? modes : nil
     }
 
-    /// Stops this process because the command was stopped by `signal`; returns when it goes on.
+    /// Stops this process because the command was stopped by `signal`, unless that has been continued meanwhile; returns when this process goes on.
     ///
     /// Then the shell sees a job that has stopped, as it would have seen the command. Where no shell could continue it, the kernel does not stop it either.
-    func stop(by signal: CInt) { clinux_stop_by(signal == SIGSTOP ? SIGTSTP : signal) }
+    func stop(by signal: CInt, unlessGoesOn command: pid_t) {
+        clinux_stop_by(signal == SIGSTOP ? SIGTSTP : signal, command)
+    }
 
     /// Gives the command the terminal, if this process has it now, and the command has a group of its own.
     func yield(to command: pid_t) {

@@ -1,7 +1,5 @@
 import CLinux
 import Glibc
-import LockdClient
-import LockdModel
 
 /// The processes that the command of this process has led to: its descendants.
 ///
@@ -29,7 +27,10 @@ struct ProcessTree {
     }
 
     /// Those of this process, without the `others` and theirs; parents before their children.
-    private static func descendants(among processes: [RunningProcess], without others: Set<RunningProcess.Identity> = []) -> [RunningProcess] {
+    private static func descendants(
+        among processes: [RunningProcess],
+        without others: Set<RunningProcess.Identity> = []
+    ) -> [RunningProcess] {
         let children = Dictionary(grouping: processes.filter { !others.contains($0.identity) }, by: \.parent)
         var found: [RunningProcess] = []
         var next = children[getpid()] ?? []
@@ -43,43 +44,51 @@ struct ProcessTree {
     /// Whether none is left, though this process has children: those that it had before.
     mutating func isGone() -> Bool { !others.isEmpty && members().isEmpty }
 
-    /// Sends a signal to all that are there at one moment, and lets them go on; returns those that are of another user, and did not get it.
+    /// Sends TERM to all that are there, and has those go on that stand still; a lockctl among them tells its own tree.
     ///
-    /// Nobody is forgotten who is born while others are told, and nobody is told who is born as an answer to it, such as a program that a trap cleans up with.
-    @discardableResult
-    mutating func signal(_ number: CInt) -> [RunningProcess] {
-        let members = standStill()
-        let spared = members.filter { !Self.signal(number, $0) }
-        // Children first, so that no parent, a shell for instance, sees one that stands still.
-        for member in members.reversed() { Self.signal(SIGCONT, member) }
-        return spared
-    }
-
-    /// Stops all of them, and returns them once nobody is left who could start another one.
-    private mutating func standStill() -> [RunningProcess] {
-        let deadline = MonotonicInstant.now() + Self.patience
-        var told: Set<RunningProcess.Identity> = []
-        var spared: Set<RunningProcess.Identity> = []
-        while true {
-            let members = members()
-            for member in members where told.insert(member.identity).inserted {
-                if !Self.signal(SIGSTOP, member) { spared.insert(member.identity) }
+    /// Who is born while others are told is told as well, but not who is born to somebody who has been told: that is how he answers, by a program that cleans
+    /// up for instance. Nobody is stopped meanwhile, which would make that exact: whoever waits for a process of another user, as su does, would stop for good,
+    /// and so would all of them if this process were killed at that moment.
+    mutating func terminate() {
+        let start = RunningProcess.currentTick
+        // The number of the last process there was before somebody was told; by his own.
+        var lastBefore: [pid_t: pid_t] = [:]
+        var last: pid_t = 0
+        var spared: Set<pid_t> = []
+        forEachNew { process, isFirstLook in
+            let parent = process.parent
+            let isOlder = isFirstLook || process.identity.start < start || process.process <= lastBefore[parent] ?? last
+            if spared.contains(parent) || !isOlder {
+                spared.insert(process.process)
+                return
             }
-            let areStill = members.allSatisfy { $0.standsStill || spared.contains($0.identity) }
-            if areStill || deadline <= .now() { return members }
-            poll(nil, 0, 1)
+            last = RunningProcess.lastNumber
+            lastBefore[process.process] = last
+            if process.isSent(SIGTERM), process.isSameProgram { spared.insert(process.process) }
+            if process.standsStill { process.isSent(SIGCONT) }
         }
     }
 
-    /// How long to wait for those that cannot be stopped at once, because they wait for a disk, or for what they start to begin.
-    private static let patience = Milliseconds(50)
-
-    @discardableResult
-    private static func signal(_ number: CInt, _ member: RunningProcess) -> Bool {
-        let pidfd = clinux_pidfd_open(member.process)
-        guard pidfd != -1 else { return true }
-        defer { close(pidfd) }
-        guard RunningProcess(member.process)?.identity == member.identity else { return true }
-        return clinux_pidfd_send_signal(pidfd, number) == 0 || errno != EPERM
+    /// Sends KILL to all, also to those that are born meanwhile; returns those that are of another user, and did not get it.
+    mutating func kill() -> [RunningProcess] {
+        var spared: [RunningProcess] = []
+        forEachNew { process, _ in
+            if !process.isSent(SIGKILL) { spared.append(process) }
+        }
+        return spared
     }
+
+    /// Calls `body` once with each of those that are there, parents before their children, and then with those that were not at the look before; and whether
+    /// that was the first look.
+    private mutating func forEachNew(_ body: (RunningProcess, Bool) -> Void) {
+        var seen: Set<RunningProcess.Identity> = []
+        for look in 0..<Self.looks {
+            let new = members().filter { seen.insert($0.identity).inserted }
+            if new.isEmpty { return }
+            for process in new { body(process, look == 0) }
+        }
+    }
+
+    /// How often it is looked for those that were born meanwhile.
+    private static let looks = 20
 }

@@ -52,7 +52,9 @@ struct Revocation {
         return sentences + [queue, experience] + [warning].compactMap { $0 }
     }
 
-    /// That it may be refused. The daemon decides; where users have other numbers than for the daemon, it may be wrong here.
+    /// That it may be refused.
+    ///
+    /// The daemon decides; where users have other numbers than for the daemon, it may be wrong here.
     private var warning: String? {
         guard let user = lease.peer.user, geteuid() != 0, user.value != geteuid() else { return nil }
         return "Only \(user.value == 0 ? "" : "user \(Users.name(of: user)) and ")root may revoke it."

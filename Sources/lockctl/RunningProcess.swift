@@ -14,7 +14,7 @@ struct RunningProcess {
     let identity: Identity
     let parent: pid_t
     let command: String
-    /// Whether it has been stopped, so that it starts nobody.
+    /// Whether it has been stopped.
     let standsStill: Bool
 
     var process: pid_t { identity.process }
@@ -22,9 +22,12 @@ struct RunningProcess {
     /// `sleep (pid 12)`.
     var display: String { "\(command) (pid \(process))" }
 
-    /// All that are to be seen, without those that are no more than their exit codes.
+    /// Whether `/proc` numbers processes as this process does, which it does not in a pid namespace without a `/proc` of its own.
+    private static let areNumbersOurs = link("/proc/self") == "\(getpid())"
+
+    /// All that are to be seen, without those that are no more than their exit codes; none if `/proc` shows those of somebody else.
     static func all() -> [RunningProcess] {
-        guard let directory = opendir("/proc") else { return [] }
+        guard areNumbersOurs, let directory = opendir("/proc") else { return [] }
         defer { closedir(directory) }
         var found: [RunningProcess] = []
         while let entry = readdir(directory) {
@@ -38,7 +41,7 @@ struct RunningProcess {
 
     /// What `/proc/PID/stat` says of a process; `nil` of one that is not, or is no more than its exit code.
     init?(_ process: pid_t) {
-        let line = Self.contents(of: "stat", of: process, limit: 512)
+        let line = Self.contents(of: "/proc/\(process)/stat", limit: 512)
         // The second word is the command, in parentheses, which can be any bytes, parentheses among them.
         guard let open = line.firstIndex(of: UInt8(ascii: "(")), let close = line.lastIndex(of: UInt8(ascii: ")")),
             open < close
@@ -58,15 +61,55 @@ struct RunningProcess {
         standsStill = ["T", "t"].contains(words[0])
     }
 
+    /// Now, as ``Identity/start`` has it.
+    static var currentTick: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_BOOTTIME, &time)
+        let ticks = UInt64(sysconf(CInt(_SC_CLK_TCK)))
+        return UInt64(time.tv_sec) * ticks + UInt64(time.tv_nsec) * ticks / 1_000_000_000
+    }
+
+    /// The number that was given to a process last.
+    ///
+    /// They grow, but for a jump back at the largest there may be.
+    static var lastNumber: pid_t {
+        // `0.20 0.18 0.12 1/80 11206`
+        let words = contents(of: "/proc/loadavg", limit: 128).split(separator: UInt8(ascii: " "))
+        let number = words.last.map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return pid_t(number.prefix { $0.isNumber }) ?? 0
+    }
+
+    /// Sends it a signal, and never another process that has its number by now; `false` if it is of another user, who must not be sent any.
+    @discardableResult
+    func isSent(_ signal: CInt) -> Bool {
+        let pidfd = clinux_pidfd_open(process)
+        guard pidfd != -1 else { return true }
+        defer { close(pidfd) }
+        guard RunningProcess(process)?.identity == identity else { return true }
+        return clinux_pidfd_send_signal(pidfd, signal) == 0 || errno != EPERM
+    }
+
+    /// Whether it runs the program that this process does.
+    var isSameProgram: Bool {
+        let program = Self.link("/proc/self/exe")
+        return program != nil && Self.link("/proc/\(process)/exe") == program
+    }
+
     /// Whether it was started with this variable, `NAME=value`; `false` of a process of others, whose environment is theirs to read.
     func wasStarted(with variable: String) -> Bool {
-        let environment = Self.contents(of: "environ", of: process, limit: 1 << 20)
+        let environment = Self.contents(of: "/proc/\(process)/environ", limit: 1 << 20)
         return environment.split(separator: 0).contains { $0.elementsEqual(variable.utf8) }
     }
 
-    /// The beginning of a file of `/proc/PID`; empty if it cannot be read.
-    private static func contents(of file: String, of process: pid_t, limit: Int) -> [UInt8] {
-        let descriptor = clinux_open("/proc/\(process)/\(file)", O_RDONLY | O_CLOEXEC, 0)
+    private static func link(_ path: String) -> String? {
+        var target = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &target, target.count)
+        return count < 0 ? nil : String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// The beginning of a file; empty if it cannot be read.
+    private static func contents(of file: String, limit: Int) -> [UInt8] {
+        let descriptor = clinux_open(file, O_RDONLY | O_CLOEXEC, 0)
         guard descriptor != -1 else { return [] }
         defer { close(descriptor) }
         var bytes: [UInt8] = []

@@ -53,7 +53,9 @@ struct Show: ParsableCommand {
         if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
         if let processes = workers?.display { print("  at work  \(processes)") }
         if workers?.isHolderGone == true {
-            print("  \(ink("gone", .wrong))     the process that acquired it; what it has started still holds the lease")
+            print(
+                "  \(ink("gone", .wrong))     the process that acquired it; what it has started still holds the lease"
+            )
         }
         if let detached = lease.detached {
             print(
@@ -69,7 +71,9 @@ struct Show: ParsableCommand {
     private func describe(_ waiter: Reply.WaiterLine) {
         let left = waiter.left.map { ", \($0.display) left" } ?? ""
         let note = waiter.note.map { ": \($0.display)" } ?? ""
-        let names = waiter.nameCount > 1 ? ", with \(waiter.nameCount == 2 ? "another name" : "\(waiter.nameCount - 1) other names")" : ""
+        let names =
+            waiter.nameCount > 1
+            ? ", with \(waiter.nameCount == 2 ? "another name" : "\(waiter.nameCount - 1) other names")" : ""
         let mode = Listing.words(waiter.holderLimit) + Listing.words(detached: waiter.detached)
         print(
             "  #\(waiter.position) \(waiter.peer.display) \(ink("waits", .warning)) for \(waiter.waited.display)\(left)\(mode)\(names)\(note)"

@@ -73,7 +73,9 @@ struct Reason {
     ) -> [Reason] {
         let (leases, waiters) = (standing.leases[name] ?? [], standing.waiters[name] ?? [])
         var reasons = leases.prefix(holderLimit).flatMap { lease -> [Reason] in
-            guard let bereavement = workers(lease)?.bereavement(of: lease.peer, "still holds the lease") else { return [held(lease)] }
+            guard let bereavement = workers(lease)?.bereavement(of: lease.peer, "still holds the lease") else {
+                return [held(lease)]
+            }
             return [held(lease), Reason("orphaned", name, "\(bereavement).", lease.peer)]
         }
         if leases.count > holderLimit {

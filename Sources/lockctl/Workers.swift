@@ -24,7 +24,8 @@ struct Workers {
         guard let server = RunningProcess(pid_t(daemon.value)), server.command == "lockd" else { return nil }
         let variable = "LOCKD_TOKEN=\(lease.token)"
         processes = RunningProcess.all().filter { $0.wasStarted(with: variable) }.sorted { $0.process < $1.process }
-        isHolderGone = lease.peer.process.map { $0.value > 0 && Glibc.kill(pid_t($0.value), 0) == -1 && errno == ESRCH } ?? false
+        isHolderGone =
+            lease.peer.process.map { $0.value > 0 && Glibc.kill(pid_t($0.value), 0) == -1 && errno == ESRCH } ?? false
     }
 
     /// `sh (pid 12), sleep (pid 13) and 4 more`; `nil` if none was found.

@@ -60,7 +60,9 @@ import Testing
         table.append(["", " ", ""])
         table.append(["\u{301}", "", " \u{301} "])
         let lines = table.lines
-        #expect(lines == ["A    B        C", "     e\u{301}te      x", "     👩‍👩‍👧 東京", "", "\u{301}               \u{301}"])
+        #expect(
+            lines == ["A    B        C", "     e\u{301}te      x", "     👩‍👩‍👧 東京", "", "\u{301}               \u{301}"]
+        )
         let plain = (0..<table.lineCount).map { table.inkedLine($0).plain }
         #expect(plain == lines)
     }
@@ -79,7 +81,8 @@ import Testing
 
     @Test(arguments: [
         (0, "0 bytes"), (1, "1 byte"), (1023, "1023 bytes"), (1024, "1 KiB"), (1536, "1.5 KiB"),
-        (1_048_575, "1023.9 KiB"), (67_108_864, "64 MiB"), (1 << 30, "1 GiB"), (3 << 40, "3 TiB"), (1 << 53, "8192 TiB"),
+        (1_048_575, "1023.9 KiB"), (67_108_864, "64 MiB"), (1 << 30, "1 GiB"), (3 << 40, "3 TiB"),
+        (1 << 53, "8192 TiB"),
     ])
     func memoryIsSaidInTheLargestUnit(count: Int64, expected: String) {
         #expect(Bytes(count).display == expected)

@@ -39,7 +39,7 @@ int clinux_next_change(struct clinux_change *change);
 // Whether this process has children, those included that have ended and were not waited for.
 bool clinux_has_children(void);
 
-// PR_SET_PDEATHSIG: this process gets `signal` when its parent ends, at once if that has ended already.
+// This process gets `signal` when its parent ends, and not when a thread of that does; at once if it has ended already. Takes SIGRTMIN.
 int clinux_die_with_parent(int signal);
 
 // The first process of a pid namespace, as in a container, gets no signal that it has no handler for. If this is one, it ends by those that
@@ -49,8 +49,9 @@ void clinux_end_by_signals(void);
 // PR_SET_CHILD_SUBREAPER: whoever loses its parent, among the descendants of this process, becomes its child.
 int clinux_become_subreaper(void);
 
-// Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it. Returns when the process goes on.
-void clinux_stop_by(int signal);
+// Has this process do as if `signal`, SIGTSTP for instance, had come and nobody had ever blocked it, unless `child` has been continued, or
+// has ended, since it was last asked about. Returns when the process goes on.
+void clinux_stop_by(int signal, pid_t child);
 
 // Like clinux_spawn, with nothing inherited that is close-on-exec; but first starts a process of its own group that does
 // nothing but keep `held` open until the child has ended. That one outlives this process, and ends at nothing but SIGKILL. There is no moment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 from collections.abc import Iterator
 
@@ -12,6 +13,11 @@ from binaries import binary
 from daemon import processes
 
 from .terminal import Shell
+
+# What a test is started with in the background would be ignored by lockctl as well.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.SIG_DFL)
 
 
 class Daemon(processes.Daemon):

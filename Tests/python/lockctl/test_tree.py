@@ -198,32 +198,6 @@ def test_all_of_the_tree_is_ended_by_kill_after_the_grace(daemon: Daemon, tmp_pa
     assert holders(daemon) == []
 
 
-def test_cleaning_up_is_not_ended_by_the_term_it_answers(daemon: Daemon) -> None:
-    # There are many others, so lockctl is not done with telling all of them when the cleaning up has begun.
-    script = """
-import os, signal, subprocess, sys
-ends = os.pipe()
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for _ in range(300):
-    if os.fork() == 0:
-        os.close(ends[1])
-        os.read(ends[0], 1)
-        os._exit(0)
-def clean_up(*_):
-    sys.exit(subprocess.run(["sh", "-c", "sleep 0.2; exit 5"]).returncode)
-signal.signal(signal.SIGTERM, clean_up)
-print("ready", flush=True)
-while True:
-    signal.pause()
-"""
-    process = daemon.start("run", "--grace", "1h", "a", "--", sys.executable, "-c", script)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
-    process.terminate()
-    process.communicate(timeout=60)
-    assert process.returncode == 5
-
-
 def test_stopped_command_ends_on_term_nevertheless(daemon: Daemon) -> None:
     process = daemon.start("run", "--grace", "1h", "a", "--", "bash", "-c", "kill -STOP $$; echo on")
     children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children")
