@@ -1,3 +1,5 @@
+// To the compiler timespec is of either module, of that which it has read first.
+import CLinux
 import Glibc
 import LockdModel
 

@@ -67,7 +67,7 @@ def test_tree_of_another_lockctl_is_told_by_that_alone(daemon: Daemon) -> None:
 
 
 def wait_for_lockctl_to_sleep(process: subprocess.Popen[str]) -> None:
-    """Returns when lockctl, and the one under it if there is one, has nothing more to do for now."""
+    """Returns when lockctl, and the one under it if there is one, has nothing more to do."""
     comms = {number for number in descendants(process.pid) if comm(number) == "lockctl"} | {process.pid}
 
     def sleep() -> bool:
@@ -233,7 +233,7 @@ def test_want_of_processes_is_not_the_fault_of_the_command(daemon: Daemon, optio
         path.chmod(0o755)
     daemon.socket.chmod(0o666)
     process = subprocess.run(
-        ["prlimit", "--nproc=1", binary("lockctl"), "run", *options, "a", "--", "true"],
+        ["prlimit", "--nproc=1", str(binary("lockctl")), "run", *options, "a", "--", "true"],
         env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
         user=54322,
         group=54322,
