@@ -207,7 +207,7 @@ for word in sys.stdin:
     print(process.stdout.readline(), end="", flush=True)
 os._exit(0)
 """
-    lockctl = [binary("lockctl"), "run", "--die-with-parent", "a", "--", "cat"]
+    lockctl = [str(binary("lockctl")), "run", "--die-with-parent", "a", "--", "cat"]
     parent = subprocess.Popen(
         [sys.executable, "-c", script, *lockctl],
         env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
