@@ -68,7 +68,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (30, "NAME  STATE  TOKEN  NOTE"), (29, "NAME  STATE  NOTE"), (23, "NAME  STATE  NOTE"), (22, "NAME  NOTE"),
+        (32, "NAME  STATE  TOKEN  NOTE"), (31, "NAME  STATE  NOTE"), (25, "NAME  STATE  NOTE"), (24, "NAME  NOTE"),
         (1, "NAME  NOTE"),
     ])
     func whereThereIsNoRoomThoseColumnsGoFirstThatMatterLeast(width: Int, header: String) {
