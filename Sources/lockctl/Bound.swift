@@ -12,7 +12,7 @@ struct Acquire: ParsableCommand {
         abstract: "Acquire a lease that lives as long as a process, and print its token.",
         usage: """
             lockctl acquire --pid <pid> [-n | -w <duration>] [--ttl <duration>] [--shared | --limit <count>] \
-            [--max-queue <count>] [--note <text>] [--progress | -q] <name> …
+            [--max-queue <count>] [--note <text>] [-E <code>] [--progress plain|json | -q] <name> …
             """,
         discussion: """
             For scripts, which then hold the lease themselves:

@@ -14,7 +14,10 @@ struct CommandOptions: ParsableArguments {
     var leaveBehind = false
 
     @Option(
-        help: ArgumentHelp("How long after TERM what is left of the command gets KILL.", valueName: "duration"),
+        help: ArgumentHelp(
+            "How long after TERM what is left of the command gets KILL (default: \(CommandPolicy().grace)).",
+            valueName: "duration"
+        ),
         transform: duration
     )
     var grace = CommandPolicy().grace

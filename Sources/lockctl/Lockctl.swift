@@ -47,7 +47,12 @@ struct Lockctl: ParsableCommand {
         }
         let prepared = prepared(arguments)
         runAtOnce(prepared)
-        main(prepared)
+        do {
+            var command = try parseAsRoot(prepared)
+            try command.run()
+        } catch {
+            end(with: error, of: prepared)
+        }
     }
 
     /// Runs a subcommand without looking at the others, and ends, if there is nothing wrong with its command line.
@@ -68,7 +73,7 @@ struct Lockctl: ParsableCommand {
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
         } catch {
-            subcommand.exit(withError: error)
+            end(with: error, of: arguments)
         }
     }
 
@@ -82,24 +87,37 @@ struct Lockctl: ParsableCommand {
         }
     }
 
-    /// What is wrong with a command that there is not; ArgumentParser calls it an unexpected argument.
-    static func objection(to arguments: [String]) -> String? {
-        guard let word = arguments.first, !word.hasPrefix("-") else { return nil }
-        // ArgumentParser adds the last.
-        let commands = configuration.subcommands.flatMap { [$0._commandName] + $0.configuration.aliases } + ["help"]
-        if commands.contains(word) { return nil }
-        let meant = Likeness.nearest(to: word, among: commands).map { "; did you mean \"\($0)\"?" } ?? "."
-        return "there is no command \"\(Readable.text(word))\"\(meant) lockctl --help lists all of them"
-    }
-
     /// The arguments in a form that can be parsed.
-    ///
-    /// ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
-    /// Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
     static func prepared(_ arguments: [String]) -> [String] {
         guard ["run", "once"].contains(arguments.first), let terminator = arguments.firstIndex(of: "--") else {
-            return arguments
+            return withNegativeValues(arguments)
         }
-        return arguments[..<terminator] + ["--command"] + arguments[(terminator + 1)...].map { ":" + $0 }
+        // ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
+        // Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
+        return withNegativeValues(Array(arguments[..<terminator])) + ["--command"]
+            + arguments[(terminator + 1)...].map { ":" + $0 }
+    }
+
+    /// The arguments, each `-5s` behind an option as that option's value: `-w=-5s`.
+    ///
+    /// ArgumentParser would say that the value is missing. What begins so is no option of ours, and no value is to be negative, which is for those to say who take it.
+    private static func withNegativeValues(_ arguments: [String]) -> [String] {
+        if arguments.first == "flock" || arguments.first?.hasPrefix("---") == true { return arguments }
+        var prepared: [String] = []
+        for word in arguments {
+            let isNegative = word.hasPrefix("-") && word.dropFirst().first { $0 != "." }?.isNumber == true
+            if isNegative, let option = prepared.last, isOneOption(option), !prepared.contains("--") {
+                prepared[prepared.count - 1] += "=" + word
+            } else {
+                prepared.append(word)
+            }
+        }
+        return prepared
+    }
+
+    /// Whether it is `--option` or `-o`, and has no value yet.
+    private static func isOneOption(_ word: String) -> Bool {
+        guard word.hasPrefix("-"), word != "--", !word.contains("=") else { return false }
+        return word.hasPrefix("--") || word.count == 2
     }
 }

@@ -16,6 +16,20 @@ import Testing
         #expect(command.options.waitTimeout == .seconds(10))
     }
 
+    @Test func aNegativeValueIsThatOfTheOptionBeforeIt() {
+        #expect(
+            Lockctl.prepared(["run", "-w", "-5s", "a", "--", "b", "-w", "-5s"]) == [
+                "run", "-w=-5s", "a", "--command", ":b", ":-w", ":-5s",
+            ]
+        )
+        #expect(Lockctl.prepared(["wait", "--wait", "-.5s", "a"]) == ["wait", "--wait=-.5s", "a"])
+        for words in [
+            ["show", "-5"], ["show", "--", "-5"], ["show", "-w=1s", "-5"], ["flock", "-w", "-1", "a", "b"],
+        ] {
+            #expect(Lockctl.prepared(words) == words)
+        }
+    }
+
     @Test func otherCommandsTakeTheirTerminatorAsItIs() throws {
         #expect(Lockctl.prepared(["show", "--", "-a"]) == ["show", "--", "-a"])
         #expect(Lockctl.prepared(["run", "a"]) == ["run", "a"])
@@ -37,6 +51,7 @@ import Testing
         ("histroy", "there is no command \"histroy\"; did you mean \"history\"? lockctl --help lists all of them"),
         ("hlep", "there is no command \"hlep\"; did you mean \"help\"? lockctl --help lists all of them"),
         ("lst", "there is no command \"lst\"; did you mean \"ls\"? lockctl --help lists all of them"),
+        ("Hist", "there is no command \"Hist\"; did you mean \"history\"? lockctl --help lists all of them"),
         ("frobnicate", "there is no command \"frobnicate\". lockctl --help lists all of them"),
         ("", "there is no command \"\". lockctl --help lists all of them"),
         ("a\u{1B}[2J", "there is no command \"a%1B[2J\". lockctl --help lists all of them"),
@@ -45,7 +60,10 @@ import Testing
         #expect(Lockctl.objection(to: [word, "db"]) == expected)
     }
 
-    @Test(arguments: [[], ["--help"], ["-h"], ["--version"], ["help", "histroy"], ["ls"], ["---completion", "x"]])
+    @Test(arguments: [
+        [], ["--help"], ["-h"], ["--version"], ["help"], ["help", "ls"], ["help", "-h"], ["--json"], ["ls"],
+        ["---completion", "x"],
+    ])
     func whatIsACommandOrNoneIsLeftToTheParser(arguments: [String]) {
         #expect(Lockctl.objection(to: arguments) == nil)
         for command in Lockctl.configuration.subcommands {
