@@ -14,7 +14,8 @@ struct Flock: ParsableCommand {
             lockctl flock [-s | -x] [-n | -w <seconds>] [-E <code>] [-o | -F] [-u] [--fcntl] [--verbose] <file> <command> [<argument> …]
             lockctl flock [<option> …] <file> -c <line>
             """,
-        discussion: """
+        discussion: Help.text(
+            """
             Takes the command line of util-linux' flock(1), so that a script can go on as it is after  alias flock='lockctl flock', or with a link of the name \
             flock to lockctl. Whoever waits is granted the lock in order of arrival, is seen by lockctl ls, and is told on a terminal who holds it.
 
@@ -42,7 +43,13 @@ struct Flock: ParsableCommand {
 
             Exit codes are those of flock(1): 1, or that of -E, if the lock was not acquired, 64 for a wrong command line, 66 if the file cannot be opened, 69 if the \
             command cannot be run, or lockd not reached.
-            """
+            """,
+            examples: [
+                "lockctl flock /run/backup.lock ./backup.sh": "wait, lock, run",
+                "lockctl flock -n /run/backup.lock ./backup.sh": "only if it is free",
+                "lockctl flock -w 5 db.lock -c 'cat *.sql >db'": "a line for the shell",
+            ]
+        )
     )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)

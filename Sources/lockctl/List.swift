@@ -9,8 +9,16 @@ struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
         abstract: "List leases and the requests that wait for them.",
-        discussion:
-            "On a terminal, lines are cut at its width. The columns are those of the table's first line, in small letters."
+        discussion: Help.text(
+            "On a terminal, lines are cut at its width. The columns are those of the table's first line, in small letters.",
+            examples: [
+                "lockctl ls": "all that is held or waited for",
+                "lockctl ls reports/": "of the locks whose names begin so",
+                "lockctl ls --of root --sort for": "those first that are held the longest",
+                "lockctl ls --columns name,pid,command": "some columns only",
+                "lockctl ls --json-lines | jq .name": "for programs",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -9,17 +9,18 @@ struct Lockctl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lockctl",
         abstract: "Runs commands under the leases of lockd, and shows who holds them.",
-        discussion: """
-            Examples:
-              lockctl run reports/nightly -- make report     wait for the lease, run, release
-              lockctl run -n backup -- ./backup.sh           only if it is free; exits with 75 if not
-              lockctl run src dst -- rsync src/ dst/         both leases at once, or none
-              lockctl once backup -- ./backup.sh             for cron: nothing if it is being done already
-              lockctl acquire --pid $$ reports/nightly       for the rest of a script; prints the token
-              lockctl ls                                     who holds what, who waits
-              lockctl why reports/nightly                    in sentences: what is in the way
-              lockctl watch reports/                         what happens, as it happens
-            """,
+        discussion: Help.text(
+            examples: [
+                "lockctl run reports/nightly -- make report": "wait for the lease, run, release",
+                "lockctl run -n backup -- ./backup.sh": "only if free; else exit code 75",
+                "lockctl run src dst -- rsync src/ dst/": "both leases at once, or none",
+                "lockctl once backup -- ./backup.sh": "for cron: not if it runs already",
+                "lockctl acquire --pid $$ reports/nightly": "for the rest of a script",
+                "lockctl ls": "who holds what, who waits",
+                "lockctl why reports/nightly": "in sentences: what is in the way",
+                "lockctl watch reports/": "what happens, as it happens",
+            ]
+        ),
         version: "lockctl \(LockdVersion.current)",
         subcommands: [
             Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
