@@ -92,7 +92,9 @@ enum OnLoss: Hashable, ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 
     static var defaultCompletionKind: CompletionKind {
-        .list(["terminate", "ignore"] + SignalName.names.map { "signal:\($0)" })
+        // For zsh a description follows a colon.
+        let colon = CompletionShell.requesting == .zsh ? "\\:" : ":"
+        return .list(["terminate", "ignore"] + SignalName.names.map { "signal\(colon)\($0)" })
     }
 }
 

@@ -29,10 +29,16 @@ struct List: ParsableCommand {
     @Flag(help: "The same objects, one on each line.")
     var jsonLines = false
 
-    @Option(help: ArgumentHelp("Only those of this user's processes: a name or a number.", valueName: "user"))
+    @Option(
+        help: ArgumentHelp("Only those of this user's processes: a name or a number.", valueName: "user"),
+        completion: Completing.users
+    )
     var of: String?
 
-    @Option(help: ArgumentHelp("Only those of this systemd unit's processes.", valueName: "unit"))
+    @Option(
+        help: ArgumentHelp("Only those of this systemd unit's processes.", valueName: "unit"),
+        completion: Completing.units
+    )
     var unit: String?
 
     @Option(help: "By name (default), by how long (for), or by how many wait (waiters).")
@@ -40,6 +46,7 @@ struct List: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("Only these columns, in this order: name,pid,for.", valueName: "columns"),
+        completion: Completing.columns,
         transform: { $0.split(separator: ",", omittingEmptySubsequences: false).map { $0.uppercased() } }
     )
     var columns: [String] = []

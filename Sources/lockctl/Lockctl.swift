@@ -42,6 +42,7 @@ struct Lockctl: ParsableCommand {
         // Under the name of flock(1) it is flock(1).
         let isFlock = name.split(separator: "/").last == "flock"
         let arguments = (isFlock ? ["flock"] : []) + words.dropFirst()
+        if let shell = CompletionScript.shell(askedForBy: arguments) { return print(CompletionScript.text(for: shell)) }
         if let objection = objection(to: arguments) {
             complain(objection)
             exit(withError: ExitCode.validationFailure)

@@ -71,6 +71,31 @@ import Testing
         }
     }
 
+    @Test(arguments: [CompletionShell.bash, .zsh, .fish])
+    func scriptsOfShellsKnowEveryOptionOfFlock(shell: CompletionShell) {
+        let script = CompletionScript.text(for: shell)
+        for (name, takesValue, _) in FlockArguments.longOptions where !["help", "version"].contains(name) {
+            // The longer form is only there to be cut.
+            let name = name == "nonblocking" ? "nonblock" : name
+            #expect(script.contains(shell == .fish ? "-l '\(name)'" : "--\(name)"), "\(name)")
+            // Where its value is, no command begins.
+            let line = script.split(separator: "\n").first {
+                $0.contains("-w") && $0.contains("--start") && $0.contains("--fd")
+            }
+            let words = line?.split { " |)".contains($0) } ?? []
+            if takesValue { #expect(words.contains("--\(name)"), "\(name)") }
+        }
+    }
+
+    @Test(arguments: [
+        (["--generate-completion-script", "zsh"], "zsh"), (["--generate-completion-script=fish"], "fish"),
+        (["--generate-completion-script", "tcsh"], nil), (["--generate-completion-script="], nil), ([], nil),
+        (["run", "--generate-completion-script", "zsh"], nil),
+    ])
+    func theShellIsTakenFromTheLine(arguments: [String], expected: String?) {
+        #expect(CompletionScript.shell(askedForBy: arguments)?.rawValue == expected)
+    }
+
     @Test func runTakesSeveralNames() throws {
         let command = try parseRun(["a", "-q", "b", "c", "--", "true"])
         #expect(command.names.map(\.spelling) == ["a", "b", "c"])
