@@ -69,7 +69,9 @@ extension Lockctl {
         // What was asked for, a summary for instance, and what has been said already.
         if code == .success || message.isEmpty { exit(withError: error) }
         for line in message.split(separator: "\n") {
-            complain(Readable.complaint(String(line.drop { $0 == " " }), bytes: RawText.bytes))
+            let words = line.drop { $0 == " " }
+            let sentence = words.hasPrefix("or: ") ? words.dropFirst(4) : words
+            complain(Readable.complaint(String(sentence), bytes: RawText.bytes))
         }
         if code == .validationFailure {
             let command = arguments.first.flatMap { commands.contains($0) ? " " + $0 : nil } ?? ""

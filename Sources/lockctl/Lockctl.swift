@@ -107,14 +107,21 @@ struct Lockctl: ParsableCommand {
         if arguments.first == "flock" || arguments.first?.hasPrefix("---") == true { return arguments }
         var prepared: [String] = []
         for word in arguments {
-            let isNegative = word.hasPrefix("-") && word.dropFirst().first { $0 != "." }?.isNumber == true
-            if isNegative, let option = prepared.last, isOneOption(option), !prepared.contains("--") {
+            if prepared.contains("--") {
+                prepared.append(word)
+            } else if isNegative(word), let option = prepared.last, isOneOption(option) {
                 prepared[prepared.count - 1] += "=" + word
+            } else if isOneOption(String(word.prefix(2))), isNegative(String(word.dropFirst(2))) {
+                prepared.append(word.prefix(2) + "=" + word.dropFirst(2))
             } else {
                 prepared.append(word)
             }
         }
         return prepared
+    }
+
+    private static func isNegative(_ word: String) -> Bool {
+        word.hasPrefix("-") && word.dropFirst().first { $0 != "." }?.isNumber == true
     }
 
     /// Whether it is `--option` or `-o`, and has no value yet.

@@ -22,6 +22,7 @@ import Testing
                 "run", "-w=-5s", "a", "--command", ":b", ":-w", ":-5s",
             ]
         )
+        #expect(Lockctl.prepared(["wait", "-w-5s", "a"]) == ["wait", "-w=-5s", "a"])
         #expect(Lockctl.prepared(["wait", "--wait", "-.5s", "a"]) == ["wait", "--wait=-.5s", "a"])
         for words in [
             ["show", "-5"], ["show", "--", "-5"], ["show", "-w=1s", "-5"], ["flock", "-w", "-1", "a", "b"],

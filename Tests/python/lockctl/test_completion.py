@@ -98,7 +98,7 @@ def test_values_are_completed(daemon: Daemon, words: list[str], expected: list[s
     assert completions(daemon, *words) == expected
 
 
-def test_systemd_units_are_completed_without_a_daemon_too(daemon: Daemon) -> None:
+def test_systemd_units_are_completed(daemon: Daemon) -> None:
     with daemon.connect() as holder:
         holder.ask("ACQUIRE a")
         unit = json.loads(daemon.lockctl("ls", "--json").stdout)[0]["unit"]

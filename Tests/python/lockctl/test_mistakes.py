@@ -92,6 +92,16 @@ def test_wrong_line_is_told_what_is_wrong_and_where_help_is(daemon: Daemon, word
     assert where == f'lockctl: see "lockctl {words[0]} --help"'
 
 
+def test_options_in_one_word_are_told_apart(daemon: Daemon) -> None:
+    ran = daemon.lockctl("run", "-qw")
+    assert ran.returncode == 64
+    assert ran.stderr.splitlines() == [
+        "lockctl: unknown option '-qw'",
+        "lockctl: missing value for '-w <duration>' in '-qw'",
+        'lockctl: see "lockctl run --help"',
+    ]
+
+
 def test_option_of_no_subcommand_is_told_where_help_is(daemon: Daemon) -> None:
     ran = daemon.lockctl("--jsn")
     assert (ran.returncode, ran.stdout) == (64, "")
@@ -109,6 +119,7 @@ def test_option_of_no_subcommand_is_told_where_help_is(daemon: Daemon) -> None:
         (["--limit", "-2"], "'--limit <count>': a limit is 1 to 100000"),
         (["--max-queue", "100001"], "'--max-queue <count>': a queue has 0 to 100000 places"),
         (["-w", "-5s"], "'-w <duration>': no duration is negative; write 5s"),
+        (["-w-5s"], "'-w <duration>': no duration is negative; write 5s"),
         (["-w=-5s"], "'-w <duration>': no duration is negative; write 5s"),
         (["--wait", "-.5s"], "'--wait <duration>': no duration is negative; write 250ms, 10s, 5m, 2h or 7d"),
         (["--ttl", "-1"], "'--ttl <duration>': no duration is negative; write 250ms, 10s, 5m, 2h or 7d"),
