@@ -6,6 +6,16 @@ public enum Readable {
         return text.unicodeScalars.map { isShown($0) ? String($0) : $0.utf8.map(escape).joined() }.joined()
     }
 
+    /// What the parser of a command line says of it, as a sentence of ours, with the words of that line in it made fit.
+    ///
+    /// A `%` stays: words that a sentence was made of before may have been made fit already. `bytes` are those that a part of it stands for.
+    public static func complaint(_ message: String, bytes: (String) -> [UInt8] = { Array($0.utf8) }) -> String {
+        (message.prefix(1).lowercased() + message.dropFirst())
+            .split(separator: "%", omittingEmptySubsequences: false)
+            .map { text(bytes(String($0))) }
+            .joined(separator: "%")
+    }
+
     private static func isShown(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.properties.generalCategory {
         case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false

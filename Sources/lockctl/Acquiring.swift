@@ -21,21 +21,26 @@ struct AcquireOptions: ParsableArguments {
 
     @Option(
         name: [.customShort("E"), .long],
-        help: ArgumentHelp("The exit code when the lease is not acquired, instead of 75.", valueName: "code")
+        help: ArgumentHelp("The exit code when the lease is not acquired, instead of 75.", valueName: "code"),
+        transform: number(0...UInt8.max, "an exit code is 0 to 255")
     )
     var conflictExitCode: UInt8 = 75
 
     @Flag(name: .shortAndLong, help: "Hold the lock together with others that are shared too.")
     var shared = false
 
-    @Option(help: ArgumentHelp("Hold the lock together with others, so many in all.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Hold the lock together with others, so many in all.", valueName: "count"),
+        transform: number(1...HolderLimit.largestCount, "a limit is 1 to \(HolderLimit.largestCount)")
+    )
     var limit: Int?
 
     @Option(
         help: ArgumentHelp(
             "Wait only if fewer than so many others do, else exit with 75; 1 is for a job that need not run if one is already waiting to.",
             valueName: "count"
-        )
+        ),
+        transform: number(0...ProtocolLimits.queueLimit, "a queue has 0 to \(ProtocolLimits.queueLimit) places")
     )
     var maxQueue: Int?
 
@@ -57,12 +62,6 @@ struct AcquireOptions: ParsableArguments {
         if doesNotWait && waitTimeout != nil { throw ValidationError("-n and -w exclude each other") }
         if shared && limit != nil { throw ValidationError("--shared and --limit exclude each other") }
         if progress != nil && isQuiet { throw ValidationError("--progress and --quiet exclude each other") }
-        if let limit, !(1...HolderLimit.largestCount).contains(limit) {
-            throw ValidationError("a limit is 1 to \(HolderLimit.largestCount), not \(limit)")
-        }
-        if let maxQueue, !(0...ProtocolLimits.queueLimit).contains(maxQueue) {
-            throw ValidationError("--max-queue is 0 to \(ProtocolLimits.queueLimit), not \(maxQueue)")
-        }
     }
 
     /// What is asked of the daemon that says `welcome`.

@@ -12,23 +12,26 @@ struct Acquire: ParsableCommand {
         abstract: "Acquire a lease that lives as long as a process, and print its token.",
         usage: """
             lockctl acquire --pid <pid> [-n | -w <duration>] [--ttl <duration>] [--shared | --limit <count>] \
-            [--max-queue <count>] [--note <text>] [--progress | -q] <name> …
+            [--max-queue <count>] [--note <text>] [-E <code>] [--progress plain|json | -q] <name> …
             """,
-        discussion: """
-            For scripts, which then hold the lease themselves:
-              token=$(lockctl acquire --pid $$ reports/nightly) || exit
-              …
-              lockctl release reports/nightly --token "$token"
-            Whatever becomes of the script, the lease ends with it. The process has to be of the own user; root may name any.
+        discussion: Help.text(
+            """
+            For scripts, which then hold the lease themselves. Whatever becomes of the script, the lease ends with it. The process has to be of the own user; root \
+            may name any.
 
             Exit codes:
               1    there is no such process, or it ended before the lease was granted
               64   the command line is wrong
               69   lockd cannot be reached
               70   the lease would never be granted: a deadlock
-              75   the lease was not acquired
+              75   the lease was not acquired (-E chooses another code)
               77   it is the process of another user
-            """
+            """,
+            examples: [
+                "token=$(lockctl acquire --pid $$ reports/nightly) || exit": "in a script",
+                "lockctl release reports/nightly --token \"$token\"": "before it ends",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions
@@ -100,7 +103,12 @@ struct Release: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
         abstract: "Release a lease that was acquired by lockctl acquire.",
-        discussion: "Exits with 1 if there is no such lease; it may have ended before."
+        discussion: Help.text(
+            "Exits with 1 if there is no such lease; it may have ended before.",
+            examples: [
+                "lockctl release reports/nightly --token \"$token\"": "what acquire has printed"
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions
@@ -127,8 +135,14 @@ struct Renew: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew",
         abstract: "Move the deadline of a lease that was acquired by lockctl acquire.",
-        discussion:
-            "To now plus its ttl, or plus another one. Exits with 1 if there is no such lease; it may have ended before."
+        discussion: Help.text(
+            "To now plus its ttl, or plus another one. Exits with 1 if there is no such lease; it may have ended before.",
+            examples: [
+                "lockctl renew db --token \"$token\"": "with the same ttl",
+                "lockctl renew db --token \"$token\" --ttl 5m": "with another one",
+                "lockctl renew \"$LOCKD_NAME\" --token \"$LOCKD_TOKEN\"": "under lockctl run",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

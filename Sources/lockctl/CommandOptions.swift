@@ -14,7 +14,10 @@ struct CommandOptions: ParsableArguments {
     var leaveBehind = false
 
     @Option(
-        help: ArgumentHelp("How long after TERM what is left of the command gets KILL.", valueName: "duration"),
+        help: ArgumentHelp(
+            "How long after TERM what is left of the command gets KILL (default: \(CommandPolicy().grace)).",
+            valueName: "duration"
+        ),
         transform: duration
     )
     var grace = CommandPolicy().grace
@@ -89,7 +92,9 @@ enum OnLoss: Hashable, ExpressibleByArgument, CustomStringConvertible {
     var defaultValueDescription: String { description }
 
     static var defaultCompletionKind: CompletionKind {
-        .list(["terminate", "ignore"] + SignalName.names.map { "signal:\($0)" })
+        // For zsh a description follows a colon.
+        let colon = CompletionShell.requesting == .zsh ? "\\:" : ":"
+        return .list(["terminate", "ignore"] + SignalName.names.map { "signal\(colon)\($0)" })
     }
 }
 

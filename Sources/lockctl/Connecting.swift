@@ -142,12 +142,27 @@ func lockName(_ argument: String) throws -> LockName {
 /// A length of time from the command line: `250ms`, `10s`, `5m`, `2h`, `7d`.
 func duration(_ argument: String) throws -> Milliseconds {
     var argument = argument
-    let duration = argument.withUTF8 { Milliseconds(spelling: UnsafeRawBufferPointer($0)) }
-    guard let duration else {
-        throw ValidationError("\"\(argument)\" is not a duration; write 250ms, 10s, 5m, 2h or 7d")
+    let length = argument.withUTF8 { Milliseconds(spelling: UnsafeRawBufferPointer($0)) }
+    let examples = "write 250ms, 10s, 5m, 2h or 7d"
+    guard let length else {
+        guard argument.hasPrefix("-") else { throw ValidationError("\"\(argument)\" is not a duration; \(examples)") }
+        let positive = String(argument.dropFirst())
+        let line = (try? duration(positive)).map { _ in "write \(positive)" } ?? examples
+        throw ValidationError("no duration is negative; \(line)")
     }
-    guard duration <= .maximum else {
+    guard length <= .maximum else {
         throw ValidationError("\(argument) is too long; at most \(Milliseconds.maximum)")
     }
-    return duration
+    return length
+}
+
+/// Takes a whole number from the command line; `what` says which ones are right.
+func number<Number: FixedWidthInteger & Sendable>(
+    _ range: ClosedRange<Number>,
+    _ what: String
+) -> @Sendable (String) throws -> Number {
+    { argument in
+        guard let number = Number(argument), range.contains(number) else { throw ValidationError(what) }
+        return number
+    }
 }

@@ -106,6 +106,15 @@ enum Users {
         return Readable.text(Array(String(cString: entry.pointee.pw_name).utf8))
     }
 
+    /// The names of all whom the system lists.
+    static var all: [String] {
+        setpwent()
+        defer { endpwent() }
+        var names: [String] = []
+        while let entry = getpwent() { names.append(String(cString: entry.pointee.pw_name)) }
+        return names
+    }
+
     /// The number of a user who is named, or whose number that is.
     static func number(of user: String) -> UserID? {
         if let entry = getpwnam(user) { return UserID(entry.pointee.pw_uid) }

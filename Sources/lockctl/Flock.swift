@@ -14,7 +14,8 @@ struct Flock: ParsableCommand {
             lockctl flock [-s | -x] [-n | -w <seconds>] [-E <code>] [-o | -F] [-u] [--fcntl] [--verbose] <file> <command> [<argument> …]
             lockctl flock [<option> …] <file> -c <line>
             """,
-        discussion: """
+        discussion: Help.text(
+            """
             Takes the command line of util-linux' flock(1), so that a script can go on as it is after  alias flock='lockctl flock', or with a link of the name \
             flock to lockctl. Whoever waits is granted the lock in order of arrival, is seen by lockctl ls, and is told on a terminal who holds it.
 
@@ -42,7 +43,13 @@ struct Flock: ParsableCommand {
 
             Exit codes are those of flock(1): 1, or that of -E, if the lock was not acquired, 64 for a wrong command line, 66 if the file cannot be opened, 69 if the \
             command cannot be run, or lockd not reached.
-            """
+            """,
+            examples: [
+                "lockctl flock /run/backup.lock ./backup.sh": "wait, lock, run",
+                "lockctl flock -n /run/backup.lock ./backup.sh": "only if it is free",
+                "lockctl flock -w 5 db.lock -c 'cat *.sql >db'": "a line for the shell",
+            ]
+        )
     )
 
     @Argument(parsing: .captureForPassthrough, help: .hidden)
@@ -128,21 +135,12 @@ struct Flock: ParsableCommand {
 
     static func codeOfFailure(_ error: CInt) -> Int32 { CommandUnderLease.areMeansLacking(error) ? 71 : 69 }
 
-    /// As a shell takes it for one word.
-    private static func quoted(_ word: String) -> String {
-        let isPlain =
-            !word.isEmpty && word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_=./:,+".contains($0)) }
-        if isPlain { return word }
-        let parts = Readable.text(word).split(separator: "'", omittingEmptySubsequences: false)
-        return "'" + parts.joined(separator: #"'\''"#) + "'"
-    }
-
     /// A lease ends with a process or a pipe, and not with a descriptor of a file.
     private static func refuse(_ descriptor: CInt, _ arguments: FlockArguments) throws {
         guard let path = FileLock.path(of: descriptor) else {
             throw FlockArguments.Problem("\(descriptor) is no descriptor that is open")
         }
-        let name = Self.quoted(path)
+        let name = path.quotedForShell
         complain("a lease cannot be held by descriptor \(descriptor), only by the shell itself; write instead")
         if arguments.unlocks {
             complain("  lockctl release \(name) --token \"$token\"")
@@ -154,7 +152,7 @@ struct Flock: ParsableCommand {
                 complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
                 complain("or, to keep out also those who use flock(1) itself, have the commands run under it:")
             }
-            let words = ["lockctl", "flock"] + arguments.options.map(Self.quoted) + [name, "-c", "'…'"]
+            let words = ["lockctl", "flock"] + arguments.options.map(\.quotedForShell) + [name, "-c", "'…'"]
             complain("  " + words.joined(separator: " "))
         }
         throw ExitCode(64)

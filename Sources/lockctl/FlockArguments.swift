@@ -53,7 +53,7 @@ struct FlockArguments {
         case descriptor
     }
 
-    private static let longOptions: [(name: String, takesValue: Bool, value: CInt)] = [
+    static let longOptions: [(name: String, takesValue: Bool, value: CInt)] = [
         ("shared", false, letter("s")), ("exclusive", false, letter("x")), ("unlock", false, letter("u")),
         ("nonblocking", false, letter("n")), ("nb", false, letter("n")), ("timeout", true, letter("w")),
         ("wait", true, letter("w")), ("conflict-exit-code", true, letter("E")), ("command", true, letter("c")),

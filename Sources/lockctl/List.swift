@@ -9,11 +9,19 @@ struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
         abstract: "List leases and the requests that wait for them.",
-        discussion:
+        discussion: Help.text(
             """
             On a terminal that is too narrow for all columns, those that matter least are left out, and what is too long nevertheless is cut off. The columns \
             are those of the table's first line, in small letters.
-            """
+            """,
+            examples: [
+                "lockctl ls": "all that is held or waited for",
+                "lockctl ls reports/": "of the locks whose names begin so",
+                "lockctl ls --of root --sort for": "those first that are held the longest",
+                "lockctl ls --columns name,pid,command": "some columns only",
+                "lockctl ls --json-lines | jq .name": "for programs",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions
@@ -24,10 +32,16 @@ struct List: ParsableCommand {
     @Flag(help: "The same objects, one on each line.")
     var jsonLines = false
 
-    @Option(help: ArgumentHelp("Only those of this user's processes: a name or a number.", valueName: "user"))
+    @Option(
+        help: ArgumentHelp("Only those of this user's processes: a name or a number.", valueName: "user"),
+        completion: Completing.users
+    )
     var of: String?
 
-    @Option(help: ArgumentHelp("Only those of this systemd unit's processes.", valueName: "unit"))
+    @Option(
+        help: ArgumentHelp("Only those of this systemd unit's processes.", valueName: "unit"),
+        completion: Completing.units
+    )
     var unit: String?
 
     @Option(help: "By name (default), by how long (for), or by how many wait (waiters).")
@@ -35,6 +49,7 @@ struct List: ParsableCommand {
 
     @Option(
         help: ArgumentHelp("Only these columns, in this order: name,pid,for.", valueName: "columns"),
+        completion: Completing.columns,
         transform: { $0.split(separator: ",", omittingEmptySubsequences: false).map { $0.uppercased() } }
     )
     var columns: [String] = []

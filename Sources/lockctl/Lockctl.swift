@@ -9,17 +9,18 @@ struct Lockctl: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lockctl",
         abstract: "Runs commands under the leases of lockd, and shows who holds them.",
-        discussion: """
-            Examples:
-              lockctl run reports/nightly -- make report     wait for the lease, run, release
-              lockctl run -n backup -- ./backup.sh           only if it is free; exits with 75 if not
-              lockctl run src dst -- rsync src/ dst/         both leases at once, or none
-              lockctl once backup -- ./backup.sh             for cron: nothing if it is being done already
-              lockctl acquire --pid $$ reports/nightly       for the rest of a script; prints the token
-              lockctl ls                                     who holds what, who waits
-              lockctl why reports/nightly                    in sentences: what is in the way
-              lockctl watch reports/                         what happens, as it happens
-            """,
+        discussion: Help.text(
+            examples: [
+                "lockctl run reports/nightly -- make report": "wait for the lease, run, release",
+                "lockctl run -n backup -- ./backup.sh": "only if free; else exit code 75",
+                "lockctl run src dst -- rsync src/ dst/": "both leases at once, or none",
+                "lockctl once backup -- ./backup.sh": "for cron: not if it runs already",
+                "lockctl acquire --pid $$ reports/nightly": "for the rest of a script",
+                "lockctl ls": "who holds what, who waits",
+                "lockctl why reports/nightly": "in sentences: what is in the way",
+                "lockctl watch reports/": "what happens, as it happens",
+            ]
+        ),
         version: "lockctl \(LockdVersion.current)",
         subcommands: [
             Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
@@ -41,13 +42,19 @@ struct Lockctl: ParsableCommand {
         // Under the name of flock(1) it is flock(1).
         let isFlock = name.split(separator: "/").last == "flock"
         let arguments = (isFlock ? ["flock"] : []) + words.dropFirst()
+        if let shell = CompletionScript.shell(askedForBy: arguments) { return print(CompletionScript.text(for: shell)) }
         if let objection = objection(to: arguments) {
             complain(objection)
             exit(withError: ExitCode.validationFailure)
         }
         let prepared = prepared(arguments)
         runAtOnce(prepared)
-        main(prepared)
+        do {
+            var command = try parseAsRoot(prepared)
+            try command.run()
+        } catch {
+            end(with: error, of: prepared)
+        }
     }
 
     /// Runs a subcommand without looking at the others, and ends, if there is nothing wrong with its command line.
@@ -68,7 +75,7 @@ struct Lockctl: ParsableCommand {
         } catch let code as ExitCode {
             Glibc.exit(code.rawValue)
         } catch {
-            subcommand.exit(withError: error)
+            end(with: error, of: arguments)
         }
     }
 
@@ -82,24 +89,44 @@ struct Lockctl: ParsableCommand {
         }
     }
 
-    /// What is wrong with a command that there is not; ArgumentParser calls it an unexpected argument.
-    static func objection(to arguments: [String]) -> String? {
-        guard let word = arguments.first, !word.hasPrefix("-") else { return nil }
-        // ArgumentParser adds the last.
-        let commands = configuration.subcommands.flatMap { [$0._commandName] + $0.configuration.aliases } + ["help"]
-        if commands.contains(word) { return nil }
-        let meant = Likeness.nearest(to: word, among: commands).map { "; did you mean \"\($0)\"?" } ?? "."
-        return "there is no command \"\(Readable.text(word))\"\(meant) lockctl --help lists all of them"
-    }
-
     /// The arguments in a form that can be parsed.
-    ///
-    /// ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
-    /// Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
     static func prepared(_ arguments: [String]) -> [String] {
         guard ["run", "once"].contains(arguments.first), let terminator = arguments.firstIndex(of: "--") else {
-            return arguments
+            return withNegativeValues(arguments)
         }
-        return arguments[..<terminator] + ["--command"] + arguments[(terminator + 1)...].map { ":" + $0 }
+        // ArgumentParser takes no second list behind that of the locks, so the `--` before the words of the command becomes an option that takes all the rest.
+        // Each of those words gets a colon in front, which is taken off again: then none of them looks like an option of this program.
+        return withNegativeValues(Array(arguments[..<terminator])) + ["--command"]
+            + arguments[(terminator + 1)...].map { ":" + $0 }
+    }
+
+    /// The arguments, each `-5s` behind an option as that option's value: `-w=-5s`.
+    ///
+    /// ArgumentParser would say that the value is missing. What begins so is no option of ours, and no value is to be negative, which is for those to say who take it.
+    private static func withNegativeValues(_ arguments: [String]) -> [String] {
+        if arguments.first == "flock" || arguments.first?.hasPrefix("---") == true { return arguments }
+        var prepared: [String] = []
+        for word in arguments {
+            if prepared.contains("--") {
+                prepared.append(word)
+            } else if isNegative(word), let option = prepared.last, isOneOption(option) {
+                prepared[prepared.count - 1] += "=" + word
+            } else if isOneOption(String(word.prefix(2))), isNegative(String(word.dropFirst(2))) {
+                prepared.append(word.prefix(2) + "=" + word.dropFirst(2))
+            } else {
+                prepared.append(word)
+            }
+        }
+        return prepared
+    }
+
+    private static func isNegative(_ word: String) -> Bool {
+        word.hasPrefix("-") && word.dropFirst().first { $0 != "." }?.isNumber == true
+    }
+
+    /// Whether it is `--option` or `-o`, and has no value yet.
+    private static func isOneOption(_ word: String) -> Bool {
+        guard word.hasPrefix("-"), word != "--", !word.contains("=") else { return false }
+        return word.hasPrefix("--") || word.count == 2
     }
 }

@@ -8,7 +8,14 @@ struct Ping: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping",
         abstract: "Ask the daemon whether it is there.",
-        discussion: "Exits with 69 if it is not, or does not answer within five seconds."
+        discussion: Help.text(
+            "Exits with 69 if it is not, or does not answer within five seconds.",
+            examples: [
+                "lockctl ping": "who answers, where, and how fast",
+                "lockctl ping --user": "the user's own daemon",
+                "until lockctl ping; do sleep 1; done": "until it is there",
+            ]
+        )
     )
 
     private static let patience = Milliseconds.seconds(5)

@@ -8,7 +8,13 @@ struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version",
         abstract: "Show the version of lockctl and of the daemon that runs.",
-        discussion: "Exits with 69 if the daemon cannot be reached."
+        discussion: Help.text(
+            "Exits with 69 if the daemon cannot be reached.",
+            examples: [
+                "lockctl version": "of both, and which daemon it is",
+                "lockctl version --json | jq .features": "what the daemon can do",
+            ]
+        )
     )
 
     @OptionGroup var daemon: DaemonOptions

@@ -63,6 +63,22 @@ struct Lockd: ParsableCommand {
         return Dictionary(uniqueKeysWithValues: said.compactMap { setting, text in text.map { (setting.key, $0) } })
     }
 
+    /// Parses the command line and serves; what is wrong with the line is said as everything else is.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            let code = exitCode(for: error)
+            let message = message(for: error)
+            // What was asked for, a summary for instance, and what has been said already.
+            if code == .success || message.isEmpty { exit(withError: error) }
+            complain(Readable.complaint(message))
+            if code == .validationFailure { complain("see \"lockd --help\"") }
+            exit(withError: code)
+        }
+    }
+
     func validate() throws {
         // Whoever checks wants to have it with all the rest.
         if checkConfig { return }

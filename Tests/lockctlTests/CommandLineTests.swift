@@ -16,6 +16,21 @@ import Testing
         #expect(command.options.waitTimeout == .seconds(10))
     }
 
+    @Test func aNegativeValueIsThatOfTheOptionBeforeIt() {
+        #expect(
+            Lockctl.prepared(["run", "-w", "-5s", "a", "--", "b", "-w", "-5s"]) == [
+                "run", "-w=-5s", "a", "--command", ":b", ":-w", ":-5s",
+            ]
+        )
+        #expect(Lockctl.prepared(["wait", "-w-5s", "a"]) == ["wait", "-w=-5s", "a"])
+        #expect(Lockctl.prepared(["wait", "--wait", "-.5s", "a"]) == ["wait", "--wait=-.5s", "a"])
+        for words in [
+            ["show", "-5"], ["show", "--", "-5"], ["show", "-w=1s", "-5"], ["flock", "-w", "-1", "a", "b"],
+        ] {
+            #expect(Lockctl.prepared(words) == words)
+        }
+    }
+
     @Test func otherCommandsTakeTheirTerminatorAsItIs() throws {
         #expect(Lockctl.prepared(["show", "--", "-a"]) == ["show", "--", "-a"])
         #expect(Lockctl.prepared(["run", "a"]) == ["run", "a"])
@@ -37,6 +52,7 @@ import Testing
         ("histroy", "there is no command \"histroy\"; did you mean \"history\"? lockctl --help lists all of them"),
         ("hlep", "there is no command \"hlep\"; did you mean \"help\"? lockctl --help lists all of them"),
         ("lst", "there is no command \"lst\"; did you mean \"ls\"? lockctl --help lists all of them"),
+        ("Hist", "there is no command \"Hist\"; did you mean \"history\"? lockctl --help lists all of them"),
         ("frobnicate", "there is no command \"frobnicate\". lockctl --help lists all of them"),
         ("", "there is no command \"\". lockctl --help lists all of them"),
         ("a\u{1B}[2J", "there is no command \"a%1B[2J\". lockctl --help lists all of them"),
@@ -45,12 +61,40 @@ import Testing
         #expect(Lockctl.objection(to: [word, "db"]) == expected)
     }
 
-    @Test(arguments: [[], ["--help"], ["-h"], ["--version"], ["help", "histroy"], ["ls"], ["---completion", "x"]])
+    @Test(arguments: [
+        [], ["--help"], ["-h"], ["--version"], ["help"], ["help", "ls"], ["help", "-h"], ["--json"], ["ls"],
+        ["---completion", "x"],
+    ])
     func whatIsACommandOrNoneIsLeftToTheParser(arguments: [String]) {
         #expect(Lockctl.objection(to: arguments) == nil)
         for command in Lockctl.configuration.subcommands {
             #expect(Lockctl.objection(to: [command._commandName]) == nil)
         }
+    }
+
+    @Test(arguments: [CompletionShell.bash, .zsh, .fish])
+    func scriptsOfShellsKnowEveryOptionOfFlock(shell: CompletionShell) {
+        let script = CompletionScript.text(for: shell)
+        for (name, takesValue, _) in FlockArguments.longOptions where !["help", "version"].contains(name) {
+            // The longer form is only there to be cut.
+            let name = name == "nonblocking" ? "nonblock" : name
+            #expect(script.contains(shell == .fish ? "-l '\(name)'" : "--\(name)"), "\(name)")
+            // Where its value is, no command begins.
+            let line = script.split(separator: "\n").first {
+                $0.contains("-w") && $0.contains("--start") && $0.contains("--fd")
+            }
+            let words = line?.split { " |)".contains($0) } ?? []
+            if takesValue { #expect(words.contains("--\(name)"), "\(name)") }
+        }
+    }
+
+    @Test(arguments: [
+        (["--generate-completion-script", "zsh"], "zsh"), (["--generate-completion-script=fish"], "fish"),
+        (["--generate-completion-script", "tcsh"], nil), (["--generate-completion-script="], nil), ([], nil),
+        (["run", "--generate-completion-script", "zsh"], nil),
+    ])
+    func theShellIsTakenFromTheLine(arguments: [String], expected: String?) {
+        #expect(CompletionScript.shell(askedForBy: arguments)?.rawValue == expected)
     }
 
     @Test func runTakesSeveralNames() throws {

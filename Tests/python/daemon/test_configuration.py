@@ -132,3 +132,20 @@ def test_mistyped_variable_is_refused(tmp_path: pathlib.Path) -> None:
     assert (
         daemon.messages() == "lockd: $LOCKD_LOG_LEVLE: no setting has this variable; did you mean $LOCKD_LOG_LEVEL?\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--sockt", "/x"], "unknown option '--sockt'. Did you mean '--socket'?"),
+        (["--socket"], "missing value for '--socket <path>'"),
+        (["\x1b[2J"], "unexpected argument '%1B[2J'"),
+        (["--log-level", "loud"], "--log-level: "),
+    ],
+)
+def test_wrong_command_line_is_told_as_everything_is(arguments: list[str], complaint: str) -> None:
+    ran = subprocess.run([binary("lockd"), *arguments], capture_output=True, text=True, timeout=PATIENCE)
+    assert (ran.returncode, ran.stdout) == (64, "")
+    said, where = ran.stderr.splitlines()
+    assert said.startswith(f"lockd: {complaint}")
+    assert where == 'lockd: see "lockd --help"'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,8 +14,15 @@ from binaries import binary
 
 from .conftest import Daemon
 
+SIGNALS = ["HUP", "INT", "QUIT", "ABRT", "KILL", "USR1", "USR2", "ALRM", "TERM", "CONT", "STOP", "TSTP", "WINCH"]
+
+# But for those that are only the beginning of another one.
+FLOCK_OPTIONS = ["shared", "exclusive", "unlock", "nonblock", "nb", "timeout", "wait", "conflict-exit-code", "command"]
+FLOCK_OPTIONS += ["close", "no-fork", "verbose", "fcntl", "start", "length", "fd"]
+
 # Completes the last of its words as an interactive bash does, and prints what there is to choose from.
 IN_BASH = """
+$BEFORE
 lockctl() { "$LOCKCTL" "$@"; }
 source <("$LOCKCTL" --generate-completion-script bash)
 COMP_WORDS=(lockctl "$@")
@@ -26,7 +34,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """
 
 
-def completions(daemon: Daemon, *words: str) -> list[str]:
+def completions(daemon: Daemon, *words: str, before: str = "") -> list[str]:
     directory = str(binary("lockctl").parent)
     environment = {
         **os.environ,
@@ -35,10 +43,15 @@ def completions(daemon: Daemon, *words: str) -> list[str]:
         "LOCKD_SOCKET": str(daemon.socket),
     }
     ran = subprocess.run(
-        ["bash", "-c", IN_BASH, "bash", *words], env=environment, capture_output=True, text=True, check=True
+        ["bash", "-c", IN_BASH.replace("$BEFORE", before), "bash", *words],
+        cwd=daemon.directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert ran.stderr == ""
-    return sorted(filter(None, ran.stdout.splitlines()))
+    return sorted(set(filter(None, ran.stdout.splitlines())))
 
 
 def test_subcommands_are_completed(daemon: Daemon) -> None:
@@ -62,6 +75,76 @@ def test_names_of_locks_that_there_are_now_are_completed(daemon: Daemon, words: 
 def test_nothing_is_completed_without_a_daemon(daemon: Daemon) -> None:
     daemon.end()
     assert completions(daemon, "show", "rep") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["help", "hi"], ["history"]),
+        (["ls", "--sort", ""], ["for", "name", "waiters"]),
+        (["ls", "--of", "roo"], ["root"]),
+        (["ls", "--columns", "na"], ["name", "names"]),
+        (["ls", "--columns", "name,p"], ["name,pid"]),
+        (["ls", "--columns", "name,n"], ["name,names", "name,note"]),
+        (["metrics", "--format", "t"], ["text"]),
+        (["run", "--progress", "p"], ["plain"]),
+        (["run", "--on-loss", "ig"], ["ignore"]),
+        # As bash divides it.
+        (["run", "--on-loss", "signal", ":"], sorted(SIGNALS)),
+        (["run", "--on-loss", "signal", ":", "US"], ["USR1", "USR2"]),
+    ],
+)
+def test_values_are_completed(daemon: Daemon, words: list[str], expected: list[str]) -> None:
+    assert completions(daemon, *words) == expected
+
+
+def test_systemd_units_are_completed(daemon: Daemon) -> None:
+    with daemon.connect() as holder:
+        holder.ask("ACQUIRE a")
+        unit = json.loads(daemon.lockctl("ls", "--json").stdout)[0]["unit"]
+        assert completions(daemon, "ls", "--unit", "") == ([unit] if unit else [])
+
+
+COMMANDS = [
+    ["run", "reports/nightly", "--"],
+    ["run", "-w", "5s", "a", "b", "--"],
+    ["once", "a", "--"],
+    ["flock", "reporter.txt"],
+    ["flock", "-n", "-w", "5", "reporter.txt"],
+    ["flock", "--wait", "=", "5", "--", "reporter.txt"],
+    ["flock", "--fd", "3"],
+]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_command_is_completed_as_if_it_stood_alone(daemon: Daemon, words: list[str]) -> None:
+    (daemon.directory / "reporter.txt").touch()
+    (daemon.directory / "reporters").mkdir()
+    with daemon.connect() as holder:
+        holder.ask("ACQUIRE reports/nightly")
+        assert {"true", "truncate"} <= set(completions(daemon, *words, "tru"))
+        assert completions(daemon, *words, "/usr/bin/tru") == ["/usr/bin/true", "/usr/bin/truncate"]
+        assert completions(daemon, *words, "repo") == ["reporters"]
+        assert completions(daemon, *words, "cat", "-n", "rep") == ["reporter.txt", "reporters"]
+        assert completions(daemon, *words, "cat", "--js") == []
+
+
+@pytest.mark.parametrize("name", ["_command_offset", "_comp_command_offset"])
+@pytest.mark.parametrize("words", COMMANDS)
+def test_command_is_completed_by_its_own_completion(daemon: Daemon, words: list[str], name: str) -> None:
+    own = name + '() { COMPREPLY=("${COMP_WORDS[@]:$1}"); }'
+    assert completions(daemon, *words, "a", "b", "c", before=own) == ["a", "b", "c"]
+
+
+def test_options_and_file_of_flock_are_completed(daemon: Daemon) -> None:
+    (daemon.directory / "reporter.txt").touch()
+    offered = set(completions(daemon, "flock", "-"))
+    assert {"-s", "-x", "-e", "-n", "-w", "-E", "-c", "-o", "-F", "-u", "-V", "-h", "--help"} <= offered
+    assert {f"--{name}" for name in FLOCK_OPTIONS} <= offered
+    for words in (["flock"], ["flock", "-n"], ["flock", "-w", "5"], ["flock", "--"]):
+        assert completions(daemon, *words, "rep") == ["reporter.txt"]
+    for words in (["flock", "-w"], ["flock", "reporter.txt", "-c"]):
+        assert completions(daemon, *words, "rep") == []
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -96,21 +179,60 @@ def environment(daemon: Daemon) -> dict[str, str]:
 
 
 SHELLS = {
+    "bash": ("--norc", "PS1='READ''Y> '; source {directory}/lockctl"),
     "zsh": ("-f", "PS1='READ''Y> '; fpath=({directory} $fpath); autoload -Uz compinit; compinit -u -D"),
-    "fish": ("--no-config", "function fish_prompt; echo 'READ''Y> '; end; source {directory}/lockctl.fish"),
+    "fish": (
+        "--no-config",
+        "function fish_prompt; echo 'READ''Y> '; end; source {directory}/lockctl.fish"
+        # Without its configuration it knows no completions.
+        "; complete -c chown -fa root",
+    ),
 }
 
 
-@pytest.mark.parametrize(("typed", "expected"), [("lockctl show rep", "reports/nightly"), ("lockctl hist", "history")])
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("lockctl show rep", "show reports/nightly"),
+        ("lockctl hist", "lockctl history"),
+        ("lockctl help hist", "help history"),
+        ("lockctl run reports/nightly -- trunc", "-- truncate"),
+        ("lockctl run reports/nightly -- /usr/bin/trunc", "-- /usr/bin/truncate"),
+        ("lockctl once -v reports/nightly -- cat rep", "cat reporter.txt"),
+        ("lockctl flock rep", "flock reporter.txt"),
+        ("lockctl flock --nonb", "flock --nonblock"),
+        ("lockctl flock -w 5 reporter.txt trunc", "reporter.txt truncate"),
+        ("lockctl flock --fd 3 cat rep", "cat reporter.txt"),
+        ("lockctl ls --of roo", "--of root"),
+        ("lockctl ls --columns name,pi", "--columns name,pid"),
+        ("lockctl ls --sort wai", "--sort waiters"),
+        ("lockctl run --on-loss signal:HU", "--on-loss signal:HUP"),
+    ],
+)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_shell_completes_names_and_subcommands(daemon: Daemon, shell: str, typed: str, expected: str) -> None:
+def test_shell_completes(daemon: Daemon, shell: str, typed: str, expected: str) -> None:
+    complete(daemon, shell, typed, expected)
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+@pytest.mark.parametrize("before", ["run reports/nightly --", "flock reporter.txt"])
+def test_shell_asks_the_completion_of_the_command(daemon: Daemon, shell: str, before: str) -> None:
+    complete(daemon, shell, f"lockctl {before} chown roo", "chown root")
+    # As it does without lockctl.
+    complete(daemon, shell, "chown roo", "chown root")
+
+
+def complete(daemon: Daemon, shell: str, typed: str, expected: str) -> None:
     if shutil.which(shell) is None:
         pytest.skip(f"there is no {shell}")
     script_of(shell, daemon.directory)
+    (daemon.directory / "reporter.txt").touch()
     option, setup = SHELLS[shell]
     with daemon.connect() as holder:
         holder.ask("ACQUIRE reports/nightly")
-        terminal = pexpect.spawn(shell, [option, "-i"], env=environment(daemon), encoding="utf-8", timeout=30)
+        terminal = pexpect.spawn(
+            shell, [option, "-i"], env=environment(daemon), cwd=daemon.directory, encoding="utf-8", timeout=30
+        )
         terminal.delaybeforesend = None
         terminal.sendline(setup.format(directory=daemon.directory))
         terminal.expect_exact("READY> ")

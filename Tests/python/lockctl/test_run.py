@@ -420,8 +420,8 @@ def test_job_that_waits_already_need_not_wait_twice(daemon: Daemon) -> None:
     ("options", "complaint"),
     [
         (["--shared", "--limit", "2"], "--shared and --limit exclude each other"),
-        (["--limit", "0"], "a limit is 1 to 100000, not 0"),
-        (["--max-queue", "100001"], "--max-queue is 0 to 100000, not 100001"),
+        (["-n", "-w", "1s"], "-n and -w exclude each other"),
+        (["--progress", "plain", "-q"], "--progress and --quiet exclude each other"),
     ],
 )
 def test_options_that_make_no_sense_are_named(daemon: Daemon, options: list[str], complaint: str) -> None:
