@@ -124,6 +124,10 @@ simulate: setup ## run a long simulation of the lock table; SEED=N repeats the o
 fuzz: setup ## feed the protocol and the daemon what nobody would think of, for FUZZ_SECONDS (60) each
 	Tests/Tools/fuzz.sh $(or $(FUZZ_SECONDS),60)
 
+.PHONY: screens-rewrite
+screens-rewrite: release ## capture docs/screens.md anew; then read the difference
+	LOCKD_REWRITE_SCREENS=1 .build/venv/bin/python -m pytest --quiet Tests/python/lockctl/test_screens.py
+
 .PHONY: transcripts-rewrite
 transcripts-rewrite: setup ## write the expected lines of Tests/Transcripts anew; then read the difference
 	REWRITE_TRANSCRIPTS=1 swift test $(swift_flags) --filter TranscriptTests

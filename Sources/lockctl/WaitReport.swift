@@ -38,7 +38,7 @@ struct WaitReport {
 
     /// `waiting for db, #2 of 3: held by backup (pid 12, user root, backup.service) since 14:02:11 (nightly run)`.
     ///
-    /// What may be cut off stands last. Briefly, it says neither user nor unit.
+    /// What may be cut off stands last. Briefly, it is `#2 of 3: held by backup (pid 12): nightly run, since 14:02:11`.
     static func line(
         _ names: LockNames,
         _ position: Int,
@@ -52,10 +52,14 @@ struct WaitReport {
         let what = on.map { names.count == 1 ? "" : "\($0.display) is " } ?? ""
         let who =
             holder.map { holder in
-                let peer = isBrief ? holder.peer.briefly : holder.peer.display
                 let more = holder.count > 1 ? " and \(holder.count - 1) more" : ""
+                let since = "since \(now.earlier(by: holder.held).display(at: now))"
+                if isBrief {
+                    let note = holder.note.map { ": \($0.display)," } ?? ""
+                    return "held by \(holder.peer.briefly)\(more)\(note) \(since)"
+                }
                 let note = holder.note.map { " (\($0.display))" } ?? ""
-                return "held by \(peer)\(more) since \(now.earlier(by: holder.held).display(at: now))\(note)"
+                return "held by \(holder.peer.display)\(more) \(since)\(note)"
             } ?? "held by nobody"
         return "waiting for \(names.display), \(place): \(what)\(who)"
     }

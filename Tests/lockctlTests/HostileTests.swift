@@ -144,7 +144,7 @@ import Testing
         )
         #expect(
             WaitReport.line(names, 2, nil, holder, 3, at: now, isBrief: true)
-                == "waiting for db, #2 of 3: held by backup (pid 12) and 2 more since \(since) (nightly run)"
+                == "waiting for db, #2 of 3: held by backup (pid 12) and 2 more: nightly run, since \(since)"
         )
         #expect(WaitReport.line(names, 1, nil, nil, 1, at: now) == "waiting for db, next: held by nobody")
         let two = try #require(LockNames(names.first, [try LockName("x")]))

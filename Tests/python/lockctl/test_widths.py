@@ -63,7 +63,7 @@ def test_narrow_listing_leaves_out_what_matters_least(
     ("width", "seen"),
     [
         (200, [", #2 of 2: held by ", ", user ", " since ", " (the job)"]),
-        (90, [", #2 of 2: held by ", " since ", " (the job)"]),
+        (90, [", #2 of 2: held by ", ": the job, since "]),
         (44, [", #2 of 2: held"]),
     ],
 )
