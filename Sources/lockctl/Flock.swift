@@ -129,21 +129,12 @@ struct Flock: ParsableCommand {
 
     static func codeOfFailure(_ error: CInt) -> Int32 { [ENOMEM, EAGAIN].contains(error) ? 71 : 69 }
 
-    /// As a shell takes it for one word.
-    private static func quoted(_ word: String) -> String {
-        let isPlain =
-            !word.isEmpty && word.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_=./:,+".contains($0)) }
-        if isPlain { return word }
-        let parts = Readable.text(word).split(separator: "'", omittingEmptySubsequences: false)
-        return "'" + parts.joined(separator: #"'\''"#) + "'"
-    }
-
     /// A lease ends with a process or a pipe, and not with a descriptor of a file.
     private static func refuse(_ descriptor: CInt, _ arguments: FlockArguments) throws {
         guard let path = FileLock.path(of: descriptor) else {
             throw FlockArguments.Problem("\(descriptor) is no descriptor that is open")
         }
-        let name = Self.quoted(path)
+        let name = path.shellWord
         complain("a lease cannot be held by descriptor \(descriptor), only by the shell itself; write instead")
         if arguments.unlocks {
             complain("  lockctl release \(name) --token \"$token\"")
@@ -155,7 +146,7 @@ struct Flock: ParsableCommand {
                 complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
                 complain("or have the commands run under it:")
             }
-            let words = ["lockctl", "flock"] + arguments.options.map(Self.quoted) + [name, "-c", "'…'"]
+            let words = ["lockctl", "flock"] + arguments.options.map(\.shellWord) + [name, "-c", "'…'"]
             complain("  " + words.joined(separator: " "))
         }
         throw ExitCode(64)
