@@ -20,6 +20,17 @@ struct DaemonProcess {
         user = isLockd && stat("/proc/\(number)", &status) == 0 ? status.st_uid : nil
     }
 
+    /// The one that has the right to the socket at `path`, whether it answers or not; `nil` if that cannot be seen.
+    init?(serving path: String) {
+        let line = String(
+            decoding: Self.contents(of: path + ".lock").prefix { $0 != UInt8(ascii: "\n") },
+            as: UTF8.self
+        )
+        guard let number = Int32(line) else { return nil }
+        self.init(ProcessID(number))
+        if command == nil { return nil }
+    }
+
     /// What goes before a command that is about it.
     private var prefix: String { user == nil || user == getuid() || getuid() == 0 ? "" : "sudo " }
 
@@ -46,9 +57,11 @@ struct DaemonProcess {
     }
 
     /// Ends it and starts it anew, with `beginning` in front of the command.
-    func restarting(_ beginning: String = "", else command: String) -> String {
+    ///
+    /// One that hangs does not hear that it is to end.
+    func restarting(_ beginning: String = "", hangs: Bool = false, else command: String) -> String {
         let words = self.command?.map(\.shellWord).joined(separator: " ")
-        return "\(prefix)kill \(number), then: \(beginning)\(prefix)\(words ?? command)"
+        return "\(prefix)kill \(hangs ? "-KILL " : "")\(number), then: \(beginning)\(prefix)\(words ?? command)"
     }
 
     /// The lockctl of the directory that it was started from.

@@ -25,6 +25,13 @@ struct Examination {
         return isSystems ? "sudo systemctl restart lockd.socket" : startCommand
     }
 
+    /// What has a daemon answer again. The socket of systemd is left as it is, with those who wait in it.
+    private var revival: String {
+        if isUsersOwn { return "systemctl --user restart lockd.service" }
+        if isSystems { return "sudo systemctl restart lockd.service" }
+        return DaemonProcess(serving: path)?.restarting(hangs: true, else: startCommand) ?? startCommand
+    }
+
     typealias Connection = (connection: BlockingConnection, welcome: Reply.Welcome, path: String)
 
     func findings(_ connect: () throws -> Connection) -> [Finding] {
@@ -49,10 +56,7 @@ struct Examination {
             findings += limits(statistics, process)
             findings.append(Self.clock(statistics, at: .now()))
         } catch {
-            // The socket is left as it is, with those who wait in it.
-            let service = isUsersOwn ? "systemctl --user restart lockd.service" : "sudo systemctl restart lockd.service"
-            let remedy = isSystems || isUsersOwn ? service : startCommand
-            findings.append(Finding("daemon", .wrong, "\(error)", remedy: remedy))
+            findings.append(Finding("daemon", .wrong, "\(error)", remedy: revival))
         }
         if let record = record() { findings.append(record) }
         return findings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -89,8 +90,13 @@ def stubborn(daemon: Daemon) -> Iterator[tuple[subprocess.Popen[str], list[int]]
     one = f'{sys.executable} -c "{STUBBORN}"'
     process = daemon.start("run", "--grace", "300ms", "a", "-c", f"{one} & ({one} &); echo $$; wait")
     assert process.stdout is not None
-    yield process, [int(process.stdout.readline()) for _ in range(3)]
-    process.kill()
+    numbers = [int(process.stdout.readline()) for _ in range(3)]
+    yield process, numbers
+    # A test that has failed leaves them.
+    for number in (process.pid, *numbers):
+        with contextlib.suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.kill(number, signal.SIGKILL)
     process.communicate(timeout=30)
 
 

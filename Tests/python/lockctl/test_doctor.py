@@ -8,6 +8,7 @@ import os
 import pathlib
 import resource
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -278,3 +279,22 @@ def test_daemon_that_does_not_answer(daemon: Daemon, tmp_path: pathlib.Path) -> 
         silent.listen(1)
         found = findings(daemon, "--socket", f"{tmp_path}/silent.sock", code=1)
     assert found["daemon"]["text"] == "what listens at lockd's socket accepts connections and does not answer"
+
+
+def test_daemon_that_hangs_is_ended_and_started_again(daemon: Daemon, tmp_path: pathlib.Path) -> None:
+    with daemon.connect() as holder:
+        holder.ask("HELLO")
+        holder.ask("ACQUIRE a")
+        daemon.process.send_signal(signal.SIGSTOP)
+        hanging = findings(daemon, code=1)["daemon"]
+        end, start = hanging["remedy"].split(", then: ")
+        assert end == f"kill -KILL {daemon.process.pid}"
+        assert start == f"{binary('lockd')} --socket {daemon.socket} --state-dir {tmp_path}/state"
+        subprocess.run(["sh", "-ec", end], check=True)
+        daemon.process.wait(timeout=30)
+        # As somebody would who does what it says, in a terminal.
+        with subprocess.Popen(["sh", "-c", f"exec {start}"], stderr=subprocess.DEVNULL) as again:
+            wait_until(lambda: daemon.lockctl("ping").returncode == 0, "it answers")
+            assert findings(daemon)["daemon"]["verdict"] == "ok"
+            assert json.loads(daemon.lockctl("ls", "--json").stdout)[0]["detached_ms"] is not None
+            again.terminate()
