@@ -25,7 +25,9 @@ struct Examination {
         return isSystems ? "sudo systemctl restart lockd.socket" : startCommand
     }
 
-    /// What has a daemon answer again. The socket of systemd is left as it is, with those who wait in it.
+    /// What has a daemon answer again.
+    ///
+    /// The socket of systemd is left as it is, with those who wait in it.
     private var revival: String {
         if isUsersOwn { return "systemctl --user restart lockd.service" }
         if isSystems { return "sudo systemctl restart lockd.service" }

@@ -90,9 +90,12 @@ struct SystemdExamination {
         }
     }
 
-    /// What says which lines are wrong, and what opens them. Once they are right, systemd starts the daemon by itself.
+    /// What says which settings are wrong, and what opens them.
+    ///
+    /// Once they are right, systemd starts the daemon by itself. Those of a user come from the unit and the environment of its systemd, of which
+    /// the log alone tells.
     private var configuration: String {
-        if isUsersOwn { return "lockd --user --check-config, then: systemctl --user edit lockd.service" }
+        if isUsersOwn { return "\(log), then: systemctl --user edit lockd.service" }
         return "lockd --check-config --config /etc/lockd/lockd.conf, then: sudoedit /etc/lockd/lockd.conf"
     }
 
