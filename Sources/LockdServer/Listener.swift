@@ -60,12 +60,7 @@ final class Listener {
     }
 
     private static func removeStaleSocket(_ path: String) throws {
-        let maximum = cunix_path_maximum()
-        guard path.utf8.count <= maximum else {
-            throw Obstacle(
-                description: "the socket path \(path) has \(path.utf8.count) bytes; the kernel allows \(maximum)"
-            )
-        }
+        if let objection = ServerConfiguration.objection(toSocketPath: path) { throw Obstacle(description: objection) }
         var status = stat()
         guard lstat(path, &status) == 0 else {
             if errno == ENOENT { return }

@@ -1,3 +1,4 @@
+import CUnix
 import Glibc
 public import LockdModel
 
@@ -55,5 +56,12 @@ public struct ServerConfiguration: Sendable {
         self.limits = limits
         self.version = version
         self.stopDescriptor = stopDescriptor
+    }
+
+    /// What keeps a socket from having `path`, which does not depend on what there is; `nil` if nothing does.
+    public static func objection(toSocketPath path: String) -> String? {
+        let maximum = cunix_path_maximum()
+        guard path.utf8.count > maximum else { return nil }
+        return "the socket path \(path) has \(path.utf8.count) bytes; the kernel allows \(maximum)"
     }
 }

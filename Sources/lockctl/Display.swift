@@ -72,7 +72,7 @@ extension ByteBuffer {
 struct Bytes {
     private let count: Int64
 
-    init(_ count: Int64) { self.count = count }
+    init(_ count: some BinaryInteger) { self.count = Int64(count) }
 
     /// In the largest unit of which there is one at least: `120 bytes`, `1.5 KiB`, `64 MiB`, `1 GiB`.
     var display: String {

@@ -16,7 +16,22 @@ struct Examination {
     /// What starts the daemon that is meant.
     private var startCommand: String {
         if isUsersOwn { return "systemctl --user enable --now lockd.socket" }
-        return isSystems ? "sudo systemctl enable --now lockd.socket" : "lockd --socket \(path)"
+        return isSystems ? "sudo systemctl enable --now lockd.socket" : "lockd --socket \(path.shellWord)"
+    }
+
+    /// The same where something is in its place.
+    private var freshStart: String {
+        if isUsersOwn { return "systemctl --user restart lockd.socket" }
+        return isSystems ? "sudo systemctl restart lockd.socket" : startCommand
+    }
+
+    /// What has a daemon answer again.
+    ///
+    /// The socket of systemd is left as it is, with those who wait in it.
+    private var revival: String {
+        if isUsersOwn { return "systemctl --user restart lockd.service" }
+        if isSystems { return "sudo systemctl restart lockd.service" }
+        return DaemonProcess(serving: path)?.restarting(hangs: true, else: startCommand) ?? startCommand
     }
 
     typealias Connection = (connection: BlockingConnection, welcome: Reply.Welcome, path: String)
@@ -29,31 +44,21 @@ struct Examination {
     private func ofDaemon(_ connect: () throws -> Connection) -> [Finding] {
         var findings = [socket()]
         guard findings[0].verdict != .wrong else { return findings }
-        let access = self.access()
+        let access = AccessExamination(path: path).finding()
         findings.append(access)
         guard access.verdict != .wrong else { return findings }
         do {
-            let connection = try connect()
+            let (connection, welcome, _) = try connect()
+            let process = DaemonProcess(welcome.process)
             findings.append(
-                Finding(
-                    "daemon",
-                    .good,
-                    "lockd \(connection.welcome.daemonVersion) (pid \(connection.welcome.process)) answers"
-                )
+                Finding("daemon", .good, "lockd \(welcome.daemonVersion) (pid \(welcome.process)) answers")
             )
-            findings.append(version(connection.welcome))
-            let statistics = try statistics(connection.connection)
-            findings += limits(statistics)
+            findings.append(version(welcome, process))
+            let statistics = try statistics(connection)
+            findings += limits(statistics, process)
             findings.append(Self.clock(statistics, at: .now()))
         } catch {
-            findings.append(
-                Finding(
-                    "daemon",
-                    .wrong,
-                    "\(error)",
-                    remedy: isSystems ? "sudo systemctl restart lockd.service" : startCommand
-                )
-            )
+            findings.append(Finding("daemon", .wrong, "\(error)", remedy: revival))
         }
         if let record = record() { findings.append(record) }
         return findings
@@ -63,62 +68,50 @@ struct Examination {
         var status = stat()
         if stat(path, &status) == 0 {
             if status.st_mode & S_IFMT == S_IFSOCK { return Finding("socket", .good, path) }
-            return Finding("socket", .wrong, "\(path) is no socket", remedy: "remove it, then \(startCommand)")
+            let move = "\(isSystems ? "sudo " : "")mv \(path.shellWord) \("\(path).old".shellWord)"
+            return Finding("socket", .wrong, "\(path) is no socket", remedy: "\(move) && \(freshStart)")
         }
-        if errno == EACCES {
-            return Finding(
-                "socket",
-                .wrong,
-                "the directory of \(path) is closed to this user",
-                remedy: "ls -ld \(directory)"
-            )
-        }
+        if errno == EACCES { return closedDirectory() }
         return Finding("socket", .wrong, "there is none at \(path)", remedy: startCommand)
     }
 
-    private var directory: String { path.split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } }
-
-    /// Whether this user may connect, and if not, whether it is of the group that may.
-    private func access() -> Finding {
-        if Glibc.access(path, W_OK) == 0 { return Finding("access", .good, "this user may connect") }
-        var status = stat()
-        guard stat(path, &status) == 0, let group = getgrgid(status.st_gid) else {
-            return Finding("access", .wrong, "this user may not connect to \(path)", remedy: "ls -l \(path)")
+    /// The first directory on the way to the socket that this user may not go through.
+    private func closedDirectory() -> Finding {
+        var directory = ""
+        for name in path.split(separator: "/").dropLast() {
+            directory += "/\(name)"
+            if Glibc.access(directory, X_OK) != 0 { break }
         }
-        let name = String(cString: group.pointee.gr_name)
         let user = Users.name(of: UserID(getuid()))
-        if Self.members(of: group.pointee).contains(user) {
-            let text = "\(user) is in the group \(name), but this login is older than that"
-            return Finding("access", .wrong, text, remedy: "log out and in again, or: newgrp \(name)")
-        }
-        guard status.st_mode & S_IWGRP != 0, status.st_gid != 0 else {
-            return Finding("access", .wrong, "\(user) may not connect to \(path)", remedy: "ls -l \(path)")
-        }
-        let text = "\(user) may not connect: the socket is for root and the group \(name)"
+        // What is there is another user's own, and the way to it is never opened.
+        let isAnothers = directory.hasPrefix("/run/user/")
         return Finding(
-            "access",
+            "socket",
             .wrong,
-            text,
-            remedy: "sudo usermod --append --groups \(name) \(user), then log in again"
+            "the directory \(directory) is closed to \(user)",
+            remedy: isAnothers
+                ? "systemctl --user enable --now lockd.socket, then: lockctl doctor --user"
+                : "sudo chmod a+x \(directory.shellWord)"
         )
     }
 
-    private static func members(of group: group) -> [String] {
-        var members: [String] = []
-        var next = group.gr_mem
-        while let pointer = next, let member = pointer.pointee {
-            members.append(String(cString: member))
-            next = pointer + 1
+    private func version(_ welcome: Reply.Welcome, _ process: DaemonProcess) -> Finding {
+        let (ours, theirs) = (LockdVersion.current, welcome.daemonVersion.description)
+        if theirs == ours { return Finding("version", .good, "lockctl and lockd are both \(ours)") }
+        let text = "lockctl is \(ours) and the daemon that runs is \(theirs)"
+        let numbers = { (version: String) in version.split(separator: ".").map { Int($0) ?? 0 } }
+        if numbers(ours).lexicographicallyPrecedes(numbers(theirs)) {
+            // The lockctl that runs is an old one. To start the same daemon again would change nothing.
+            let newer = process.lockctl.map { "\($0.shellWord) doctor --socket \(path.shellWord)" }
+            return Finding("version", .warning, text, remedy: newer ?? "sudo apt install lockd")
         }
-        return members
+        return Finding("version", .warning, text, remedy: restart(process))
     }
 
-    private func version(_ welcome: Reply.Welcome) -> Finding {
-        if welcome.daemonVersion == LockdVersion.current {
-            return Finding("version", .good, "lockctl and lockd are both \(LockdVersion.current)")
-        }
-        let text = "lockctl is \(LockdVersion.current) and the daemon that runs is \(welcome.daemonVersion)"
-        return Finding("version", .warning, text, remedy: isSystems ? "sudo systemctl restart lockd.service" : nil)
+    /// Has the daemon that is installed take the place of the one that runs.
+    private func restart(_ process: DaemonProcess) -> String {
+        if isUsersOwn { return "systemctl --user restart lockd.service" }
+        return isSystems ? "sudo systemctl restart lockd.service" : process.restarting(else: startCommand)
     }
 
     private func statistics(_ connection: BlockingConnection) throws -> [String: String] {
@@ -156,7 +149,7 @@ struct Examination {
         if back < 2000 { return Finding("clock", .good, "it says \(now.date), and was not set back while lockd runs") }
         let text =
             "it was set back by \(Milliseconds(back).display) while lockd runs: should its state be lost, tokens would not grow"
-        return Finding("clock", .warning, text, remedy: "timedatectl timesync-status, and keep /var/lib/lockd")
+        return Finding("clock", .warning, text, remedy: "sudo timedatectl set-ntp true")
     }
 
     /// The beginning of 2024: lockd did not exist then.
@@ -165,34 +158,60 @@ struct Examination {
     /// What all users together may have, and how much of it there is.
     ///
     /// What each may have is less; who has it all is told so by the errors of its programs.
-    private func limits(_ statistics: [String: String]) -> [Finding] {
+    private func limits(_ statistics: [String: String], _ process: DaemonProcess) -> [Finding] {
         let counted = ["sessions", "leases", "waiters"].map { ($0, $0, "\($0)-limit") }
         return (counted + [("log", "log-bytes", "log-limit-bytes")]).compactMap { key, gauge, bound in
             guard let used = statistics[gauge].flatMap(Int.init), let limit = statistics[bound].flatMap(Int.init)
             else {
                 return nil
             }
-            let text = "\(used) of \(limit)"
+            let isMemory = key == "log"
+            let text = isMemory ? "\(Bytes(used).display) of \(Bytes(limit).display)" : "\(used) of \(limit)"
             if Double(used) < Double(limit) * Self.fullShare { return Finding(key, .good, text) }
-            return Finding(
-                key,
-                .warning,
-                "\(text): what comes on top is refused",
-                remedy: "raise \(key) in lockd.conf(5), then: sudo systemctl reload lockd.service"
-            )
+            let (condition, remedy) = raising(key, limit, process)
+            return Finding(key, .warning, "\(text): what comes on top is refused until \(condition)", remedy: remedy)
         }
     }
 
+    /// What has to happen for there to be more of `key`, and what does it.
+    private func raising(_ key: String, _ limit: Int, _ process: DaemonProcess) -> (condition: String, remedy: String) {
+        // All that is held and waited for is written down there, and no setting makes it larger.
+        if key == "log" { return ("leases end", "lockctl ls --wide, then: lockctl revoke NAME") }
+        if key == "sessions", !process.hasDescriptors(forMoreSessionsThan: limit) {
+            return ("the limit of open files is raised", raisingDescriptors(process))
+        }
+        let condition = "limits.\(key) is raised"
+        if isSystems {
+            let file = process.configurationFile ?? "/etc/lockd/lockd.conf"
+            return (condition, "sudoedit \(file.shellWord) && sudo systemctl reload lockd.service")
+        }
+        if let file = process.configurationFile { return (condition, process.editing(file)) }
+        let variable = "LOCKD_LIMITS_\(key.uppercased())=\(limit * 2)"
+        if isUsersOwn {
+            return (condition, "systemctl --user set-environment \(variable) && systemctl --user restart lockd.service")
+        }
+        return (condition, process.restarting("\(variable) ", else: startCommand))
+    }
+
+    /// As many as the unit asks for.
+    private func raisingDescriptors(_ process: DaemonProcess) -> String {
+        if isSystems || isUsersOwn {
+            let (systemctl, edit) = isUsersOwn ? ("systemctl --user", "") : ("sudo systemctl", "sudo ")
+            let directory = isUsersOwn ? "~/.config/systemd/user" : "/etc/systemd/system"
+            let file = "\(directory)/lockd.service.d/files.conf"
+            return
+                "\(edit)mkdir -p \(directory)/lockd.service.d && printf '[Service]\\nLimitNOFILE=524288\\n' | \(edit)tee \(file) && \(systemctl) daemon-reload && \(systemctl) restart lockd.service"
+        }
+        return process.restarting("prlimit --nofile=524288 ", else: startCommand)
+    }
+
     /// Whether a damaged record of what is held was put aside.
+    ///
+    /// It is of no use to the daemon: when somebody has seen it, it can go.
     private func record() -> Finding? {
         let damaged = path + ".log.damaged"
         guard Glibc.access(damaged, F_OK) == 0 else { return nil }
         let text = "\(damaged) is a damaged record of what was held: leases may have been lost"
-        return Finding(
-            "record",
-            .warning,
-            text,
-            remedy: "journalctl --unit lockd.service, and remove the file when you have seen it"
-        )
+        return Finding("record", .warning, text, remedy: "\(isSystems ? "sudo " : "")rm \(damaged.shellWord)")
     }
 }

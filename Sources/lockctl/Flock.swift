@@ -140,7 +140,7 @@ struct Flock: ParsableCommand {
         guard let path = FileLock.path(of: descriptor) else {
             throw FlockArguments.Problem("\(descriptor) is no descriptor that is open")
         }
-        let name = path.quotedForShell
+        let name = path.shellWord
         complain("a lease cannot be held by descriptor \(descriptor), only by the shell itself; write instead")
         if arguments.unlocks {
             complain("  lockctl release \(name) --token \"$token\"")
@@ -152,7 +152,7 @@ struct Flock: ParsableCommand {
                 complain("  token=$(lockctl acquire\(options) --pid $$ \(name)) || exit \(arguments.conflictExitCode)")
                 complain("or, to keep out also those who use flock(1) itself, have the commands run under it:")
             }
-            let words = ["lockctl", "flock"] + arguments.options.map(\.quotedForShell) + [name, "-c", "'…'"]
+            let words = ["lockctl", "flock"] + arguments.options.map(\.shellWord) + [name, "-c", "'…'"]
             complain("  " + words.joined(separator: " "))
         }
         throw ExitCode(64)

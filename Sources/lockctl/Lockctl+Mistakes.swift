@@ -38,7 +38,7 @@ extension Lockctl {
             let place = arguments.firstIndex(where: { commands.contains($0) })
         else { return nil }
         let line = ["lockctl", arguments[place]] + arguments[..<place] + arguments[(place + 1)...]
-        return "options stand behind the subcommand: \(line.map(\.quotedForShell).joined(separator: " "))"
+        return "options stand behind the subcommand: \(line.map(\.shellWord).joined(separator: " "))"
     }
 
     /// The subcommands that somebody who wrote `word` will have meant.
@@ -78,16 +78,5 @@ extension Lockctl {
             complain("see \"lockctl\(command) --help\"")
         }
         exit(withError: code)
-    }
-}
-
-extension String {
-    /// As a shell takes it for one word.
-    var quotedForShell: String {
-        let isPlain =
-            !isEmpty && allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_=./:,+".contains($0)) }
-        if isPlain { return self }
-        let parts = Readable.text(self).split(separator: "'", omittingEmptySubsequences: false)
-        return "'" + parts.joined(separator: #"'\''"#) + "'"
     }
 }

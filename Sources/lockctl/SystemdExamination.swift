@@ -41,7 +41,7 @@ struct SystemdExamination {
                 subject,
                 .warning,
                 "there is no such unit: systemd does not start lockd",
-                remedy: "install the package lockd"
+                remedy: "sudo apt install lockd"
             )
         }
         if unit["LoadState"] == "masked" {
@@ -80,7 +80,7 @@ struct SystemdExamination {
         // Its systemd starts it again and again.
         case "activating" where restarts > 0:
             let status = unit["ExecMainStatus"] ?? "?"
-            let remedy = status == "78" ? "lockd --check-config --config /etc/lockd/lockd.conf" : log
+            let remedy = status == "78" ? configuration : log
             return Finding(subject, .wrong, "ends as soon as it is started, with exit code \(status)", remedy: remedy)
         case "active" where restarts > 0:
             let times = restarts == 1 ? "once" : "\(restarts) times"
@@ -88,6 +88,15 @@ struct SystemdExamination {
         // Before the first client, and after the last one if it is told so, it does not run.
         case let state: return Finding(subject, .good, "is \(state ?? "unknown")")
         }
+    }
+
+    /// What says which settings are wrong, and what opens them.
+    ///
+    /// Once they are right, systemd starts the daemon by itself. Those of a user come from the unit and the environment of its systemd, of which
+    /// the log alone tells.
+    private var configuration: String {
+        if isUsersOwn { return "\(log), then: systemctl --user edit lockd.service" }
+        return "lockd --check-config --config /etc/lockd/lockd.conf, then: sudoedit /etc/lockd/lockd.conf"
     }
 
     private var log: String { "\(journalctl) --catalog --unit lockd.service" }

@@ -1,4 +1,5 @@
 import LockdModel
+import LockdServer
 import Logging
 
 /// One setting: what it is called by each of its sources, and what it may be.
@@ -55,6 +56,11 @@ struct Setting {
             return
                 "\(key) must be a whole number from \(range.lowerBound) to \(range.upperBound)\(Self.saying(text))"
         }
+    }
+
+    /// What the kernel has against `text`, which is spelled as it should be.
+    func obstacle(to text: String) -> String? {
+        key == Self.socket.key ? ServerConfiguration.objection(toSocketPath: text) : nil
     }
 
     static let levelNames = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")

@@ -96,6 +96,9 @@ struct Settings {
                 places[Setting.socket.key] = "$XDG_RUNTIME_DIR"
             }
             socketPath = directory + "/lockd.sock"
+            if let obstacle = Setting.socket.obstacle(to: socketPath) {
+                throw SettingsProblem("$XDG_RUNTIME_DIR: \(obstacle)")
+            }
             directories.append((directory, request.isForUser ? 0o700 : 0o755))
         }
         let variable = Setting.socket.variable

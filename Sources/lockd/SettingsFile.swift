@@ -11,11 +11,20 @@ struct SettingsFile {
     private(set) var said: [String: Said] = [:]
     /// What is wrong with it, with the line.
     private(set) var problems: [String] = []
+    /// The line in which each key was first met.
+    private var lines: [String: Int] = [:]
 
     /// The file at `path`, or an empty one if there is no path.
     init(path: String?) {
         self.path = path ?? ""
         guard let path else { return }
+        var composition = Composition()
+        defer {
+            let repetitions = composition.unresolved.map {
+                "\(path):\($0.line): said again further down: \(Readable.text($0.key))"
+            }
+            problems.insert(contentsOf: repetitions, at: 0)
+        }
         do {
             let text = try TextFile.read(path)
             if let line = Self.lineWithReference(in: text) {
@@ -24,7 +33,7 @@ struct SettingsFile {
                 )
                 return
             }
-            guard let root = try Yams.compose(yaml: text) else { return }
+            guard let root = try composition.node(of: text) else { return }
             guard let mapping = root.mapping else {
                 problems.append("\(place(of: root)): expected lines like \"socket: /run/lockd/lockd.sock\"")
                 return
@@ -72,14 +81,21 @@ struct SettingsFile {
                 problems.append("\(place(of: key)): unknown key \"\(shown)\"\(meant); known are \(choice)")
                 continue
             }
+            let first = lines[name]
+            if let first { problems.append("\(place(of: key)): \(name) is said already, in line \(first)") }
+            lines[name] = first ?? key.mark?.line
             if name == LimitSetting.group {
                 guard let limits = value.mapping else {
                     problems.append("\(place(of: value)): \(name) must be a list of lines like \"sessions: 100\"")
                     continue
                 }
                 read(limits, below: name)
-            } else {
+            } else if first == nil {
                 said[name] = Said(text: value.scalar?.string, place: place(of: value))
+            } else if let objection = Setting.all.first(where: { $0.key == name })?.objection(to: value.scalar?.string)
+            {
+                // The sources look at the first one only.
+                problems.append("\(place(of: value)): \(objection)")
             }
         }
     }
@@ -96,12 +112,11 @@ struct SettingsFile {
             // Where something has begun that has no end is the place to look at.
             let begun = context.map { ", \($0.text) of line \($0.mark.line)" } ?? ""
             return "\(place(of: mark)): this is not YAML: \(problem)\(begun)"
-        case .duplicatedKeysInMapping(let duplicates, let context):
-            return "\(place(of: context.mark)): said more than once: \(duplicates.joined(separator: ", "))"
         case .reader(let problem, let offset, _, let text):
             let line = offset.map { text.prefix($0).count { $0.isNewline } + 1 }
             return "\(path)\(line.map { ":\($0)" } ?? ""): this is not YAML: \(problem)"
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded: return "\(path): \(error)"
+        case .duplicatedKeysInMapping, .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
+            return "\(path): \(error)"
         @unknown default: return "\(path): \(error)"
         }
     }

@@ -68,7 +68,9 @@ struct SettingsSources {
     /// Takes out what cannot be, and says so.
     private static func removeWrong(from layer: inout [String: Said], _ problems: inout [String]) {
         for setting in Setting.all {
-            guard let said = layer[setting.key], let objection = setting.objection(to: said.text) else { continue }
+            guard let said = layer[setting.key],
+                let objection = setting.objection(to: said.text) ?? said.text.flatMap(setting.obstacle)
+            else { continue }
             problems.append("\(said.place): \(objection)")
             layer[setting.key] = nil
         }

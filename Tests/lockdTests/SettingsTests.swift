@@ -146,7 +146,12 @@ import Testing
         ("socket: [a, b]\n", ":1: socket must be one text"), ("- a\n- b\n", ":1: expected lines like"),
         ("log-level: info\nsocket: \"/x\n", ":3: this is not YAML: found unexpected end of stream"),
         ("log-level: info\nsocket: \u{1}\n", ":2: this is not YAML: control characters are not allowed"),
-        ("socket: /x\nsocket: /y\n", ":1: said more than once: socket"),
+        ("socket: /x\nsocket: /y\n", ":2: socket is said already, in line 1"),
+        ("\"socket\": /x\n\n# y\n'socket': /y\n", ":4: socket is said already, in line 1"),
+        ("limits:\n  leases: 5\n  # y\n  leases: 5\n", ":4: limits.leases is said already, in line 2"),
+        ("limits: {leases: 5,\n leases: 5}\n", ":2: limits.leases is said already, in line 1"),
+        ("limits: {leases: 5}\nlimits: {waiters: 5}\n", ":2: limits is said already, in line 1"),
+        ("!!str socket: /x\n!!str socket: /y\n", ":1: said again further down: socket"),
     ])
     func aWrongFileIsRefusedWithItsPlace(text: String, expected: String) throws {
         let file = try ConfigurationFile(text)
@@ -177,6 +182,87 @@ import Testing
         let problems = try problems(of: request)
         #expect(problems.count == beginnings.count, "\(problems)")
         for (problem, beginning) in zip(problems, beginnings) { #expect(problem.hasPrefix(beginning)) }
+    }
+
+    /// What is said twice is read twice: neither hides what else is wrong, nor is it right by being the second.
+    @Test func whatIsSaidTwiceHidesNothing() throws {
+        let text = """
+            socet: /x
+            limits:
+              leases: 5
+              leases: none
+              # The third.
+              leases: 7
+              waiters: 0
+            log-level: info
+            other: {a: 1, a: 2}
+            log-level: loud
+            limits:
+              leases: 8
+            """
+        let file = try ConfigurationFile(text)
+        let problems = try problems(of: Settings.Request(file: file.path))
+        let beginnings = [
+            "1: unknown key", "4: limits.leases is said already, in line 3", "4: limits.leases must be a whole number",
+            "6: limits.leases is said already, in line 3", "9: unknown key \"other\"",
+            "10: log-level is said already, in line 8", "10: log-level is \"loud\"",
+            "11: limits is said already, in line 2", "12: limits.leases is said already, in line 3",
+            "7: limits.waiters must be",
+        ]
+        #expect(problems.count == beginnings.count, "\(problems)")
+        for (problem, beginning) in zip(problems, beginnings) {
+            #expect(problem.hasPrefix("\(file.path):\(beginning)"), "\(problem)")
+        }
+    }
+
+    @Test func whatIsSaidTwiceIsSaidAlsoOfAFileThatIsNoYAML() throws {
+        let file = try ConfigurationFile("limits:\n  leases: 5\n  leases: 6\nsocket: \"/x\n")
+        let problems = try problems(of: Settings.Request(file: file.path))
+        try #require(problems.count == 2)
+        #expect(problems[0] == "\(file.path):2: said again further down: leases")
+        #expect(problems[1].hasPrefix("\(file.path):5: this is not YAML: found unexpected end of stream"))
+    }
+
+    @Test func howeverOftenItIsSaidEachLineIsNamed() throws {
+        let file = try ConfigurationFile(String(repeating: "socket: /x\n", count: 61))
+        let expected = (2...61).map { "\(file.path):\($0): socket is said already, in line 1" }
+        #expect(try problems(of: Settings.Request(file: file.path)) == expected)
+    }
+
+    /// A daemon that does not start is started ten times a second.
+    @Test func mappingsWithRepetitionsAreNotReadWithoutEnd() throws {
+        let file = try ConfigurationFile((1...2000).map { "n\($0): {a: 1, a: 2, b: 3, b: 4}\n" }.joined())
+        let problems = try problems(of: Settings.Request(file: file.path))
+        #expect(problems.first == "\(file.path):1: said again further down: a")
+        #expect(problems.count < 40)
+    }
+
+    private static let longPath = "/" + String(repeating: "x", count: 107)
+
+    /// The kernel has no room for it, as binding it would find only when the daemon starts.
+    @Test func aSocketPathThatIsTooLongIsRefusedWhereverItIsSaid() throws {
+        let objection = "the socket path \(Self.longPath) has 108 bytes; the kernel allows 107"
+        let file = try ConfigurationFile("log-level: info\nsocket: \(Self.longPath)\n")
+        let runtime = Self.longPath.dropLast("/lockd/lockd.sock".count)
+        let requests = [
+            ("--socket", Settings.Request(arguments: ["socket": Self.longPath])),
+            ("$LOCKD_SOCKET", Settings.Request(environment: Environment(["LOCKD_SOCKET": Self.longPath]))),
+            ("\(file.path):2", Settings.Request(arguments: ["socket": "/s"], file: file.path)),
+        ]
+        for (place, request) in requests {
+            let expected = ["\(place): \(objection)"]
+            #expect(try problems(of: request) == expected)
+            #expect(throws: SettingsProblem.self) { try ConfigurationCheck(request) }
+        }
+        let variables = ["XDG_RUNTIME_DIR": String(runtime), "HOME": "/h"]
+        let users = Settings.Request(environment: Environment(variables), isForUser: true)
+        #expect(
+            try problems(of: users) == [
+                "$XDG_RUNTIME_DIR: \(objection.replacing(Self.longPath, with: runtime + "/lockd/lockd.sock"))"
+            ]
+        )
+        let longest = Settings.Request(arguments: ["socket": String(Self.longPath.dropLast())])
+        #expect(try Settings(longest).socketPath.utf8.count == 107)
     }
 
     /// The log gets it whenever the daemon is started with such a file, ten times a second.

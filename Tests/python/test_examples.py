@@ -80,6 +80,7 @@ FASTAPI = [pytest.param(("fastapi_lock",), id="fastapi_lock")]
 
 @pytest.mark.parametrize("server", APP_LOCK + ENVIRON_LOCK + DJANGO + FASTAPI, indirect=True)
 def test_the_counter_is_exact(common_daemon: Daemon, server: Example) -> None:
+    """benoitc/gunicorn#2251: a lock in an app does not lock across its workers. This one does."""
     answers = server.load("/locked")
     assert sorted(int(body) for _, body in answers) == list(range(1, REQUEST_COUNT + 1))
     assert int(server.counter.read_text()) == REQUEST_COUNT
@@ -107,6 +108,8 @@ def test_a_client_that_sends_the_header_changes_nothing(server: Example, sent: l
 
 @pytest.mark.parametrize("server", APP_LOCK, indirect=True)
 def test_a_worker_that_is_killed_while_it_holds_the_lock_hands_it_on(common_daemon: Daemon, server: Example) -> None:
+    """HKUDS/LightRAG#3413: it dies in a long call under the lock, and all other workers wait for ever."""
+
     def attempt(path: str) -> bool:
         # A connection that the worker has accepted dies with it.
         with contextlib.suppress(OSError, http.client.HTTPException):

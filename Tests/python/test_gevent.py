@@ -34,6 +34,7 @@ def greenlets(own_daemon: Daemon, run: RunProgram) -> RunGreenlets:
 
 @pytest.mark.parametrize("arguments", ["", "timeout=60"])
 def test_a_greenlet_that_waits_lets_the_others_run(own_daemon: Daemon, greenlets: RunGreenlets, arguments: str) -> None:
+    """gevent/gevent#1657: a lock of files that waits stops the hub, and gunicorn takes its worker for one that hangs."""
     program = greenlets(
         f"""
         def tick():

@@ -131,6 +131,7 @@ def server(request: pytest.FixtureRequest, daemon: Daemon, tmp_path: Path, name:
 
 @pytest.mark.parametrize("server", KINDS, indirect=True)
 def test_one_worker_runs_it_and_hands_over(daemon: Daemon, server: Server) -> None:
+    """viniciuschiele/flask-apscheduler#13: it starts in each worker, and people bind a port to have it once."""
     first = server.await_candidates(but=set())
     assert server.events() == [("start", first)]
 
@@ -156,6 +157,7 @@ def test_one_worker_runs_it_and_hands_over(daemon: Daemon, server: Server) -> No
 def test_the_environ_has_a_lock(
     daemon: Daemon, tmp_path: Path, name: str, kind: tuple[str, ...], how: dict[str, str]
 ) -> None:
+    """benoitc/gunicorn#2895: one made by the server, which the app need not make."""
     server = Server(daemon, tmp_path, *kind, "--header-map", "dangerous", NAME=name, **how)
     try:
         before = server.count()

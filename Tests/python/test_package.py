@@ -46,6 +46,7 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def test_wheel_works_in_a_fresh_environment(daemon: Daemon, tmp_path: Path) -> None:
+    """codingjoe/joeflow#8: a whole Redis for nothing but its locks. This needs the daemon, and no other package."""
     wheel = build(SOURCES, "wheel", tmp_path / "wheel")
     environment = tmp_path / "environment"
     venv.create(environment, with_pip=False)

@@ -86,6 +86,7 @@ class Candidates:
 def test_one_process_runs_apscheduler_and_another_takes_over(
     own_daemon: Daemon, run: RunProgram, tmp_path: Path
 ) -> None:
+    """agronholm/apscheduler#160: each worker runs all jobs."""
     pytest.importorskip("apscheduler")
     daily = '"cron", hour=3'
     code = example("APScheduler")

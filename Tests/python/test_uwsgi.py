@@ -42,6 +42,13 @@ def count():
             file.write(str(count))
     return count
 
+def attempt():
+    lock = lockd.Lock(os.environ["NAME"] + "/tried")
+    is_ours = lock.acquire(blocking=False)
+    if is_ours:
+        lock.release()
+    return is_ours
+
 def release():
     try:
         masters_lock.release()
@@ -56,7 +63,7 @@ def collect():
     gc.collect()
 
 def app(environ, start_response):
-    result = {"/": os.getpid, "/count": count, "/release": release, "/collect": collect}[environ["PATH_INFO"]]()
+    result = {"/": os.getpid, "/count": count, "/try": attempt, "/release": release, "/collect": collect}[environ["PATH_INFO"]]()
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(result).encode()]
 """
@@ -113,6 +120,15 @@ def test_workers_count_without_losing_any(daemon: Daemon, server: Uwsgi, name: s
     assert sorted(map(int, load(server, "/count"))) == list(range(1, REQUEST_COUNT + 1))
     assert daemon.show(name) == []
     assert "Traceback" not in server.log
+
+
+def test_workers_that_try_are_not_held_up(server: Uwsgi, daemon: Daemon, name: str) -> None:
+    """unbit/uwsgi#899: a lock that cannot be tried holds up all workers."""
+    with lockd.Lock(f"{name}/tried"):
+        assert set(load(server, "/try")) == {"False"}
+        assert len(daemon.show(f"{name}/tried")) == 1
+    # Those that try at the same time are in each other's way, and one is not.
+    assert server.get("/try") == (http.client.OK, "True")
 
 
 def test_no_worker_touches_what_the_master_holds(daemon: Daemon, server: Uwsgi, name: str) -> None:

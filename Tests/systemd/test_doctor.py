@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from box import Box
+from box import ROOT, Box
 
 
 def findings(box: Box, code: int = 0) -> dict[str, dict[str, Any]]:
@@ -69,7 +69,7 @@ def test_service_that_does_not_start_is_found_with_what_is_wrong(installed: Box)
     found = findings(installed, code=1)["lockd.service"]
 
     assert (found["verdict"], found["text"]) == ("wrong", "ends as soon as it is started, with exit code 78")
-    checked = installed.run(found["remedy"].split(), check=False)
+    checked = installed.run(found["remedy"].split(", then: ")[0].split(), check=False)
     assert checked.returncode == 78
     assert "no-such-key" in checked.stdout + checked.stderr
 
@@ -96,3 +96,125 @@ def test_warning_in_the_journal_is_said(installed: Box) -> None:
 
     assert found["verdict"] == "warning"
     assert complaint in found["text"]
+
+
+def mend(box: Box, finding: dict[str, Any], environment: dict[str, str] | None = None) -> None:
+    """Do what a finding says, as it is said: root needs no sudo, and an editor is somebody's own."""
+    line = finding["remedy"].replace("sudoedit", "$EDITOR").replace("sudo ", "")
+    box.run(["sh", "-ec", line.removesuffix(", then log in again")], environment=environment)
+
+
+def access(box: Box, *login: str) -> dict[str, Any]:
+    """What it says of the access of a user, in a login that ``setpriv`` makes."""
+    ran = box.run(["setpriv", *login, "--", "lockctl", "doctor", "--json"], check=False)
+    (found,) = (finding for finding in json.loads(ran.stdout) if finding["subject"] == "access")
+    verdict: dict[str, Any] = found
+    return verdict
+
+
+NEXT_LOGIN = ("--reuid=alice", "--regid=alice", "--init-groups")
+OLD_LOGIN = ("--reuid=alice", "--regid=alice", "--clear-groups")
+
+
+def test_user_who_is_not_in_the_group_is_after_what_is_said(installed: Box) -> None:
+    installed.run(["useradd", "alice"])
+    found = access(installed, *NEXT_LOGIN)
+    assert found["text"] == "alice may not connect: the socket is for root and the group lockd"
+
+    mend(installed, found)
+
+    assert access(installed, *NEXT_LOGIN)["verdict"] == "ok"
+    old = access(installed, *OLD_LOGIN)
+    assert (old["verdict"], old["text"]) == ("wrong", "alice is in the group lockd, but this login is older than that")
+    assert old["remedy"] == "log out and in again, or: newgrp lockd"
+
+
+@pytest.mark.parametrize("owner", ["root:root", "root:lockd"])
+def test_socket_that_is_for_root_only_is_opened_by_what_is_said(installed: Box, owner: str) -> None:
+    installed.run(["useradd", "alice"])
+    socket = "/run/lockd/lockd.sock"
+    installed.run(["sh", "-ec", f"chown {owner} {socket}; chmod 0600 {socket}"])
+    found = access(installed, *NEXT_LOGIN)
+    assert found["text"] == "alice may not connect: the socket is of root, with mode 0600"
+
+    mend(installed, found)
+
+    assert access(installed, *NEXT_LOGIN)["verdict"] == "ok"
+    assert installed.run(["stat", "--format=%U:%G %a", socket]).stdout == "root:lockd 660\n"
+
+
+def test_directory_that_is_closed_is_opened_by_what_is_said(installed: Box) -> None:
+    installed.run(["useradd", "--groups", "lockd", "alice"])
+    installed.run(["chmod", "0700", "/run/lockd"])
+    ran = installed.run(["setpriv", *NEXT_LOGIN, "--", "lockctl", "doctor", "--json"], check=False)
+    found = json.loads(ran.stdout)[0]
+    assert (found["subject"], found["text"]) == ("socket", "the directory /run/lockd is closed to alice")
+
+    mend(installed, found)
+
+    assert access(installed, *NEXT_LOGIN)["verdict"] == "ok"
+
+
+def test_file_in_the_place_of_the_socket_is_moved_away_by_what_is_said(installed: Box) -> None:
+    installed.run(["lockctl", "ping"])
+    installed.run(["sh", "-ec", "rm /run/lockd/lockd.sock; touch /run/lockd/lockd.sock"])
+
+    mend(installed, findings(installed, code=1)["socket"])
+
+    assert findings(installed)["daemon"]["verdict"] == "ok"
+
+
+def test_limit_that_is_met_is_raised_by_what_is_said(installed: Box) -> None:
+    configuration = "/etc/lockd/lockd.conf"
+    installed.write(configuration, "limits:\n  leases: 1\n  leases-per-user: 1\n")
+    installed.systemctl("restart", "lockd.service")
+    installed.run(["lockctl", "acquire", "--pid", "1", "a"])
+    found = findings(installed)["leases"]
+    assert found["text"] == "1 of 1: what comes on top is refused until limits.leases is raised"
+    installed.write("/root/editor", "#!/bin/sh\nsed -i 's/ 1$/ 100/' \"$1\"\n")
+    installed.run(["chmod", "+x", "/root/editor"])
+
+    mend(installed, found, environment={"EDITOR": "/root/editor"})
+
+    installed.wait_until(lambda: findings(installed)["leases"]["text"] == "1 of 100", "the limit is raised")
+
+
+def test_sessions_without_descriptors_have_more_after_what_is_said(installed: Box) -> None:
+    installed.override("lockd.service", "[Service]\nLimitNOFILE=80\n")
+    installed.systemctl("restart", "lockd.service")
+    waiting = [installed.popen(["lockctl", "watch"]) for _ in range(4)]
+    installed.wait_until(lambda: findings(installed)["sessions"]["verdict"] == "warning", "the sessions are met")
+    found = findings(installed)["sessions"]
+    assert found["text"].endswith(": what comes on top is refused until the limit of open files is raised")
+
+    # The drop-in of the test would go before one of the same unit.
+    installed.override("lockd.service", "")
+    mend(installed, found)
+
+    assert findings(installed)["sessions"]["verdict"] == "ok"
+    for program in waiting:
+        program.kill()
+
+
+def test_service_that_does_not_start_is_mended_by_what_is_said(installed: Box) -> None:
+    installed.write("/etc/lockd/lockd.conf", "no-such-key: 1\n")
+    installed.run(["systemctl", "start", "--no-block", "lockd.service"])
+    installed.wait_until(
+        lambda: installed.property("lockd.service", "NRestarts") not in ("0", ""), "it was started again"
+    )
+    _, edit = findings(installed, code=1)["lockd.service"]["remedy"].split(", then: ")
+    installed.write("/root/editor", '#!/bin/sh\n: >"$1"\n')
+    installed.run(["chmod", "+x", "/root/editor"])
+
+    mend(installed, {"remedy": edit}, environment={"EDITOR": "/root/editor"})
+
+    installed.wait_until(lambda: installed.state("lockd.service") == "active", "it has started")
+
+
+def test_unit_that_is_not_there_comes_with_the_package(box: Box) -> None:
+    installed = ["sh", "-ec", 'install -m 755 "$0" /usr/local/bin/lockctl', str(ROOT / ".build/release/lockctl")]
+    box.run(installed)
+
+    found = findings(box, code=1)["lockd.socket"]
+
+    assert (found["verdict"], found["remedy"]) == ("warning", "sudo apt install lockd")

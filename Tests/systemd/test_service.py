@@ -32,6 +32,9 @@ def await_new_daemon(box: Box, former: int) -> None:
 
 
 def test_first_connection_starts_daemon(installed: Box) -> None:
+    """codingjoe/joeflow#8: nothing has to be set up, and nothing runs before somebody wants a lock."""
+    assert installed.state(SERVICE) == "inactive"
+
     said = installed.run(["lockctl", "ping"]).stdout
 
     assert f"(pid {installed.main_pid(SERVICE)}) at {SOCKET} answered" in said

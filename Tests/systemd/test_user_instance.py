@@ -57,3 +57,23 @@ def test_units_of_a_users_own_systemd_are_known(installed: Box, alice: dict[str,
     ).stdout
 
     assert [lease["unit"] for lease in json.loads(said)] == ["job.service"]
+
+
+def test_doctor_says_what_mends_the_daemon_of_a_user(installed: Box, alice: dict[str, str]) -> None:
+    def findings(code: int) -> dict[str, dict[str, str]]:
+        ran = installed.run(["lockctl", "doctor", "--user", "--json"], user="alice", environment=alice, check=False)
+        assert ran.returncode == code, ran.stdout
+        return {finding["subject"]: finding for finding in json.loads(ran.stdout)}
+
+    def do(line: str) -> None:
+        installed.run(["sh", "-ec", line], user="alice", environment=alice)
+
+    do(findings(1)["socket"]["remedy"])
+    assert findings(0)["daemon"]["verdict"] == "ok"
+    do("systemctl --user set-environment LOCKD_LIMITS_LEASES=1 LOCKD_LIMITS_LEASES_PER_USER=1")
+    do("systemctl --user restart lockd.service; systemd-run --user --quiet lockctl run --user a -- sleep infinity")
+    installed.wait_until(lambda: findings(0)["leases"]["verdict"] != "ok", "the lease is held")
+    full = findings(0)["leases"]
+    assert full["text"] == "1 of 1: what comes on top is refused until limits.leases is raised"
+    do(full["remedy"])
+    assert findings(0)["leases"]["text"] == "1 of 2"

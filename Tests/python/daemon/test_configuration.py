@@ -149,3 +149,48 @@ def test_wrong_command_line_is_told_as_everything_is(arguments: list[str], compl
     said, where = ran.stderr.splitlines()
     assert said.startswith(f"lockd: {complaint}")
     assert where == 'lockd: see "lockd --help"'
+
+
+@pytest.mark.parametrize("place", ["--socket", "$LOCKD_SOCKET", "file", "$XDG_RUNTIME_DIR"])
+def test_check_refuses_a_socket_path_that_is_too_long_with_the_words_of_the_daemon(
+    tmp_path: pathlib.Path, place: str
+) -> None:
+    path = f"{tmp_path}/{'s' * 100}/lockd/lockd.sock"
+    config = tmp_path / "lockd.conf"
+    arguments: list[str | pathlib.Path] = ["--state-dir", tmp_path / "state"]
+    environment = {"XDG_RUNTIME_DIR": path.removesuffix("/lockd/lockd.sock")}
+    if place == "--socket":
+        arguments += ["--socket", path]
+    elif place == "$LOCKD_SOCKET":
+        environment["LOCKD_SOCKET"] = path
+    elif place == "file":
+        config.write_text(f"log-level: info\nsocket: {path}\n")
+        arguments += ["--config", config]
+        place = f"{config}:2"
+    else:
+        arguments += ["--user"]
+    checked = check(*arguments, environment=environment)
+    words = f"lockd: {place}: the socket path {path} has {len(path)} bytes; the kernel allows 107\n"
+    assert (checked.returncode, checked.stdout, checked.stderr) == (CONFIGURATION_ERROR, "", words)
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("LOCKD_")}
+    started = subprocess.run(
+        [binary("lockd"), *arguments],
+        env={**ours, **environment},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert (started.returncode, started.stderr) == (CONFIGURATION_ERROR, words)
+
+
+def test_check_says_all_that_is_wrong_beside_a_key_that_is_said_twice(tmp_path: pathlib.Path) -> None:
+    config = tmp_path / "lockd.conf"
+    config.write_text("log-level: info\nsocet: /x\nlimits:\n  leases: 0\nlog-level: debug\n")
+    checked = check("--config", config)
+    assert checked.returncode == CONFIGURATION_ERROR
+    unknown, *others = checked.stderr.splitlines()
+    assert unknown.startswith(f'lockd: {config}:2: unknown key "socet" (did you mean socket?)')
+    assert others == [
+        f"lockd: {config}:5: log-level is said already, in line 1",
+        f'lockd: {config}:4: limits.leases must be a whole number from 1 to 1000000, and is "0"',
+    ]

@@ -106,7 +106,7 @@ def test_regular_file_in_the_place_of_the_socket_is_left_alone(tmp_path: pathlib
 def test_path_that_is_too_long_is_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / ("s" * 100)
     said = refusal("--socket", path, "--state-dir", tmp_path / "state")
-    assert said == f"the socket path {path} has {len(str(path))} bytes; the kernel allows 107"
+    assert said == f"--socket: the socket path {path} has {len(str(path))} bytes; the kernel allows 107"
 
 
 def test_directory_of_a_socket_that_was_asked_for_is_not_made(tmp_path: pathlib.Path) -> None:

@@ -56,6 +56,11 @@ class Daemon(processes.Daemon):
         written, errors = process.communicate(timeout=30)
         return subprocess.CompletedProcess(process.args, process.returncode, written, errors)
 
+    @staticmethod
+    def commands(process: subprocess.Popen[str]) -> str:
+        """The numbers of the commands that lockctl has started, and that it waits for."""
+        return pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+
 
 @pytest.fixture
 def daemon(tmp_path: pathlib.Path) -> Iterator[Daemon]:
