@@ -24,6 +24,7 @@ struct Composition {
     mutating func node(of text: String) throws -> Node? {
         // The columns of Yams do not count it.
         var text = text.unicodeScalars.first == "\u{FEFF}" ? String(text.unicodeScalars.dropFirst()) : text
+        var seen: Set<Repetition> = []
         for _ in 0..<Self.attemptLimit {
             do {
                 let root = try Yams.compose(yaml: text)
@@ -32,7 +33,7 @@ struct Composition {
             } catch YamlError.duplicatedKeysInMapping(let keys, let context) {
                 for key in keys {
                     let repetition = Repetition(key: key, line: context.mark.line)
-                    if !unresolved.contains(repetition) { unresolved.append(repetition) }
+                    if seen.insert(repetition).inserted { unresolved.append(repetition) }
                 }
                 guard let tagged = tagging(Set(keys), from: context.mark, in: text) else { return nil }
                 text = tagged

@@ -27,10 +27,8 @@ struct SettingsFile {
         }
         do {
             let text = try TextFile.read(path)
-            if let line = Self.lineWithReference(in: text) {
-                problems.append(
-                    "\(path):\(line): references, & and *, are not for this file; a text with one of them is put in quotes"
-                )
+            if let line = YamlReference.firstLine(in: text) {
+                problems.append("\(path):\(line): references, & and * before a word, are not for this file")
                 return
             }
             guard let root = try composition.node(of: text) else { return }
@@ -44,27 +42,6 @@ struct SettingsFile {
         } catch {
             problems.append("\(error)")
         }
-    }
-
-    /// The first line that may have an anchor or an alias of YAML.
-    ///
-    /// No setting needs them, and a few of them can stand for more than can be read in a lifetime.
-    private static func lineWithReference(in text: String) -> Int? {
-        var number = 0
-        for line in text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
-            number += 1
-            var quote: UInt8?
-            for byte in line {
-                if byte == quote {
-                    quote = nil
-                } else if quote == nil {
-                    if byte == UInt8(ascii: "#") { break }
-                    if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") { quote = byte }
-                    if byte == UInt8(ascii: "&") || byte == UInt8(ascii: "*") { return number }
-                }
-            }
-        }
-        return nil
     }
 
     /// Takes what `mapping` says, which is all of the file or, `below` a name, a part of it.

@@ -8,7 +8,7 @@ enum TextFile {
 
     /// The text of the file at `path`.
     ///
-    /// - Throws: ``SettingsProblem`` if it cannot be read, or is larger than a megabyte.
+    /// - Throws: ``SettingsProblem`` if it cannot be read, or is larger than a megabyte, or is no UTF-8.
     static func read(_ path: String) throws -> String {
         // Of a pipe whose other end nobody has, fopen(3) would wait for somebody.
         let descriptor = clinux_open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
@@ -25,6 +25,9 @@ enum TextFile {
             throw SettingsProblem("cannot read \(path): \(String(cString: strerror(errno)))")
         }
         guard bytes.count <= maximumByteCount else { throw SettingsProblem("\(path) is larger than a megabyte") }
-        return String(decoding: bytes, as: UTF8.self)
+        guard let text = String(validating: bytes, as: UTF8.self) else {
+            throw SettingsProblem("\(path) has bytes that are no UTF-8")
+        }
+        return text
     }
 }

@@ -58,16 +58,18 @@ import Testing
     }
 
     @Test(arguments: [
-        "a0: &a0 [x]\n? *a0\n: 1\n", "log-level: &level debug\n", "socket: *other\n",
+        "a0: &a0 [x]\n? *a0\n: 1\n", "log-level: &level debug\n", "socket: *other\n", "a#: &b [x]\n", "a: don't, &b\n",
+        "a: [\"\\\"\", &b x]\n", "a: [\"x\n  y # z\", &b x]\n", "a: {\"k\":&b x}\n", "a: x, 'y\nb: &c x\n",
+        "a: 1\r# b\rb: *c\r",
     ])
     func referencesOfYamlAreRefusedBeforeTheyAreFollowed(text: String) throws {
         let file = try ConfigurationFile(text)
         let problem = #expect(throws: SettingsProblem.self) { try Settings(Settings.Request(file: file.path)) }
-        #expect(problem?.description.contains("references, & and *, are not for this file") == true)
+        #expect(problem?.description.contains("references, & and * before a word, are not for this file") == true)
     }
 
     @Test func signsOfReferencesInQuotesAndCommentsAreNone() throws {
-        let file = try ConfigurationFile("# a & b *\nsocket: \"/tmp/a&b*.sock\"  # *\n")
+        let file = try ConfigurationFile("# a & b *bold*\nlog-level: info # *c*\nsocket: \"/tmp/a&b*.sock\"  # *\n")
         #expect(try Settings(Settings.Request(file: file.path)).socketPath == "/tmp/a&b*.sock")
     }
 
