@@ -4,7 +4,9 @@ import LockdModel
 /// The process of a daemon that answers, as far as this machine shows it.
 struct DaemonProcess {
     let number: ProcessID
-    /// How it was started; `nil` if that cannot be seen, as of one in another pid namespace.
+    /// How it was started; `nil` if that cannot be seen, as of one in another pid namespace, or is not to be repeated, because it is the word of another user.
+    ///
+    /// Whoever listens at a socket says which process it is, and a process says what its command is. Root runs what root has started, and every user what he has.
     let command: [String]?
     private let user: uid_t?
 
@@ -15,9 +17,9 @@ struct DaemonProcess {
         let command = words.map { String(decoding: $0, as: UTF8.self) }
         // A number of another namespace may be that of any process here.
         let isLockd = command.first?.split(separator: "/").last == "lockd"
-        self.command = isLockd ? command : nil
         var status = stat()
         user = isLockd && stat("/proc/\(number)", &status) == 0 ? status.st_uid : nil
+        self.command = user == getuid() || user == 0 ? command : nil
     }
 
     /// The one that has the right to the socket at `path`, whether it answers or not; `nil` if that cannot be seen.
@@ -32,7 +34,7 @@ struct DaemonProcess {
     }
 
     /// What goes before a command that is about it.
-    private var prefix: String { user == nil || user == getuid() || getuid() == 0 ? "" : "sudo " }
+    private var prefix: String { user == getuid() || getuid() == 0 ? "" : "sudo " }
 
     /// The configuration file that it was given.
     var configurationFile: String? {
@@ -59,14 +61,18 @@ struct DaemonProcess {
     /// Ends it and starts it anew, with `beginning` in front of the command.
     ///
     /// One that hangs does not hear that it is to end.
-    func restarting(_ beginning: String = "", hangs: Bool = false, else command: String) -> String {
-        let words = self.command?.map(\.shellWord).joined(separator: " ")
-        return "\(prefix)kill \(hangs ? "-KILL " : "")\(number), then: \(beginning)\(prefix)\(words ?? command)"
+    func restarting(_ beginning: String = "", hangs: Bool = false, at path: String) -> String {
+        guard let command else {
+            return "have whoever started the daemon at \(Readable.text(path)) end it and start it again"
+                + (beginning.isEmpty ? "" : ", as: \(beginning)lockd …")
+        }
+        let words = command.map(\.shellWord).joined(separator: " ")
+        return "\(prefix)kill \(hangs ? "-KILL " : "")\(number), then: \(prefix)\(beginning)\(words)"
     }
 
     /// The lockctl of the directory that it was started from.
     var lockctl: String? {
-        guard let target = realpath("/proc/\(number)/exe", nil) else { return nil }
+        guard command != nil, let target = realpath("/proc/\(number)/exe", nil) else { return nil }
         defer { free(target) }
         let path = String(cString: target).split(separator: "/").dropLast().reduce("") { "\($0)/\($1)" } + "/lockctl"
         return access(path, X_OK) == 0 ? path : nil

@@ -13,6 +13,8 @@ struct Examination {
 
     private var isSystems: Bool { path == SocketPath.system }
 
+    private var shownPath: String { Readable.text(path) }
+
     /// What starts the daemon that is meant.
     private var startCommand: String {
         if isUsersOwn { return "systemctl --user enable --now lockd.socket" }
@@ -31,7 +33,7 @@ struct Examination {
     private var revival: String {
         if isUsersOwn { return "systemctl --user restart lockd.service" }
         if isSystems { return "sudo systemctl restart lockd.service" }
-        return DaemonProcess(serving: path)?.restarting(hangs: true, else: startCommand) ?? startCommand
+        return DaemonProcess(serving: path)?.restarting(hangs: true, at: path) ?? startCommand
     }
 
     typealias Connection = (connection: BlockingConnection, welcome: Reply.Welcome, path: String)
@@ -67,12 +69,21 @@ struct Examination {
     private func socket() -> Finding {
         var status = stat()
         if stat(path, &status) == 0 {
-            if status.st_mode & S_IFMT == S_IFSOCK { return Finding("socket", .good, path) }
+            if status.st_mode & S_IFMT == S_IFSOCK { return Finding("socket", .good, shownPath) }
+            if status.st_mode & S_IFMT == S_IFDIR {
+                let within = "\(path)/lockd.sock".shellWord
+                return Finding(
+                    "socket",
+                    .wrong,
+                    "\(shownPath) is a directory",
+                    remedy: "lockctl doctor --socket \(within)"
+                )
+            }
             let move = "\(isSystems ? "sudo " : "")mv \(path.shellWord) \("\(path).old".shellWord)"
-            return Finding("socket", .wrong, "\(path) is no socket", remedy: "\(move) && \(freshStart)")
+            return Finding("socket", .wrong, "\(shownPath) is no socket", remedy: "\(move) && \(freshStart)")
         }
         if errno == EACCES { return closedDirectory() }
-        return Finding("socket", .wrong, "there is none at \(path)", remedy: startCommand)
+        return Finding("socket", .wrong, "there is none at \(shownPath)", remedy: startCommand)
     }
 
     /// The first directory on the way to the socket that this user may not go through.
@@ -83,16 +94,25 @@ struct Examination {
             if Glibc.access(directory, X_OK) != 0 { break }
         }
         let user = Users.name(of: UserID(getuid()))
-        // What is there is another user's own, and the way to it is never opened.
-        let isAnothers = directory.hasPrefix("/run/user/")
         return Finding(
             "socket",
             .wrong,
-            "the directory \(directory) is closed to \(user)",
-            remedy: isAnothers
-                ? "systemctl --user enable --now lockd.socket, then: lockctl doctor --user"
-                : "sudo chmod a+x \(directory.shellWord)"
+            "the directory \(Readable.text(directory)) is closed to \(user)",
+            remedy: opening(directory)
         )
+    }
+
+    /// What lets others through a directory, if that is nobody's own.
+    private func opening(_ directory: String) -> String {
+        if directory.hasPrefix("/run/user/") {
+            return "systemctl --user enable --now lockd.socket, then: lockctl doctor --user"
+        }
+        var status = stat()
+        let isNobodysOwn =
+            stat(directory, &status) == 0 && status.st_uid == 0
+            && getpwuid(0).map { String(cString: $0.pointee.pw_dir) } != directory
+        if isNobodysOwn { return "sudo chmod a+x \(directory.shellWord)" }
+        return "have the daemon listen elsewhere: lockd --socket /run/lockd/lockd.sock"
     }
 
     private func version(_ welcome: Reply.Welcome, _ process: DaemonProcess) -> Finding {
@@ -111,7 +131,7 @@ struct Examination {
     /// Has the daemon that is installed take the place of the one that runs.
     private func restart(_ process: DaemonProcess) -> String {
         if isUsersOwn { return "systemctl --user restart lockd.service" }
-        return isSystems ? "sudo systemctl restart lockd.service" : process.restarting(else: startCommand)
+        return isSystems ? "sudo systemctl restart lockd.service" : process.restarting(at: path)
     }
 
     private func statistics(_ connection: BlockingConnection) throws -> [String: String] {
@@ -190,7 +210,7 @@ struct Examination {
         if isUsersOwn {
             return (condition, "systemctl --user set-environment \(variable) && systemctl --user restart lockd.service")
         }
-        return (condition, process.restarting("\(variable) ", else: startCommand))
+        return (condition, process.restarting("env \(variable) ", at: path))
     }
 
     /// As many as the unit asks for.
@@ -202,7 +222,8 @@ struct Examination {
             return
                 "\(edit)mkdir -p \(directory)/lockd.service.d && printf '[Service]\\nLimitNOFILE=524288\\n' | \(edit)tee \(file) && \(systemctl) daemon-reload && \(systemctl) restart lockd.service"
         }
-        return process.restarting("prlimit --nofile=524288 ", else: startCommand)
+        // To raise it takes root, and the daemon is started as before.
+        return (getuid() == 0 ? "" : "sudo ") + "prlimit --pid $$ --nofile=524288 && \(process.restarting(at: path))"
     }
 
     /// Whether a damaged record of what is held was put aside.
@@ -211,7 +232,7 @@ struct Examination {
     private func record() -> Finding? {
         let damaged = path + ".log.damaged"
         guard Glibc.access(damaged, F_OK) == 0 else { return nil }
-        let text = "\(damaged) is a damaged record of what was held: leases may have been lost"
+        let text = "\(Readable.text(damaged)) is a damaged record of what was held: leases may have been lost"
         return Finding("record", .warning, text, remedy: "\(isSystems ? "sudo " : "")rm \(damaged.shellWord)")
     }
 }
