@@ -95,6 +95,13 @@ int clinux_die_with_parent(int signal) {
         struct sigaction action = {.sa_handler = look_for_parent, .sa_flags = SA_RESTART};
         if (sigaction(told_by, &action, NULL) == -1) return -1;
     }
+    // Both may have been blocked or ignored by the parent, whose end would not be noticed then.
+    sigset_t both;
+    sigemptyset(&both);
+    sigaddset(&both, told_by);
+    sigaddset(&both, signal);
+    pthread_sigmask(SIG_UNBLOCK, &both, NULL);
+    if (is_ignored(signal) && sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL) == -1) return -1;
     if (prctl(PR_SET_PDEATHSIG, told_by, 0, 0, 0) == -1) return -1;
     // Its end in between has sent nothing.
     return getppid() == parent ? 0 : raise(signal);
@@ -123,8 +130,9 @@ void clinux_stop_by(int signal, pid_t child) {
     siginfo_t change = {.si_pid = 0};
     bool goes_on = waitid(P_PID, child, &change, WCONTINUED | WEXITED | WNOHANG | WNOWAIT) == -1 || change.si_pid != 0;
     if (goes_on) {
+        // The process may have been sent one as well.
         static const struct timespec no_time;
-        sigtimedwait(&just_this, NULL, &no_time);
+        while (sigtimedwait(&just_this, NULL, &no_time) > 0) continue;
     }
     pthread_sigmask(SIG_UNBLOCK, &just_this, NULL);
     // Here the process stands still until it is continued.

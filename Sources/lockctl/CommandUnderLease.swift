@@ -189,7 +189,7 @@ struct CommandUnderLease {
         guard phase == .running else { return }
         // Where /proc shows nothing, the command alone can be reached.
         if tree.members().isEmpty, exitCode == nil { kill(command, SIGTERM) }
-        tree.terminate()
+        tree.terminate(under: token)
         phase = .terminating(.now() + policy.grace)
     }
 }

@@ -176,6 +176,7 @@ private struct FlockLease {
         if arguments.replaces {
             // The command keeps the lease by the pipe, and nobody is left to release it, unless there is none.
             let code = try Flock.replace(by: command, keeping: [file, lifeline.leaseHold])
+            close(file)
             release()
             return code
         }

@@ -106,8 +106,10 @@ struct Lockctl: ParsableCommand {
     private static func withNegativeValues(_ arguments: [String]) -> [String] {
         if arguments.first == "flock" || arguments.first?.hasPrefix("---") == true { return arguments }
         var prepared: [String] = []
+        var isBehindTerminator = false
         for word in arguments {
-            if prepared.contains("--") {
+            isBehindTerminator = isBehindTerminator || word == "--"
+            if isBehindTerminator {
                 prepared.append(word)
             } else if isNegative(word), let option = prepared.last, isOneOption(option) {
                 prepared[prepared.count - 1] += "=" + word

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import LockdModel
 
 /// The processes that the command of this process has led to: its descendants.
 ///
@@ -44,27 +45,31 @@ struct ProcessTree {
     /// Whether none is left, though this process has children: those that it had before.
     mutating func isGone() -> Bool { !others.isEmpty && members().isEmpty }
 
-    /// Sends TERM to all that are there, and has those go on that stand still; a lockctl among them tells its own tree.
+    /// Sends TERM to all that are there, and has those go on that stand still; a lockctl among them tells those that are under its own lease.
     ///
     /// Who is born while others are told is told as well, but not who is born to somebody who has been told: that is how he answers, by a program that cleans
     /// up for instance. Nobody is stopped meanwhile, which would make that exact: whoever waits for a process of another user, as su does, would stop for good,
     /// and so would all of them if this process were killed at that moment.
-    mutating func terminate() {
+    ///
+    /// - Parameter token: that of the lease of this tree, by which those are known that are not under another one.
+    mutating func terminate(under token: FencingToken) {
         let start = RunningProcess.currentTick
         // The number of the last process there was before somebody was told; by his own.
         var lastBefore: [pid_t: pid_t] = [:]
         var last: pid_t = 0
         var spared: Set<pid_t> = []
+        var others: Set<pid_t> = []
         forEachNew { process, isFirstLook in
             let parent = process.parent
             let isOlder = isFirstLook || process.identity.start < start || process.process <= lastBefore[parent] ?? last
-            if spared.contains(parent) || !isOlder {
+            let isOfOther = others.contains(parent) && process.token != token
+            if spared.contains(parent) || isOfOther || !isOlder {
                 spared.insert(process.process)
                 return
             }
             last = RunningProcess.lastNumber
             lastBefore[process.process] = last
-            if process.isSent(SIGTERM), process.isSameProgram { spared.insert(process.process) }
+            if process.isSent(SIGTERM), process.isSameProgram, !process.ignoresTERM { others.insert(process.process) }
             if process.standsStill { process.isSent(SIGCONT) }
         }
     }

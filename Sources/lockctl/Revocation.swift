@@ -9,7 +9,7 @@ struct Revocation {
     /// Who else holds the lock, and keeps it.
     private let others: [Reply.LeaseLine]
     private let waiters: [Reply.WaiterLine]
-    private let workers: Workers?
+    private let crew: Workers.Crew?
 
     /// Of how many other holders it is said who they are.
     private static let otherLimit = 20
@@ -29,7 +29,8 @@ struct Revocation {
         self.lease = lease
         others = leases.filter { $0.token != lease.token }
         self.waiters = waiters
-        workers = Workers(of: lease, daemon: daemon)
+        var workers = Workers(daemon: daemon)
+        crew = workers.crew(of: lease)
     }
 
     /// Who loses what, who else is there, and what happens then: one sentence a line.
@@ -71,8 +72,8 @@ struct Revocation {
     /// What becomes of the holder.
     private var experience: String {
         let overlap = waiters.isEmpty ? "" : "; what it does until then, it does beside the next holder"
-        if let workers, let words = workers.bereavement(of: lease.peer, "is told nothing and goes on\(overlap)") {
-            return words + "." + (workers.processes.isEmpty ? "" : " To end it: \(workers.kill)")
+        if let words = crew?.bereavement(of: lease.peer, "what it has started is told nothing and goes on\(overlap)") {
+            return words + "."
         }
         if lease.binding == .pipe, lease.peer.command?.display == "lockctl" {
             return

@@ -95,10 +95,22 @@ struct RunningProcess {
         return program != nil && Self.link("/proc/\(process)/exe") == program
     }
 
-    /// Whether it was started with this variable, `NAME=value`; `false` of a process of others, whose environment is theirs to read.
-    func wasStarted(with variable: String) -> Bool {
+    /// Whether TERM is nothing to it.
+    var ignoresTERM: Bool {
+        let status = String(decoding: Self.contents(of: "/proc/\(process)/status", limit: 8192), as: UTF8.self)
+        let line = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }
+        let mask = line.flatMap { $0.split(separator: "\t").last }.flatMap { UInt64($0, radix: 16) }
+        return (mask ?? 0) & 1 << UInt64(SIGTERM - 1) != 0
+    }
+
+    /// The token of the lease that it was started under, which lockctl puts into the environment; `nil` if there is none, or if it is a process of others, whose
+    /// environment is theirs to read.
+    var token: FencingToken? {
+        let name = "LOCKD_TOKEN="
         let environment = Self.contents(of: "/proc/\(process)/environ", limit: 1 << 20)
-        return environment.split(separator: 0).contains { $0.elementsEqual(variable.utf8) }
+        let variable = environment.split(separator: 0).last { $0.starts(with: name.utf8) }
+        let digits = variable?.dropFirst(name.utf8.count)
+        return digits.flatMap { UInt64(String(decoding: $0, as: UTF8.self)) }.map { FencingToken($0) }
     }
 
     private static func link(_ path: String) -> String? {

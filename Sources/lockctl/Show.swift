@@ -31,9 +31,10 @@ struct Show: ParsableCommand {
             if json { return print(listing.json.line) }
             if listing.lines.isEmpty { print("\(name.display) is \(ink("free", .good))") }
             if case .waiter? = listing.lines.first { print("\(name.display) is held by nobody, and waited for") }
+            var workers = Workers(daemon: welcome.process)
             for line in listing.lines {
                 switch line {
-                case .lease(let lease): describe(lease, Workers(of: lease, daemon: welcome.process))
+                case .lease(let lease): describe(lease, workers.crew(of: lease))
                 case .waiter(let waiter): describe(waiter)
                 }
             }
@@ -42,7 +43,7 @@ struct Show: ParsableCommand {
 
     private var ink: Ink { .output }
 
-    private func describe(_ lease: Reply.LeaseLine, _ workers: Workers?) {
+    private func describe(_ lease: Reply.LeaseLine, _ crew: Workers.Crew?) {
         print("\(lease.name.display) is \(ink("held", .good)) by \(lease.peer.display) for \(lease.held.display)")
         print("  token    \(lease.token)")
         if lease.holderLimit != .exclusive { print("  mode     \(Listing.words(lease.holderLimit).dropFirst(2))") }
@@ -51,10 +52,10 @@ struct Show: ParsableCommand {
         }
         if lease.nameCount > 1 { print("  names    \(lease.nameCount), held together") }
         if lease.binding != nil { print("  bound    \(Listing.words(lease.binding).dropFirst(", bound ".count))") }
-        if let processes = workers?.display { print("  at work  \(processes)") }
-        if workers?.isHolderGone == true {
+        if let processes = crew?.display { print("  at work  \(processes)") }
+        if crew?.isHolderGone == true {
             print(
-                "  \(ink("gone", .wrong))     the process that acquired it; what it has started still holds the lease"
+                "  \(ink("gone", .wrong))     the process that acquired it; something that it has started holds the lease still"
             )
         }
         if let detached = lease.detached {

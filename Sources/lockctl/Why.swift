@@ -28,7 +28,8 @@ struct Why: ParsableCommand {
         try reportingFailures {
             let (connection, welcome, _) = try daemon.connect()
             let standing = Standing(try Listing(from: connection) { .list(prefix: nil, $0) })
-            let reasons = Reason.all(of: name, in: standing) { Workers(of: $0, daemon: welcome.process) }
+            var workers = Workers(daemon: welcome.process)
+            let reasons = Reason.all(of: name, in: standing, &workers)
             if json { return print(JSON.array(reasons.map(\.json)).line) }
             for reason in reasons { print(reason.sentence) }
         }
@@ -50,12 +51,12 @@ struct Reason {
     static func all(
         of name: LockName,
         in standing: Standing,
-        workers: (Reply.LeaseLine) -> Workers?
+        _ workers: inout Workers
     ) -> [Reason] {
         var reasons: [Reason] = []
         var (locks, seen): ([LockName], Set<LockName>) = ([name], [name])
         while let lock = locks.popLast() {
-            reasons += own(of: lock, in: standing, workers)
+            reasons += own(of: lock, in: standing, &workers)
             for lease in standing.leases[lock] ?? [] {
                 for wait in standing.waits(of: lease.peer) where seen.insert(wait.name).inserted {
                     reasons.append(chained(lease, wait))
@@ -69,11 +70,12 @@ struct Reason {
     private static func own(
         of name: LockName,
         in standing: Standing,
-        _ workers: (Reply.LeaseLine) -> Workers?
+        _ workers: inout Workers
     ) -> [Reason] {
         let (leases, waiters) = (standing.leases[name] ?? [], standing.waiters[name] ?? [])
         var reasons = leases.prefix(holderLimit).flatMap { lease -> [Reason] in
-            guard let bereavement = workers(lease)?.bereavement(of: lease.peer, "still holds the lease") else {
+            let orphan = "something that it has started holds the lease still"
+            guard let bereavement = workers.crew(of: lease)?.bereavement(of: lease.peer, orphan) else {
                 return [held(lease)]
             }
             return [held(lease), Reason("orphaned", name, "\(bereavement).", lease.peer)]

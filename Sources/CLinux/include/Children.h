@@ -39,7 +39,8 @@ int clinux_next_change(struct clinux_change *change);
 // Whether this process has children, those included that have ended and were not waited for.
 bool clinux_has_children(void);
 
-// This process gets `signal` when its parent ends, and not when a thread of that does; at once if it has ended already. Takes SIGRTMIN.
+// This process gets `signal` when its parent ends, and not when a thread of that does; at once if it has ended already. Takes SIGRTMIN. Neither is
+// blocked any more, nor `signal` ignored.
 int clinux_die_with_parent(int signal);
 
 // The first process of a pid namespace, as in a container, gets no signal that it has no handler for. If this is one, it ends by those that

@@ -66,6 +66,38 @@ def test_tree_of_another_lockctl_is_told_by_that_alone(daemon: Daemon) -> None:
     assert process.returncode == 5
 
 
+# Says how it was told to end, and by then does.
+WORKER = """
+import signal, sys
+signal.signal(signal.SIGTERM, lambda *_: (print("told", flush=True), sys.exit(9)))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "{python} {worker} & {lockctl} run b -- sh -c 'while kill -0 $1; do sleep 0.01; done' sh $!",
+        # The shell has become lockctl, so its child is lockctl's, and not of what that runs.
+        "{python} {worker} & exec {lockctl} run b -- sleep 1000",
+        # It ignores TERM, and what it runs does not.
+        "trap '' TERM; exec {lockctl} run b -- {python} {worker}",
+    ],
+    ids=["beside", "from before", "ignoring"],
+)
+def test_who_is_not_told_by_another_lockctl_is_told(daemon: Daemon, tmp_path: pathlib.Path, way: str) -> None:
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER)
+    line = way.format(python=sys.executable, worker=worker, lockctl=binary("lockctl"))
+    process = start(daemon, "run", "--grace", "1h", "a", "-c", line)
+    daemon.wait_until_listed("b", 1)
+    process.terminate()
+    output, _ = process.communicate(timeout=30)
+    assert output == "told\n"
+
+
 def wait_for_lockctl_to_sleep(process: subprocess.Popen[str]) -> None:
     """Returns when lockctl, and the one under it if there is one, has nothing more to do."""
     comms = {number for number in descendants(process.pid) if comm(number) == "lockctl"} | {process.pid}
@@ -179,7 +211,7 @@ def test_keyboard_ends_what_is_left_behind(daemon: Daemon) -> None:
         os.execv(binary("lockctl"), ["lockctl", "run", "a", "--", "sh", "-c", "sleep 1000 & exit 3"])
     with open(terminal, "rb", buffering=0) as screen:
         seen = b""
-        while b"the command has ended; a is held until this has too: sleep" not in seen:
+        while b"the command has ended; a is held until this has too: " not in seen:
             seen += screen.read(1000)
         os.write(terminal, b"\x03")
         _, status = os.waitpid(process, 0)
@@ -222,6 +254,30 @@ os._exit(0)
         parent.stdin.flush()
         assert parent.stdout.readline() == "there?\n"
     parent.communicate(timeout=30)
+    daemon.wait_until_listed("a", 0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGRTMIN])
+@pytest.mark.parametrize("way", ["SIG_IGN", "SIG_BLOCK"])
+def test_end_of_a_parent_that_heeds_no_signals_is_noticed(daemon: Daemon, number: int, way: str) -> None:
+    script = f"""
+import signal, subprocess, sys
+if "{way}" == "SIG_IGN":
+    signal.signal({number}, signal.SIG_IGN)
+else:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [{number}])
+subprocess.Popen(sys.argv[1:])
+sys.stdin.read()
+"""
+    lockctl = [str(binary("lockctl")), "run", "--die-with-parent", "a", "--", "sleep", "1000"]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, *lockctl],
+        env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
+        stdin=subprocess.PIPE,
+    )
+    daemon.wait_until_listed("a", 1)
+    parent.kill()
+    parent.communicate()
     daemon.wait_until_listed("a", 0)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 import pwd
 import re
 
@@ -19,8 +20,9 @@ PATH = ROOT / "docs/screens.md"
 def without_what_differs(text: str) -> str:
     """Numbers, and what comes of their widths, are others each time; so may be the user, and the name of Python."""
     text = re.sub(rf"\b{re.escape(pwd.getpwuid(os.getuid()).pw_name)}\b", "root", text)
-    text = re.sub(r"\bpython[\d.]*\b", "python", text)
-    text = re.sub(r"\d+( min)? \d+ s|\d+(\.\d+)? s", "TIME", text)
+    command = re.escape(pathlib.Path("/proc/self/comm").read_text().strip())
+    text = re.sub(rf"\b(python[\d.]*|{command})\b", "python", text)
+    text = re.sub(r"\d+ min \d+ s|\d+ min|\d+(\.\d+)? s", "TIME", text)
     text = re.sub(r" +", " ", re.sub(r"\d+", "0", text))
     return re.sub(r"\(pid 0\).*…", "(pid 0)…", text)
 
