@@ -28,8 +28,12 @@ PATIENCE = 30.0
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Return as soon as ``condition()`` is true."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        # Before the condition: after a pause of the machine it is looked at once more.
+        is_late = time.monotonic() > deadline
+        if condition():
+            return
+        if is_late:
             pytest.fail(f"in vain for {PATIENCE} s: {what}")
         time.sleep(0.005)
 

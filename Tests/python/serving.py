@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import inspect
 import os
 import signal
 import socket
@@ -117,7 +118,12 @@ class Uvicorn(Server):
     """uvicorn."""
 
     def _command(self, socket: str) -> list[str]:
-        return ["-m", "uvicorn", "--uds", socket]
+        uvicorn = pytest.importorskip("uvicorn")
+        command = ["-m", "uvicorn", "--uds", socket]
+        if "timeout_worker_healthcheck" in inspect.signature(uvicorn.Config).parameters:
+            # It kills a worker that is silent for so long, 5 s by default. While it waits it does not hear that it is to end.
+            command += ["--timeout-worker-healthcheck", str(int(PATIENCE / 2))]
+        return command
 
 
 class Uwsgi(Server):

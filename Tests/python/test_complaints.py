@@ -52,7 +52,7 @@ def test_startup_of_fastapi_runs_once_and_not_once_in_each_worker(daemon: Daemon
     server = Uvicorn(tmp_path, daemon, tmp_path, "--workers", str(WORKER_COUNT), environment={"NAME": name})
     try:
         wait_until(lambda: len(candidates()) == WORKER_COUNT, "all workers are there")
-        wait_until(events.exists, "one of them has begun")
+        wait_until(lambda: events.exists() and events.read_text() != "", "one of them has begun")
         first = daemon.holder(name)
         assert events.read_text() == f"start {first}\n"
         assert first is not None
@@ -98,6 +98,7 @@ def test_survivors_of_a_killed_process_of_multiprocessing_go_on(
     ours, theirs = context.Pipe()
     holder = context.Process(target=hold, args=(lock, theirs), daemon=True)
     holder.start()
+    assert ours.poll(PATIENCE)
     assert ours.recv() == daemon.holder(name)
     survivors = [context.Process(target=add_one, args=(lock, str(counter)), daemon=True) for _ in range(3)]
     for process in survivors:

@@ -198,8 +198,12 @@ class Box:
     def wait_until(self, condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Return as soon as ``condition()`` is true. Raises TimeoutError, which says ``what`` was waited for."""
         deadline = time.monotonic() + patience
-        while not condition():
-            if time.monotonic() > deadline:
+        while True:
+            # Before the condition: after a pause of the machine it is looked at once more.
+            is_late = time.monotonic() > deadline
+            if condition():
+                return
+            if is_late:
                 raise TimeoutError(f"in vain for {patience} s: {what}")
             time.sleep(0.01)
 
@@ -245,9 +249,10 @@ class Box:
     def _await_boot(self) -> int:
         deadline = time.monotonic() + PATIENCE
         state = "not there"
-        while time.monotonic() < deadline:
-            if self._watcher.poll() is not None:
-                break
+        is_late = False
+        while not is_late and self._watcher.poll() is None:
+            # Before the state: after a pause of the machine it is looked at once more.
+            is_late = time.monotonic() > deadline
             leader = _leader(self._group)
             if leader is not None:
                 self.pid = leader

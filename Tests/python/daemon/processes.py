@@ -27,8 +27,12 @@ END = ""
 def wait_until(condition: Callable[[], object], what: str) -> None:
     """Returns when the condition is true."""
     deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
+    while True:
+        # Before the condition: after a pause of the machine it is looked at once more.
+        is_late = time.monotonic() > deadline
+        if condition():
+            return
+        assert not is_late, f"waited in vain until {what}"
         time.sleep(0.002)
 
 

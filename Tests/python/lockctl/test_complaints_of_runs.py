@@ -18,8 +18,15 @@ from daemon.processes import wait_until
 from .conftest import Daemon
 from .test_tree import is_alive
 
+CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
 # How a program may be told to end; those that a terminal sends as well, and those that only a process does.
 ENDING = [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2]
+
+
+def await_sleep(child: int) -> None:
+    """Return when it is no longer lockctl that is about to become it."""
+    wait_until(lambda: pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n", "it is what was asked for")
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -31,7 +38,7 @@ def test_real_child_gets_the_signal_and_no_shell_is_in_between(daemon: Daemon, n
     process = daemon.start("run", "a", "--", "sleep", "1000")
     wait_until(lambda: daemon.commands(process), "the command runs")
     child = int(daemon.commands(process))
-    wait_until(lambda: pathlib.Path(f"/proc/{child}/comm").read_text() == "sleep\n", "it is what was asked for")
+    await_sleep(child)
     process.send_signal(number)
     process.communicate(timeout=30)
     assert process.returncode == 128 + number
@@ -44,6 +51,7 @@ def test_signal_that_ends_only_lockctl_leaves_the_lease_to_the_child(daemon: Dae
     process = daemon.start("run", "a", "--", "sleep", "1000", output=False)
     wait_until(lambda: daemon.commands(process), "the command runs")
     child = int(daemon.commands(process))
+    await_sleep(child)
     process.send_signal(number)
     # Of some it takes no notice.
     assert daemon.lockctl("run", "-n", "a", "--", "true").returncode == 75
@@ -78,6 +86,8 @@ def test_run_that_is_told_to_end_as_it_is_granted_leaves_no_child(daemon: Daemon
         daemon.wait_until_listed("a", 0)
         for child in started.read_text().split() if started.exists() else []:
             assert not is_alive(int(child))
+        # Another process may have its number later.
+        started.unlink(missing_ok=True)
 
 
 # Writes its number, and heeds nothing but KILL.
@@ -86,16 +96,16 @@ STUBBORN = "import os, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); os
 
 @pytest.fixture
 def stubborn(daemon: Daemon) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
-    """A run whose job is a shell, a child of it and an orphan, of which the latter two heed nothing but KILL; and their numbers."""
+    """A run whose job is a shell, a child of it and an orphan, of which the latter two heed nothing but KILL; and their numbers, the shell's first."""
     one = f'{sys.executable} -c "{STUBBORN}"'
-    process = daemon.start("run", "--grace", "300ms", "a", "-c", f"{one} & ({one} &); echo $$; wait")
+    process = daemon.start("run", "--grace", "300ms", "a", "-c", f"echo $$; {one} & ({one} &); wait")
     assert process.stdout is not None
     numbers = [int(process.stdout.readline()) for _ in range(3)]
     yield process, numbers
     # A test that has failed leaves them.
-    for number in (process.pid, *numbers):
-        with contextlib.suppress(ProcessLookupError):
-            if process.poll() is None:
+    if process.poll() is None:
+        for number in (process.pid, *numbers):
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
     process.communicate(timeout=30)
 
@@ -148,7 +158,8 @@ def test_loss_ends_the_work_in_seconds_and_not_in_minutes(
     assert int(token) > held
     assert "revoked" in told
     _, errors = process.communicate(timeout=30)
-    assert time.monotonic() - started < 20
+    # Much longer than it takes on a busy machine, and less than what is complained of.
+    assert time.monotonic() - started < 60
     assert process.returncode == 128 + signal.SIGTERM
     assert "is lost" in errors
     assert [number for number in numbers if is_alive(number)] == []
@@ -175,7 +186,8 @@ def test_something_is_run_when_the_lock_is_lost(daemon: Daemon, tmp_path: pathli
     """https://github.com/etcd-io/etcd/pull/7983: is there a way to run a command if the lock is lost?"""
     told = tmp_path / "told"
     line = f"trap 'echo lost $LOCKD_NAME >{told}; exit 3' USR1; echo ready; while :; do read line; done"
-    process = daemon.start("run", "--on-loss", "signal:USR1", "a", "-c", line, stdin=subprocess.PIPE)
+    # What does not end is killed after the grace, and not before, however slow it is.
+    process = daemon.start("run", "--on-loss", "signal:USR1", "--grace", "60s", "a", "-c", line, stdin=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
     assert daemon.lockctl("revoke", "a").returncode == 0
@@ -189,23 +201,14 @@ def test_something_is_run_when_the_lock_is_lost(daemon: Daemon, tmp_path: pathli
 @pytest.mark.parametrize("is_waiting", [True, False])
 def test_first_process_of_a_container_ends_by_signals(daemon: Daemon, number: signal.Signals, is_waiting: bool) -> None:
     """https://github.com/etcd-io/etcd/pull/10117: Ctrl-C in a container leaves the lock there, renewed for ever."""
+    tried = subprocess.run([*CONTAINER, "true"], capture_output=True, text=True)
+    if tried.returncode != 0:
+        pytest.skip(f"no pid namespace can be made: {tried.stderr.strip()}")
     with daemon.connect() as client:
         if is_waiting:
             client.ask("ACQUIRE a")
         container = subprocess.Popen(
-            [
-                "unshare",
-                "--pid",
-                "--fork",
-                "--mount-proc",
-                "--kill-child",
-                binary("lockctl"),
-                "run",
-                "a",
-                "--",
-                "sleep",
-                "1000",
-            ],
+            [*CONTAINER, binary("lockctl"), "run", "a", "--", "sleep", "1000"],
             env={**os.environ, "LOCKD_SOCKET": str(daemon.socket)},
             stderr=subprocess.DEVNULL,
         )
