@@ -44,9 +44,14 @@ setup-packaging: setup
 build: setup ## build everything for debugging, tests included
 	swift build --build-tests $(swift_flags)
 
+# The C++ library that Swift's needs is in the programs as well, where there is one to be linked: to load and bind them took 0.5 ms
+# of the 3.3 that `lockctl --version` did. The folder has nothing but that one, so it is found there before the shared one is.
 .PHONY: release
 release: setup ## build lockd and lockctl, optimised, stripped, with the Swift library in them: .build/release/lockd, .build/release/lockctl
-	swift build --configuration release --static-swift-stdlib -Xlinker --strip-all $(swift_flags)
+	@mkdir -p .build/static
+	@ln -sf "$$(clang -print-file-name=libstdc++.a 2>/dev/null || echo none)" .build/static/libstdc++.a
+	swift build --configuration release --static-swift-stdlib -Xlinker --strip-all $(swift_flags) \
+	    -Xswiftc '-L$(CURDIR)/.build/static' -Xswiftc -Xclang-linker -Xswiftc -static-libgcc
 
 .PHONY: docs
 docs: build ## make the documentation of the Swift libraries, in .build/docs, and check it

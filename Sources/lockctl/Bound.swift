@@ -9,6 +9,7 @@ import LockdWire
 struct Acquire: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "acquire",
+        _superCommandName: Lockctl.name,
         abstract: "Acquire a lease that lives as long as a process, and print its token.",
         usage: """
             lockctl acquire --pid <pid> [-n | -w <duration>] [--ttl <duration>] [--shared | --limit <count>] \
@@ -102,6 +103,7 @@ struct Acquire: ParsableCommand {
 struct Release: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "release",
+        _superCommandName: Lockctl.name,
         abstract: "Release a lease that was acquired by lockctl acquire.",
         discussion: Help.text(
             "Exits with 1 if there is no such lease; it may have ended before.",
@@ -134,6 +136,7 @@ struct Release: ParsableCommand {
 struct Renew: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "renew",
+        _superCommandName: Lockctl.name,
         abstract: "Move the deadline of a lease that was acquired by lockctl acquire.",
         discussion: Help.text(
             "To now plus its ttl, or plus another one. Exits with 1 if there is no such lease; it may have ended before.",

@@ -8,6 +8,7 @@ import LockdWire
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
+        _superCommandName: Lockctl.name,
         abstract: "Look for what keeps programs from their leases, and say what mends it.",
         discussion: Help.text(
             "Exits with 1 if something is wrong. Warnings are not; they say what may go wrong next.",

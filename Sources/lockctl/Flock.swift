@@ -9,6 +9,7 @@ import LockdWire
 struct Flock: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "flock",
+        _superCommandName: Lockctl.name,
         abstract: "Take the place of flock(1): a lease, and then the file's lock as well.",
         usage: """
             lockctl flock [-s | -x] [-n | -w <seconds>] [-E <code>] [-o | -F] [-u] [--fcntl] [--verbose] <file> <command> [<argument> …]

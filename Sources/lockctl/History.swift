@@ -7,6 +7,7 @@ import LockdWire
 struct History: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "history",
+        _superCommandName: Lockctl.name,
         abstract: "Show the last leases on a lock that have ended, the latest first.",
         discussion: Help.text(
             "The daemon remembers up to 16 of a lock, and forgets them when it ends.",

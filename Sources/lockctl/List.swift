@@ -8,6 +8,7 @@ import LockdWire
 struct List: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ls",
+        _superCommandName: Lockctl.name,
         abstract: "List leases and the requests that wait for them.",
         discussion: Help.text(
             """

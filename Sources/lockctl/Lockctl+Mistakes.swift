@@ -3,7 +3,7 @@ import LockdModel
 
 extension Lockctl {
     /// The names of all subcommands; ArgumentParser adds the last.
-    static var commands: [String] { configuration.subcommands.map { $0._commandName } + ["help"] }
+    static var commands: [String] { subcommands.map { $0._commandName } + ["help"] }
 
     /// What other tools call what a subcommand does.
     private static let wordsOfOthers: [String: [String]] = [

@@ -7,7 +7,7 @@ import LockdModel
 @main
 struct Lockctl: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "lockctl",
+        commandName: name,
         abstract: "Runs commands under the leases of lockd, and shows who holds them.",
         discussion: Help.text(
             examples: [
@@ -22,13 +22,18 @@ struct Lockctl: ParsableCommand {
             ]
         ),
         version: "lockctl \(LockdVersion.current)",
-        subcommands: [
-            Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
-            Why.self,
-            Tree.self,
-            History.self, Watch.self, Stats.self, Metrics.self, Revoke.self, Ping.self, Doctor.self, Version.self,
-        ]
+        subcommands: subcommands
     )
+
+    static let subcommands: [any ParsableCommand.Type] = [
+        Run.self, Once.self, Flock.self, Acquire.self, Release.self, Renew.self, Wait.self, List.self, Show.self,
+        Why.self, Tree.self, History.self, Watch.self, Stats.self, Metrics.self, Revoke.self, Ping.self, Doctor.self,
+        Version.self,
+    ]
+
+    /// What subcommands say that they are of, also when they are parsed alone: ArgumentParser then does not look, in each command line, whether it asks for
+    /// a completion script, which takes longer than the rest of it.
+    static let name = "lockctl"
 
     /// Parses the command line and does what it says.
     static func main() {
@@ -42,13 +47,13 @@ struct Lockctl: ParsableCommand {
         // Under the name of flock(1) it is flock(1).
         let isFlock = name.split(separator: "/").last == "flock"
         let arguments = (isFlock ? ["flock"] : []) + words.dropFirst()
+        let prepared = prepared(arguments)
+        runAtOnce(prepared)
         if let shell = CompletionScript.shell(askedForBy: arguments) { return print(CompletionScript.text(for: shell)) }
         if let objection = objection(to: arguments) {
             complain(objection)
             exit(withError: ExitCode.validationFailure)
         }
-        let prepared = prepared(arguments)
-        runAtOnce(prepared)
         do {
             var command = try parseAsRoot(prepared)
             try command.run()
@@ -62,7 +67,7 @@ struct Lockctl: ParsableCommand {
     /// ArgumentParser looks at all of them first, at each level anew, which takes longer than a lease does. What is wrong, and what asks for help, is left to it.
     private static func runAtOnce(_ arguments: [String]) {
         guard let word = arguments.first,
-            let subcommand = configuration.subcommands.first(where: { $0._commandName == word }),
+            let subcommand = subcommands.first(where: { $0._commandName == word }),
             var command = try? subcommand.parse(Array(arguments.dropFirst()))
         else { return }
         do {

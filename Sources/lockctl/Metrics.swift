@@ -7,6 +7,7 @@ import LockdWire
 struct Metrics: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "metrics",
+        _superCommandName: Lockctl.name,
         abstract: "Print the daemon's counters, and how long leases are waited for and held, for Prometheus.",
         discussion: Help.text(
             """

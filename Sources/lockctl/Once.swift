@@ -8,6 +8,7 @@ import LockdWire
 struct Once: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "once",
+        _superCommandName: Lockctl.name,
         abstract: "Run a command while holding a lease, or nothing if somebody else does or is about to.",
         usage: """
             lockctl once [--note <text>] [-v | -q] [--on-loss terminate|signal:<sig>|ignore] [--leader-only | --leave-behind] \

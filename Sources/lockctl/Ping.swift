@@ -7,6 +7,7 @@ import LockdWire
 struct Ping: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "ping",
+        _superCommandName: Lockctl.name,
         abstract: "Ask the daemon whether it is there.",
         discussion: Help.text(
             "Exits with 69 if it is not, or does not answer within five seconds.",

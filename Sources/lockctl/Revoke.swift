@@ -8,6 +8,7 @@ import LockdWire
 struct Revoke: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revoke",
+        _superCommandName: Lockctl.name,
         abstract: "Take a lease from its holder, who is told so.",
         discussion: Help.text(
             """

@@ -6,6 +6,7 @@ import LockdModel
 struct Run: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "run",
+        _superCommandName: Lockctl.name,
         abstract: "Run a command while holding a lease.",
         usage: """
             lockctl run [-n | -w <duration>] [-s | --limit <count>] [--max-queue <count>] [--ttl <duration>] [--note <text>] [-E <code>] \

@@ -7,6 +7,7 @@ import LockdWire
 struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
+        _superCommandName: Lockctl.name,
         abstract: "Show who holds a lock, and who waits for it in which order.",
         discussion: Help.text(
             examples: [

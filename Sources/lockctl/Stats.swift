@@ -7,6 +7,7 @@ import LockdWire
 struct Stats: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "stats",
+        _superCommandName: Lockctl.name,
         abstract: "Show the daemon's counters and limits.",
         discussion: Help.text(
             "lockd-protocol(7) says what each of them means. The counters begin anew when the daemon does.",

@@ -7,6 +7,7 @@ import LockdWire
 struct Tree: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "tree",
+        _superCommandName: Lockctl.name,
         abstract:
             "Show who waits for whom: each lock with its holders, and below them those who wait, with what they hold themselves.",
         discussion: Help.text(

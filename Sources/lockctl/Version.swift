@@ -7,6 +7,7 @@ import LockdWire
 struct Version: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "version",
+        _superCommandName: Lockctl.name,
         abstract: "Show the version of lockctl and of the daemon that runs.",
         discussion: Help.text(
             "Exits with 69 if the daemon cannot be reached.",

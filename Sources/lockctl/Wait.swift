@@ -11,6 +11,7 @@ import enum LockdWire.WatchEvent
 struct Wait: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "wait",
+        _superCommandName: Lockctl.name,
         abstract: "Wait until nobody holds a lock, without acquiring it.",
         discussion: Help.text(
             """

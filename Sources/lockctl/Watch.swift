@@ -11,6 +11,7 @@ import enum LockdWire.WatchEvent
 struct Watch: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "watch",
+        _superCommandName: Lockctl.name,
         abstract: "Say what happens to locks, a line for each event, until interrupted.",
         discussion: Help.text(
             examples: [

@@ -7,6 +7,7 @@ import LockdWire
 struct Why: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "why",
+        _superCommandName: Lockctl.name,
         abstract: "Say why a lock is not free: who is in the way, since when, and what those wait for themselves.",
         discussion: Help.text(
             "The listing that it is taken from is read in pages, so on a busy daemon it is as of several instants.",
