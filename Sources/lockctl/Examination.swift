@@ -107,13 +107,20 @@ struct Examination {
         if directory.hasPrefix("/run/user/") {
             return "systemctl --user enable --now lockd.socket, then: lockctl doctor --user"
         }
-        var status = stat()
-        let isNobodysOwn =
-            stat(directory, &status) == 0 && status.st_uid == 0
-            && getpwuid(0).map { String(cString: $0.pointee.pw_dir) } != directory
-        if isNobodysOwn { return "sudo chmod a+x \(directory.shellWord)" }
+        if isSystems || isNobodysOwn(directory) { return "sudo chmod a+x \(directory.shellWord)" }
         return "have the daemon listen elsewhere: lockd --socket /run/lockd/lockd.sock"
     }
+
+    /// Whether a directory is neither a person's nor the home of root.
+    private func isNobodysOwn(_ directory: String) -> Bool {
+        var status = stat()
+        guard stat(directory, &status) == 0, status.st_uid < Self.firstPerson else { return false }
+        let home = getpwuid(status.st_uid).map { String(cString: $0.pointee.pw_dir) }
+        return home != directory
+    }
+
+    /// The first number that Debian gives to the user of a person.
+    private static let firstPerson: uid_t = 1000
 
     private func version(_ welcome: Reply.Welcome, _ process: DaemonProcess) -> Finding {
         let (ours, theirs) = (LockdVersion.current, welcome.daemonVersion.description)

@@ -67,9 +67,11 @@ struct ProcessTree {
                 spared.insert(process.process)
                 return
             }
+            // Before it is told, and may be gone.
+            let tellsItsOwn = process.isSameProgram && !process.ignoresTERM
             last = RunningProcess.lastNumber
             lastBefore[process.process] = last
-            if process.isSent(SIGTERM), process.isSameProgram, !process.ignoresTERM { others.insert(process.process) }
+            if process.isSent(SIGTERM), tellsItsOwn { others.insert(process.process) }
             if process.standsStill { process.isSent(SIGCONT) }
         }
     }
