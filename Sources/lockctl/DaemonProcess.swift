@@ -12,7 +12,7 @@ struct DaemonProcess {
 
     init(_ number: ProcessID) {
         self.number = number
-        let bytes = Self.contents(of: "/proc/\(number)/cmdline")
+        let bytes = RunningProcess.contents(of: "/proc/\(number)/cmdline")
         let words = bytes.split(separator: 0, omittingEmptySubsequences: false).dropLast()
         let command = words.map { String(decoding: $0, as: UTF8.self) }
         // A number of another namespace may be that of any process here.
@@ -25,7 +25,7 @@ struct DaemonProcess {
     /// The one that has the right to the socket at `path`, whether it answers or not; `nil` if that cannot be seen.
     init?(serving path: String) {
         let line = String(
-            decoding: Self.contents(of: path + ".lock").prefix { $0 != UInt8(ascii: "\n") },
+            decoding: RunningProcess.contents(of: path + ".lock").prefix { $0 != UInt8(ascii: "\n") },
             as: UTF8.self
         )
         guard let number = Int32(line) else { return nil }
@@ -82,19 +82,10 @@ struct DaemonProcess {
     ///
     /// Two for each session; of the rest it keeps as much as it says in DescriptorBudget.
     func hasDescriptors(forMoreSessionsThan limit: Int) -> Bool {
-        let text = String(decoding: Self.contents(of: "/proc/\(number)/limits"), as: UTF8.self)
+        let text = String(decoding: RunningProcess.contents(of: "/proc/\(number)/limits"), as: UTF8.self)
         let line = text.split(separator: "\n").first { $0.hasPrefix("Max open files") }
         guard let descriptors = line?.split(separator: " ").compactMap({ Int($0) }).first else { return true }
         let available = max(0, descriptors - 64)
         return (available - min(4096, available / 4) - min(2048, available / 8)) / 2 > limit
-    }
-
-    private static func contents(of path: String) -> [UInt8] {
-        guard let file = fopen(path, "re") else { return [] }
-        defer { fclose(file) }
-        let room = 1 << 16
-        return [UInt8](unsafeUninitializedCapacity: room) { buffer, count in
-            count = fread(buffer.baseAddress, 1, room, file)
-        }
     }
 }

@@ -119,9 +119,9 @@ struct RunningProcess {
         return count < 0 ? nil : String(decoding: target[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
-    /// The beginning of a file; empty if it cannot be read.
-    private static func contents(of file: String, limit: Int) -> [UInt8] {
-        let descriptor = clinux_open(file, O_RDONLY | O_CLOEXEC, 0)
+    /// The beginning of a file; empty if it cannot be read, or is a pipe at which nobody writes.
+    static func contents(of file: String, limit: Int = 1 << 16) -> [UInt8] {
+        let descriptor = clinux_open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0)
         guard descriptor != -1 else { return [] }
         defer { close(descriptor) }
         var bytes: [UInt8] = []

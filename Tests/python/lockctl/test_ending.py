@@ -44,20 +44,12 @@ def start(daemon: Daemon, *arguments: str) -> subprocess.Popen[str]:
     return process
 
 
-def test_cleaning_up_is_not_ended_by_the_term_it_answers(daemon: Daemon) -> None:
-    # There are many others, so lockctl is not done with telling all of them when the cleaning up has begun.
-    process = start(daemon, "run", "--grace", "1h", "a", "--", sys.executable, "-c", CLEANING, "300")
-    process.terminate()
-    assert process.stderr is not None
-    assert process.stderr.readline() == "cleaning\n"
-    wait_for_lockctl_to_sleep(process)
-    process.communicate("done\n", timeout=60)
-    assert process.returncode == 5
-
-
-def test_tree_of_another_lockctl_is_told_by_that_alone(daemon: Daemon) -> None:
-    inner = [str(binary("lockctl")), "run", "--grace", "1h", "b", "--", sys.executable, "-c", CLEANING, "300"]
-    process = start(daemon, "run", "--grace", "1h", "a", "--", *inner)
+@pytest.mark.parametrize(
+    "within", [[], [str(binary("lockctl")), "run", "--grace", "1h", "b", "--"]], ids=["one", "two"]
+)
+def test_cleaning_up_is_not_ended_by_the_term_it_answers(daemon: Daemon, within: list[str]) -> None:
+    # There are many others, so lockctl is not done with telling all of them when the cleaning up has begun. A second lockctl tells them, and not both.
+    process = start(daemon, "run", "--grace", "1h", "a", "--", *within, sys.executable, "-c", CLEANING, "300")
     process.terminate()
     assert process.stderr is not None
     assert process.stderr.readline() == "cleaning\n"
